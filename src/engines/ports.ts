@@ -1,0 +1,345 @@
+/**
+ * The outside world, as small as the stations need it. Every engine of a port passes the port's one contract suite
+ * (test/contracts). Amounts are fen, times are ms since 1970 UTC unless they say otherwise. Unless stated, a call
+ * that fails throws `RetryableFault`: it may or may not have been done, and doing it again is safe.
+ */
+import type { Budget } from '../campaign/snapshot.ts';
+import type { Refusal } from '../protocol/failures.ts';
+import type { Fen } from '../vocabulary/fen.ts';
+import type {
+  ActId,
+  AppId,
+  CampaignId,
+  PhaseId,
+  PhaseKey,
+  RainId,
+  SceneId,
+  SliceId,
+  WithdrawalId,
+} from '../vocabulary/ids.ts';
+import type { InstantMs } from '../vocabulary/instant.ts';
+import type { Order, SliceUnit } from '../vocabulary/order.ts';
+import type { OrderNumber } from '../vocabulary/order-number.ts';
+import type { TokenStatus } from '../vocabulary/token-status.ts';
+
+// ───────────────────────────── GrantLog: the promise ─────────────────────────────
+
+/** What one signature holds: the ciphertexts of a micro-batch, in the order of its orders. */
+export interface BatchSeal {
+  readonly keyId: number;
+  /** 8 random bytes; with the leaf's index (big-endian uint32) they are the GCM nonce. */
+  readonly nonce: Uint8Array;
+  /** AES-256-GCM of each token, 16-byte tag at the end. */
+  readonly ciphertexts: readonly Uint8Array[];
+  /** Ed25519 over the tree's head, 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
+/** A micro-batch on its way into the log. The orders stand in the clear too: recovery and crediting need no keys. */
+export interface MicroBatch {
+  readonly orders: readonly Order[];
+  readonly seal: BatchSeal;
+}
+
+/** Position of a record in the log: 1, 2, 3 … without gaps. 0 stands before the first. */
+export type LogSequence = number;
+
+export interface LogPosition {
+  readonly sequence: LogSequence;
+  readonly leafIndex: number;
+}
+
+export type LogRecord =
+  | ({ readonly kind: 'grants'; readonly sequence: LogSequence } & MicroBatch)
+  /** What stands behind a fence with this slice and epoch (or an older one) is void: nobody was told "won". */
+  | {
+      readonly kind: 'fence';
+      readonly sequence: LogSequence;
+      readonly sliceId: SliceId;
+      readonly epoch: number;
+    };
+
+export interface GrantLog {
+  /**
+   * Makes a micro-batch durable; resolves only after the fsync. Throws `RetryableFault('log-unavailable')` when the
+   * log refuses (disk full, closed, failed): then nothing of the batch will ever be read from it, unless the fault's
+   * kind is `outcome-unknown`.
+   */
+  append(batch: MicroBatch): Promise<LogSequence>;
+  /** Durable as `append`; every append that was asked for before stands before it. */
+  appendFence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<LogSequence>;
+  /** Durable records after `after`, oldest first: whole records, stopping once `ordersMax` orders are reached. */
+  read(after: LogSequence, ordersMax: number): Promise<readonly LogRecord[]>;
+  /** One record. Throws a plain Error when there is none. */
+  at(sequence: LogSequence): Promise<LogRecord>;
+  /** The last durable record. */
+  end(): LogSequence;
+  /** Everything up to here is in the ledger; may be behind after a restart, never ahead. */
+  drained(): LogSequence;
+  /** Moves `drained` forward. Not fsynced: crediting again is harmless. */
+  acknowledge(sequence: LogSequence): Promise<void>;
+  /** Resolves once `end()` is beyond `after`, or when the signal aborts. */
+  beyond(after: LogSequence, signal: AbortSignal): Promise<void>;
+  /** Whether an append would be accepted now; the reason when not. */
+  health(): { readonly accepting: boolean; readonly reason?: string };
+  close(): Promise<void>;
+}
+
+// ───────────────────────────── TokenBook: who has what ─────────────────────────────
+
+/** One promised order, as the book knows it. */
+export interface BookEntry {
+  readonly order: Order;
+  readonly position: LogPosition;
+  readonly status: TokenStatus;
+}
+
+/** What is kept of an order for as long as its phase lives, credited or not. */
+export interface Win {
+  readonly orderNumber: OrderNumber;
+  readonly sceneId: SceneId;
+  readonly rainId: RainId;
+  readonly position: LogPosition;
+}
+
+/** The server's copy of the tokens: a cache of the log, never the promise itself. */
+export interface TokenBook {
+  /** Notes appended orders as outstanding. An order number that is there already stays as it is. */
+  record(entries: readonly { readonly order: Order; readonly position: LogPosition }[]): Promise<void>;
+  /** Moves tokens 1 → 2 → 8, never back; unknown numbers are passed over. A credited one leaves `outstandingOf`. */
+  advance(orders: readonly Order[], status: TokenStatus): Promise<void>;
+  /** This person's tokens that are not known to be credited (status 1 and 2). */
+  outstandingOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly BookEntry[]>;
+  /** Every order of this person in the phase, credited or not. */
+  winsOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly Win[]>;
+  /** How many tokens are outstanding or being credited, in all. */
+  outstandingCount(): number;
+}
+
+// ───────────────────────────── Ledger: the only room that moves money ─────────────────────────────
+
+export interface Account {
+  readonly actId: ActId;
+  readonly phaseKey: PhaseKey;
+}
+
+export interface CreditReceipt {
+  readonly credited: number;
+  /** Already there with the very same content: a repeat, nothing moved. */
+  readonly alreadyCredited: number;
+  /** Already there with other content: nothing moved, and somebody must look. */
+  readonly conflicting: readonly OrderNumber[];
+}
+
+/** Balance and the credited order numbers, of one moment. */
+export interface LedgerWallet {
+  readonly balanceFen: Fen;
+  /** Taken out of the balance for withdrawals that are not settled. */
+  readonly heldFen: Fen;
+  /** All credits ever. */
+  readonly incomeFen: Fen;
+  /** Those of the asked order numbers that are credited. */
+  readonly credited: ReadonlySet<OrderNumber>;
+}
+
+export const WITHDRAWAL_STATES = ['requested', 'held', 'paying', 'paid', 'returned'] as const;
+export type WithdrawalState = (typeof WITHDRAWAL_STATES)[number];
+
+export interface Withdrawal {
+  readonly id: WithdrawalId;
+  readonly account: Account;
+  readonly amountFen: Fen;
+  readonly state: WithdrawalState;
+  readonly requestedAtMs: InstantMs;
+  readonly settledAtMs?: InstantMs;
+}
+
+/** Position in the records, newest first: (atMs, ref), both falling. */
+export interface RecordCursor {
+  readonly atMs: InstantMs;
+  readonly ref: string;
+}
+
+/** A line of the wallet. `ref` is the order number of a credit, the id of a withdrawal. */
+export type LedgerRecord =
+  | { readonly kind: 'credit'; readonly atMs: InstantMs; readonly ref: OrderNumber; readonly amountFen: Fen }
+  | {
+      readonly kind: 'withdrawal';
+      readonly atMs: InstantMs;
+      readonly ref: WithdrawalId;
+      readonly amountFen: Fen;
+      readonly state: WithdrawalState;
+    };
+
+export interface WithdrawalRequest {
+  readonly id: WithdrawalId;
+  readonly account: Account;
+  readonly amountFen: Fen;
+  readonly idempotencyKey: string;
+  /** SHA-256 of what was asked for; the same key with another hash is refused. */
+  readonly payloadHash: Uint8Array;
+  readonly requestedAtMs: InstantMs;
+  /** This person's outstanding orders, credited in the same transaction, before the hold. */
+  readonly force: readonly Order[];
+}
+
+export interface Ledger {
+  /**
+   * Credits orders: one row each under the order number's key, one balance update per account, one funding posting
+   * per slice and batch (accounts of slices are −sliceId). All or nothing. Orders may repeat, inside a batch too.
+   */
+  credit(orders: readonly Order[]): Promise<CreditReceipt>;
+  wallet(account: Account, orderNumbers: readonly OrderNumber[]): Promise<LedgerWallet>;
+  /** Newest first, strictly behind the cursor. */
+  records(account: Account, after: RecordCursor | undefined, limit: number): Promise<readonly LedgerRecord[]>;
+  /**
+   * Credits `force`, then holds the amount, in one transaction. The same key and payload again gives the first answer
+   * with `replayed`. Refuses with insufficient-balance, idempotency-key-reused or idempotency-in-flight; a refusal
+   * moves nothing (the forced credits neither).
+   */
+  hold(
+    request: WithdrawalRequest,
+  ): Promise<{ readonly withdrawal: Withdrawal; readonly replayed: boolean } | Refusal>;
+  withdrawal(account: Account, id: WithdrawalId): Promise<Withdrawal | undefined>;
+  /** held → paying, before the payout is asked for. False when it was in neither state. */
+  markPaying(id: WithdrawalId, account: Account): Promise<boolean>;
+  /** paying → paid (held money leaves) or paying → returned (held money goes back). Repeats change nothing. */
+  settle(id: WithdrawalId, account: Account, end: 'paid' | 'returned', atMs: InstantMs): Promise<Withdrawal>;
+  /** Withdrawals that are held or paying, oldest first. */
+  unsettled(limit: number): Promise<readonly Withdrawal[]>;
+  /** What a slice has given: number and sum of its credited orders. */
+  sliceTally(phaseKey: PhaseKey, sliceId: SliceId): Promise<{ readonly packets: number; readonly fen: Fen }>;
+  health(): Promise<{ readonly reachable: boolean; readonly reason?: string }>;
+  close(): Promise<void>;
+}
+
+// ───────────────────────────── Allotments: exact budgets, seed slices ─────────────────────────────
+
+/** A leased piece of a budget. A cut slice names every packet's amount; a slice of a `given` scene only its total. */
+export interface Slice {
+  readonly sliceId: SliceId;
+  readonly epoch: number;
+  readonly phaseKey: PhaseKey;
+  readonly sceneId: SceneId;
+  /** Undefined for a scene that is granted by upstreams outside any round. */
+  readonly rainId: RainId | undefined;
+  /** Amounts in fen by index; undefined for a `given` scene. */
+  readonly packetsFen: readonly Fen[] | undefined;
+  readonly packets: number;
+  readonly fen: Fen;
+  /** Nothing is dealt from it after this. */
+  readonly dealUntilMs: InstantMs;
+  /** Nothing of it is granted after this: the last ticket has expired. */
+  readonly grantUntilMs: InstantMs;
+}
+
+export interface SliceLeaseAsk {
+  readonly phaseKey: PhaseKey;
+  readonly sceneId: SceneId;
+  readonly rainId: RainId | undefined;
+  readonly holder: string;
+  readonly packetsWanted: number;
+  /** For a `given` scene: how much money is wanted. */
+  readonly fenWanted?: Fen;
+  readonly dealUntilMs: InstantMs;
+  readonly grantUntilMs: InstantMs;
+}
+
+export interface BudgetLine {
+  readonly phaseKey: PhaseKey;
+  readonly sceneId: SceneId;
+  readonly rainId: RainId | undefined;
+  readonly total: Budget;
+  /** Neither leased nor given. */
+  readonly remaining: Budget;
+}
+
+export interface Allotments {
+  /**
+   * Makes sure that the budget lines of a phase exist with these totals; a total may be raised, never lowered below
+   * what is leased or given (refused with budget-exhausted).
+   */
+  setBudgets(
+    lines: readonly {
+      phaseKey: PhaseKey;
+      sceneId: SceneId;
+      rainId: RainId | undefined;
+      total: Budget;
+      packetCapFen: Fen;
+      rule: 'split' | 'fixed' | 'given';
+    }[],
+  ): Promise<Refusal | undefined>;
+  /** Leases at most what is wanted, cut so that the slice sums exactly; undefined when nothing remains. */
+  lease(ask: SliceLeaseAsk): Promise<Slice | undefined>;
+  /** Gives back the packets from `fromIndex` on, which were never dealt. Repeats change nothing. */
+  returnTail(slice: Pick<Slice, 'sliceId' | 'epoch'>, fromIndex: number, fenReturned: Fen): Promise<void>;
+  /** Slices that are not closed: `open` ones may still be granted from, `fenced` ones wait for their tally. */
+  unclosed(): Promise<
+    readonly { readonly slice: Slice; readonly holder: string; readonly state: 'open' | 'fenced' }[]
+  >;
+  fence(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<void>;
+  /** Ends a fenced slice: what it has not given goes back to its budget lines. Repeats change nothing. */
+  close(
+    slice: Pick<Slice, 'sliceId' | 'epoch'>,
+    given: { readonly packets: number; readonly fen: Fen },
+  ): Promise<void>;
+  budgets(phaseKey: PhaseKey): Promise<readonly BudgetLine[]>;
+}
+
+// ───────────────────────────── ControlStore: what control remembers ─────────────────────────────
+
+export interface StoredCampaign {
+  readonly id: CampaignId;
+  readonly version: number;
+  readonly contentHash: string;
+  /** The campaign file as it was applied. */
+  readonly source: string;
+  readonly phaseKeys: ReadonlyMap<PhaseId, PhaseKey>;
+}
+
+export interface UpstreamCredential {
+  readonly name: string;
+  readonly campaignId: CampaignId;
+  readonly scenes: ReadonlySet<SceneId>;
+}
+
+export interface ControlStore {
+  /** The same person again gets the same ActId. `userKey` is a keyed hash of (app, user): no user id is stored. */
+  actIdFor(appId: AppId, userKey: Uint8Array): Promise<ActId>;
+  /** Stores a new version unless the newest has the same content; phase keys are given once and kept. */
+  storeCampaign(campaign: {
+    id: CampaignId;
+    contentHash: string;
+    source: string;
+    phases: readonly PhaseId[];
+  }): Promise<StoredCampaign>;
+  campaigns(): Promise<readonly StoredCampaign[]>;
+  /** Secrets are stored as SHA-256 only. Adding a name again replaces it. */
+  putUpstream(credential: UpstreamCredential, secretHash: Uint8Array): Promise<void>;
+  upstreamBySecret(secretHash: Uint8Array): Promise<UpstreamCredential | undefined>;
+  /** Uses up the one-time setup token; true exactly once. */
+  spendSetupToken(tokenHash: Uint8Array, operator: { name: string; keyHash: Uint8Array }): Promise<boolean>;
+  operatorByKey(keyHash: Uint8Array): Promise<{ readonly name: string } | undefined>;
+  /** How many operators there are; the setup token is printed while there is none. */
+  operatorCount(): Promise<number>;
+}
+
+// ───────────────────────────── Payout: money out of the house ─────────────────────────────
+
+export type PayoutAnswer =
+  | { readonly answer: 'paid' }
+  /** Final: it was not paid and never will be. */
+  | { readonly answer: 'rejected'; readonly reason: string }
+  /** Being worked on. Ask again. */
+  | { readonly answer: 'processing' }
+  /** No such payout was ever received. */
+  | { readonly answer: 'unheard-of' }
+  /** A time-out, a cut connection, a 5xx: nothing is known. Never treated as failed. */
+  | { readonly answer: 'unknown'; readonly reason: string };
+
+export interface Payout {
+  /** Asks for a payment under the withdrawal's id; the same id again is the same payment. Never throws. */
+  pay(withdrawal: Withdrawal): Promise<PayoutAnswer>;
+  /** What became of it. Never throws. */
+  query(withdrawal: Withdrawal): Promise<PayoutAnswer>;
+}
