@@ -317,7 +317,9 @@ export interface ControlStore {
   /** Secrets are stored as SHA-256 only. Adding a name again replaces it. */
   putUpstream(credential: UpstreamCredential, secretHash: Uint8Array): Promise<void>;
   upstreamBySecret(secretHash: Uint8Array): Promise<UpstreamCredential | undefined>;
-  /** Uses up the one-time setup token; true exactly once. */
+  /** Makes a setup token spendable. Offering a spent one changes nothing. */
+  offerSetupToken(tokenHash: Uint8Array): Promise<void>;
+  /** Uses up an offered setup token; true exactly once. */
   spendSetupToken(tokenHash: Uint8Array, operator: { name: string; keyHash: Uint8Array }): Promise<boolean>;
   operatorByKey(keyHash: Uint8Array): Promise<{ readonly name: string } | undefined>;
   /** How many operators there are; the setup token is printed while there is none. */

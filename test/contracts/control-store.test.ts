@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { controlMigrations, createControlStore } from '../../src/engines/postgres/control-store/index.ts';
+import { migrate } from '../../src/engines/postgres/migrate.ts';
+import { openPool } from '../../src/engines/postgres/pool.ts';
+import type { ControlStore } from '../../src/engines/ports.ts';
+import type { AppId, CampaignId, PhaseId, SceneId } from '../../src/vocabulary/ids.ts';
+import { postgresKinds, quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+
+describe.each(postgresKinds())('the control store on %s Postgres', (kind) => {
+  let server: TestPostgres;
+  let store: ControlStore;
+  let end: () => Promise<void>;
+
+  beforeAll(async () => {
+    server = await startTestPostgres(kind);
+    const pool = openPool({ url: await server.createDatabase(), logger: quiet, connectionsMax: 8, applicationName: 'test' });
+    end = () => pool.end();
+    // Three replicas that start together must not race.
+    await Promise.all([1, 2, 3].map(() => migrate(pool, controlMigrations)));
+    store = createControlStore(pool);
+  });
+  afterAll(async () => {
+    await end();
+    await server.stop();
+  });
+
+  it('gives one person one ActId, however many ask at the same moment', async () => {
+    const key = Buffer.alloc(32, 7);
+    const ids = await Promise.all(Array.from({ length: 20 }, () => store.actIdFor(1 as AppId, key)));
+    expect(new Set(ids).size).toBe(1);
+    expect(await store.actIdFor(2 as AppId, key)).not.toBe(ids[0]);
+  });
+
+  it('keeps phase keys over versions and stores no version twice', async () => {
+    const campaign = { id: 'gala' as CampaignId, source: 'a', phases: ['live'] as PhaseId[] };
+    const first = await store.storeCampaign({ ...campaign, contentHash: 'h1' });
+    const again = await store.storeCampaign({ ...campaign, contentHash: 'h1' });
+    const second = await store.storeCampaign({ ...campaign, contentHash: 'h2', phases: ['gray', 'live'] as PhaseId[] });
+    expect([first.version, again.version, second.version]).toEqual([1, 1, 2]);
+    expect(second.phaseKeys.get('live' as PhaseId)).toBe(first.phaseKeys.get('live' as PhaseId));
+    expect((await store.campaigns()).map((one) => one.version)).toEqual([2]);
+  });
+
+  it('spends a setup token exactly once, and only one that was offered', async () => {
+    const token = Buffer.alloc(32, 1);
+    const operator = { name: 'ops', keyHash: Buffer.alloc(32, 2) };
+    expect(await store.spendSetupToken(token, operator)).toBe(false);
+    await store.offerSetupToken(token);
+    const spent = await Promise.all([1, 2, 3, 4].map(() => store.spendSetupToken(token, operator)));
+    expect(spent.filter(Boolean)).toHaveLength(1);
+    await store.offerSetupToken(token);
+    expect(await store.spendSetupToken(token, operator)).toBe(false);
+    expect(await store.operatorByKey(operator.keyHash)).toEqual({ name: 'ops' });
+    expect(await store.operatorCount()).toBe(1);
+  });
+
+  it('knows an upstream by the hash of its secret, and replaces it by name', async () => {
+    const credential = { name: 'fireworks', campaignId: 'gala' as CampaignId, scenes: new Set(['show'] as SceneId[]) };
+    await store.putUpstream(credential, Buffer.alloc(32, 3));
+    await store.putUpstream(credential, Buffer.alloc(32, 4));
+    expect(await store.upstreamBySecret(Buffer.alloc(32, 3))).toBeUndefined();
+    expect(await store.upstreamBySecret(Buffer.alloc(32, 4))).toEqual(credential);
+  });
+});
