@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto';
+import type { Pool, PoolClient } from 'pg';
+import type { CreditReceipt } from '../engines/ports.ts';
+import { distinctOrders } from '../rules/credit-batch.ts';
+import type { Order } from '../vocabulary/order.ts';
+import type { OrderNumber } from '../vocabulary/order-number.ts';
+import creditSql from './sql/credit.sql';
+import creditedSql from './sql/credited.sql';
+
+/** Array literals built here: the driver would quote and escape each element, at twice the cost of the insert. */
+const literal = (orders: readonly Order[], field: (order: Order) => bigint | number | string): string =>
+  `{${orders.map(field).join(',')}}`;
+
+/** Order numbers hold no quote, comma, brace or space (vocabulary/ids.ts), so they need no quoting either. */
+const columns = (orders: readonly Order[]): string[] => [
+  literal(orders, (order) => order.actId),
+  literal(orders, (order) => order.phaseKey),
+  literal(orders, (order) => order.orderNumber),
+  literal(orders, (order) => order.amountFen),
+  literal(orders, (order) => order.drawnAtMs),
+  literal(orders, (order) => order.unit.sliceId),
+  literal(orders, (order) => order.unit.epoch),
+  literal(orders, (order) => order.unit.index),
+];
+
+/** Credits orders on a connection or inside its transaction; the statement is all or nothing. */
+export async function creditOrders(db: Pool | PoolClient, orders: readonly Order[]): Promise<CreditReceipt> {
+  const batch = distinctOrders(orders);
+  if (batch.distinct.length === 0) return { credited: 0, alreadyCredited: 0, conflicting: [] };
+  const values = columns(batch.distinct);
+  const { rows } = await db.query<{ fresh: number }>({
+    name: 'ledger-credit',
+    text: creditSql,
+    values: [...values, randomUUID()],
+  });
+  const fresh = rows[0]!.fresh;
+  if (fresh === batch.distinct.length) {
+    return { credited: fresh, alreadyCredited: batch.repeats, conflicting: batch.conflicting };
+  }
+  const conflicting = [...batch.conflicting, ...(await differing(db, batch.distinct, values.slice(0, 3)))];
+  return { credited: fresh, alreadyCredited: orders.length - fresh - conflicting.length, conflicting };
+}
+
+interface CreditedRow {
+  readonly ref: OrderNumber;
+  readonly amount_fen: bigint;
+  readonly at_ms: bigint;
+  readonly slice_id: bigint;
+  readonly slice_epoch: number;
+  readonly slice_index: number;
+}
+
+async function differing(db: Pool | PoolClient, orders: readonly Order[], keys: string[]): Promise<OrderNumber[]> {
+  const { rows } = await db.query<CreditedRow>({ name: 'ledger-credited', text: creditedSql, values: keys });
+  const standing = new Map(rows.map((row) => [row.ref, row]));
+  return orders.filter((order) => !sameContent(order, standing.get(order.orderNumber))).map((order) => order.orderNumber);
+}
+
+const sameContent = (order: Order, row: CreditedRow | undefined): boolean =>
+  row !== undefined &&
+  row.amount_fen === order.amountFen &&
+  row.at_ms === BigInt(order.drawnAtMs) &&
+  row.slice_id === order.unit.sliceId &&
+  row.slice_epoch === order.unit.epoch &&
+  row.slice_index === order.unit.index;

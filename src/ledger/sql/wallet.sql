@@ -1,0 +1,11 @@
+-- A person's money and which of the asked orders are credited, of one snapshot: the overlay's two halves must not be
+-- read at two moments, or a packet would show twice or not at all.
+-- $1 act_id bigint, $2 phase_key int4, $3 order numbers text[].
+SELECT
+  coalesce((SELECT balance_fen FROM ledger.account WHERE act_id = $1 AND phase_key = $2 AND purse = 1), 0)::bigint AS balance_fen,
+  coalesce((SELECT balance_fen FROM ledger.account WHERE act_id = $1 AND phase_key = $2 AND purse = 2), 0)::bigint AS held_fen,
+  coalesce((SELECT income_fen FROM ledger.account WHERE act_id = $1 AND phase_key = $2 AND purse = 1), 0)::bigint AS income_fen,
+  ARRAY(
+    SELECT ref FROM ledger.posting
+    WHERE act_id = $1 AND phase_key = $2 AND purse = 1 AND ref = ANY ($3::text[])
+  ) AS credited

@@ -1,0 +1,197 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Pool } from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrate } from '../../src/engines/postgres/migrate.ts';
+import { openPool } from '../../src/engines/postgres/pool.ts';
+import type { Account, Ledger, RecordCursor, WithdrawalRequest } from '../../src/engines/ports.ts';
+import { createLedger, ledgerMigrations } from '../../src/ledger/index.ts';
+import { isRefusal } from '../../src/protocol/failures.ts';
+import type { Fen } from '../../src/vocabulary/fen.ts';
+import type { ActId, PhaseKey, WithdrawalId } from '../../src/vocabulary/ids.ts';
+import { instantMs } from '../../src/vocabulary/instant.ts';
+import type { Order } from '../../src/vocabulary/order.ts';
+import { anOrder, seeded, shuffled, testSeed } from '../support/orders.ts';
+import { postgresKinds, quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+
+const retry = { tries: 8, sleepMs: () => new Promise<void>(setImmediate), random: Math.random };
+const accountOf = (person: number, phaseKey = 3): Account => ({
+  actId: BigInt(1_000_000 + person) as ActId,
+  phaseKey: phaseKey as PhaseKey,
+});
+let made = 0;
+const withdrawalId = () => {
+  made += 1;
+  return `00000000-0000-7000-8000-${String(made).padStart(12, '0')}` as WithdrawalId;
+};
+const request = (person: number, fen: number, force: readonly Order[] = [], key = `key-${made}`): WithdrawalRequest => ({
+  id: withdrawalId(),
+  account: accountOf(person),
+  amountFen: BigInt(fen) as Fen,
+  idempotencyKey: key,
+  payloadHash: createHash('sha256').update(String(fen)).digest(),
+  requestedAtMs: instantMs(1_800_000_100_000),
+  force,
+});
+
+describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
+  let server: TestPostgres;
+  let pool: Pool;
+  let ledger: Ledger;
+
+  beforeAll(async () => {
+    server = await startTestPostgres(kind);
+    pool = openPool({ url: await server.createDatabase(), logger: quiet, connectionsMax: 10, applicationName: 'test' });
+    await migrate(pool, ledgerMigrations);
+    ledger = createLedger({ pool, retry });
+  });
+  afterAll(async () => {
+    await ledger.close();
+    await server.stop();
+  });
+
+  const wallet = async (person: number) => (await ledger.wallet(accountOf(person), [])).balanceFen;
+  const assertBalanced = async () => {
+    const { rows } = await pool.query('SELECT coalesce(sum(amount_fen), 0)::bigint AS total FROM ledger.posting');
+    expect(rows[0].total).toBe(0n);
+    const wrong = await pool.query(
+      `SELECT a.act_id FROM ledger.account a LEFT JOIN ledger.posting p USING (act_id, phase_key, purse)
+       GROUP BY a.act_id, a.phase_key, a.purse, a.balance_fen HAVING a.balance_fen <> coalesce(sum(p.amount_fen), 0)`,
+    );
+    expect(wrong.rows).toEqual([]);
+  };
+
+  it('credits an order once, however often it comes, and in the same batch too', async () => {
+    const order = anOrder({ person: 1, fen: 888 });
+    expect(await ledger.credit([order, order])).toEqual({ credited: 1, alreadyCredited: 1, conflicting: [] });
+    expect(await ledger.credit([order])).toEqual({ credited: 0, alreadyCredited: 1, conflicting: [] });
+    expect(await ledger.credit([])).toEqual({ credited: 0, alreadyCredited: 0, conflicting: [] });
+    expect(await wallet(1)).toBe(888n);
+    await assertBalanced();
+  });
+
+  it('moves nothing for an order number that comes with other content', async () => {
+    const order = anOrder({ person: 2, fen: 100 });
+    const forged = anOrder({ person: 2, fen: 101 });
+    expect((await ledger.credit([order, forged])).conflicting).toEqual([order.orderNumber]);
+    expect((await ledger.credit([forged, anOrder({ person: 3 })])).conflicting).toEqual([order.orderNumber]);
+    expect(await wallet(2)).toBe(100n);
+  });
+
+  it('tells balance, held, income and which orders are credited', async () => {
+    const orders = [anOrder({ person: 4, scene: 'a' }), anOrder({ person: 4, scene: 'b' })];
+    await ledger.credit([orders[0]!]);
+    await ledger.hold(request(4, 30));
+    const seen = await ledger.wallet(accountOf(4), orders.map((order) => order.orderNumber));
+    expect(seen).toEqual({ balanceFen: 70n, heldFen: 30n, incomeFen: 100n, credited: new Set([orders[0]!.orderNumber]) });
+  });
+
+  it('keeps phases apart', async () => {
+    await ledger.credit([anOrder({ person: 5, phase: 'gray', phaseKey: 2 })]);
+    expect(await wallet(5)).toBe(0n);
+    expect((await ledger.wallet(accountOf(5, 2), [])).balanceFen).toBe(100n);
+  });
+
+  it('holds what is outstanding too, and moves nothing at all when it is not enough', async () => {
+    const orders = [anOrder({ person: 6, scene: 'a', fen: 60 }), anOrder({ person: 6, scene: 'b', fen: 60 })];
+    const refused = await ledger.hold(request(6, 121, orders));
+    expect(isRefusal(refused) && refused.refused).toBe('insufficient-balance');
+    expect((await ledger.wallet(accountOf(6), orders.map((order) => order.orderNumber))).credited.size).toBe(0);
+    const held = await ledger.hold(request(6, 120, orders));
+    expect(!isRefusal(held) && held.withdrawal.state).toBe('held');
+    expect(await wallet(6)).toBe(0n);
+    await assertBalanced();
+  });
+
+  it('answers an idempotency key once: replay, reuse, in flight', async () => {
+    await ledger.credit([anOrder({ person: 7, fen: 500 })]);
+    const first = request(7, 100, [], 'k');
+    const answers = await Promise.all([ledger.hold(first), ledger.hold({ ...first, id: withdrawalId() })]);
+    const again = await ledger.hold({ ...first, id: withdrawalId() });
+    expect(!isRefusal(again) && [again.replayed, again.withdrawal.amountFen]).toEqual([true, 100n]);
+    for (const answer of answers) {
+      if (isRefusal(answer)) expect(answer.refused).toBe('idempotency-in-flight');
+      else expect(answer.withdrawal.id).toBe(!isRefusal(again) && again.withdrawal.id);
+    }
+    const reused = await ledger.hold({ ...first, payloadHash: randomBytes(32) });
+    expect(isRefusal(reused) && reused.refused).toBe('idempotency-key-reused');
+    expect(await wallet(7)).toBe(400n);
+  });
+
+  it('settles a withdrawal once, one way only', async () => {
+    await ledger.credit([anOrder({ person: 8, fen: 500 })]);
+    const asked = request(8, 200);
+    await ledger.hold(asked);
+    expect(await ledger.markPaying(asked.id, asked.account)).toBe(true);
+    const at = instantMs(1_800_000_200_000);
+    const settled = await Promise.all([1, 2, 3].map(() => ledger.settle(asked.id, asked.account, 'paid', at)));
+    expect(settled.map((one) => one.state)).toEqual(['paid', 'paid', 'paid']);
+    await expect(ledger.settle(asked.id, asked.account, 'returned', at)).rejects.toThrow('I1 is broken');
+    expect(await ledger.wallet(accountOf(8), [])).toMatchObject({ balanceFen: 300n, heldFen: 0n });
+
+    const other = request(8, 300);
+    await ledger.hold(other);
+    await ledger.markPaying(other.id, other.account);
+    expect((await ledger.unsettled(10)).map((one) => one.id)).toContain(other.id);
+    await ledger.settle(other.id, other.account, 'returned', at);
+    expect(await wallet(8)).toBe(300n);
+    expect(await ledger.markPaying(other.id, other.account)).toBe(false);
+    await assertBalanced();
+  });
+
+  it('pages through records without repeating or skipping, also when times are equal', async () => {
+    const orders = Array.from({ length: 23 }, (_, at) => anOrder({ person: 9, rain: at + 1, atMs: 1_800_000_000_000 + Math.floor(at / 7) }));
+    await ledger.credit(orders);
+    await ledger.hold(request(9, 5));
+    const seen: string[] = [];
+    let cursor: RecordCursor | undefined;
+    for (;;) {
+      const page = await ledger.records(accountOf(9), cursor, 5);
+      seen.push(...page.map((line) => line.ref));
+      if (page.length < 5) break;
+      cursor = { atMs: page.at(-1)!.atMs, ref: page.at(-1)!.ref };
+    }
+    expect(new Set(seen).size).toBe(24);
+    expect(seen).toHaveLength(24);
+  });
+
+  it('counts what a slice gave', async () => {
+    await ledger.credit([anOrder({ person: 20, slice: 77, fen: 5 }), anOrder({ person: 21, slice: 77, fen: 6 })]);
+    await ledger.credit([anOrder({ person: 21, slice: 77, fen: 6 }), anOrder({ person: 22, slice: 77, fen: 7 })]);
+    expect(await ledger.sliceTally(3 as PhaseKey, 77n as never)).toEqual({ packets: 3, fen: 18n });
+  });
+
+  it('stays exact when creditors overlap, people withdraw and connections are cut', async () => {
+    const random = seeded(testSeed('ledger under fire'));
+    const orders = Array.from({ length: 600 }, (_, at) => anOrder({ person: 1000 + (at % 60), rain: at + 1, fen: 1 + (at % 9), slice: 500 + (at % 4), index: at }));
+    const total = orders.reduce((sum, order) => sum + order.amountFen, 0n);
+    const creditor = async () => {
+      const mine = shuffled(orders, random);
+      for (let at = 0; at < mine.length; at += 50) await ledger.credit(mine.slice(at, at + 50));
+    };
+    const person = async (who: number) => {
+      const own = orders.filter((order) => order.actId === accountOf(who).actId);
+      await ledger.hold(request(who, 3, own, `fire-${who}`));
+    };
+    let cutting = true;
+    const cutter = async () => {
+      while (cutting) {
+        await pool.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE pid <> pg_backend_pid() AND datname = current_database() AND state = 'active' ORDER BY random() LIMIT 1`,
+        ).catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, 15));
+      }
+    };
+    const cut = cutter();
+    const people = Array.from({ length: 60 }, (_, at) => person(1000 + at));
+    await Promise.all([creditor(), creditor(), creditor(), creditor(), ...people]);
+    cutting = false;
+    await cut;
+    const { rows } = await pool.query(
+      'SELECT sum(balance_fen)::bigint AS people, sum(income_fen)::bigint AS income FROM ledger.account WHERE act_id >= $1 AND act_id < $2',
+      [1_001_000n, 1_001_060n],
+    );
+    expect(rows[0]).toEqual({ people: total, income: total });
+    await assertBalanced();
+  });
+});
