@@ -50,10 +50,16 @@ interface CreditedRow {
   readonly slice_index: number;
 }
 
-async function differing(db: Pool | PoolClient, orders: readonly Order[], keys: string[]): Promise<OrderNumber[]> {
+async function differing(
+  db: Pool | PoolClient,
+  orders: readonly Order[],
+  keys: string[],
+): Promise<OrderNumber[]> {
   const { rows } = await db.query<CreditedRow>({ name: 'ledger-credited', text: creditedSql, values: keys });
   const standing = new Map(rows.map((row) => [row.ref, row]));
-  return orders.filter((order) => !sameContent(order, standing.get(order.orderNumber))).map((order) => order.orderNumber);
+  return orders
+    .filter((order) => !sameContent(order, standing.get(order.orderNumber)))
+    .map((order) => order.orderNumber);
 }
 
 const sameContent = (order: Order, row: CreditedRow | undefined): boolean =>

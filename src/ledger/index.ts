@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
+import type { Ledger, LedgerRecord } from '../engines/ports.ts';
 import type { Migration } from '../engines/postgres/migrate.ts';
 import { asFault, type RetryOptions, withRetry } from '../engines/postgres/retryable.ts';
-import type { Ledger, LedgerRecord } from '../engines/ports.ts';
 import type { Fen } from '../vocabulary/fen.ts';
 import type { WithdrawalId } from '../vocabulary/ids.ts';
 import { instantMs } from '../vocabulary/instant.ts';
@@ -39,7 +39,12 @@ export function createLedger(options: { pool: Pool; retry: RetryOptions }): Ledg
     credit: (orders) => safely(() => creditOrders(pool, orders)),
     wallet: (account, orderNumbers) =>
       safely(async () => {
-        const { rows } = await pool.query<{ balance_fen: bigint; held_fen: bigint; income_fen: bigint; credited: OrderNumber[] }>({
+        const { rows } = await pool.query<{
+          balance_fen: bigint;
+          held_fen: bigint;
+          income_fen: bigint;
+          credited: OrderNumber[];
+        }>({
           name: 'ledger-wallet',
           text: walletSql,
           values: [account.actId, account.phaseKey, orderNumbers],
@@ -68,7 +73,10 @@ export function createLedger(options: { pool: Pool; retry: RetryOptions }): Ledg
     unsettled: (limit) => safely(() => unsettled(pool, limit)),
     sliceTally: (phaseKey, sliceId) =>
       safely(async () => {
-        const { rows } = await pool.query<{ packets: number; fen: bigint }>(sliceTallySql, [sliceId, phaseKey]);
+        const { rows } = await pool.query<{ packets: number; fen: bigint }>(sliceTallySql, [
+          sliceId,
+          phaseKey,
+        ]);
         return { packets: rows[0]!.packets, fen: rows[0]!.fen as Fen };
       }),
     async health() {

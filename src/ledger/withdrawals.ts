@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Pool } from 'pg';
-import { RollBack, transaction } from '../engines/postgres/transaction.ts';
 import type { Account, Withdrawal, WithdrawalRequest, WithdrawalState } from '../engines/ports.ts';
+import { RollBack, transaction } from '../engines/postgres/transaction.ts';
 import { BrokenInvariant, type Refusal, refuse } from '../protocol/failures.ts';
 import { nextWithdrawalState } from '../rules/withdrawal-machine.ts';
 import type { Fen } from '../vocabulary/fen.ts';
@@ -47,7 +47,8 @@ export function hold(pool: Pool, request: WithdrawalRequest): Promise<Held | Ref
       'SELECT pg_try_advisory_xact_lock(hashtextextended($1, $2::bigint)) AS mine',
       [request.idempotencyKey, account.actId],
     );
-    if (!lock.rows[0]!.mine) return refuse('idempotency-in-flight', 'the first request with this key is not answered yet');
+    if (!lock.rows[0]!.mine)
+      return refuse('idempotency-in-flight', 'the first request with this key is not answered yet');
 
     const key = [account.actId, account.phaseKey, request.idempotencyKey];
     const earlier = (await client.query<WithdrawalRow & { payload_hash: Buffer }>(byKeySql, key)).rows[0];
@@ -67,14 +68,26 @@ export function hold(pool: Pool, request: WithdrawalRequest): Promise<Held | Ref
       request.requestedAtMs,
     ]);
     if (rows[0]!.held !== 1) {
-      throw new RollBack(refuse('insufficient-balance', `the balance is below the ${amountFen} fen asked for`));
+      throw new RollBack(
+        refuse('insufficient-balance', `the balance is below the ${amountFen} fen asked for`),
+      );
     }
-    const withdrawal: Withdrawal = { id: request.id, account, amountFen, state: 'held', requestedAtMs: request.requestedAtMs };
+    const withdrawal: Withdrawal = {
+      id: request.id,
+      account,
+      amountFen,
+      state: 'held',
+      requestedAtMs: request.requestedAtMs,
+    };
     return { withdrawal, replayed: false };
   });
 }
 
-export async function findWithdrawal(pool: Pool, account: Account, id: WithdrawalId): Promise<Withdrawal | undefined> {
+export async function findWithdrawal(
+  pool: Pool,
+  account: Account,
+  id: WithdrawalId,
+): Promise<Withdrawal | undefined> {
   const { rows } = await pool.query<WithdrawalRow>(byIdSql, [account.actId, account.phaseKey, id]);
   return rows[0] && withdrawalOf(rows[0]);
 }
@@ -90,14 +103,21 @@ export async function unsettled(pool: Pool, limit: number): Promise<readonly Wit
 }
 
 /** Throws BrokenInvariant when the withdrawal has ended the other way: paid money can't come back, nor the reverse. */
-export function settle(pool: Pool, id: WithdrawalId, account: Account, end: 'paid' | 'returned', atMs: InstantMs): Promise<Withdrawal> {
+export function settle(
+  pool: Pool,
+  id: WithdrawalId,
+  account: Account,
+  end: 'paid' | 'returned',
+  atMs: InstantMs,
+): Promise<Withdrawal> {
   return transaction(pool, async (client) => {
     const { rows } = await client.query<WithdrawalRow>(lockSql, [account.actId, account.phaseKey, id]);
     if (!rows[0]) throw new Error(`there is no withdrawal ${id} to settle`);
     const before = withdrawalOf(rows[0]);
     const step = nextWithdrawalState(before.state, end === 'paid' ? 'payment-known' : 'rejection-known');
     if (step === 'same') return before;
-    if (step === 'broken') throw new BrokenInvariant('I1', `withdrawal ${id} is ${before.state} and was to be ${end}`);
+    if (step === 'broken')
+      throw new BrokenInvariant('I1', `withdrawal ${id} is ${before.state} and was to be ${end}`);
     await client.query(accountsLockSql, [account.actId, account.phaseKey]);
     await client.query(end === 'paid' ? settlePaidSql : settleReturnedSql, [
       account.actId,

@@ -19,5 +19,9 @@ export function distinctOrders(orders: readonly Order[]): CreditBatch {
     else if (!sameOrder(earlier, order)) conflicting.push(order.orderNumber);
   }
   if (first.size === orders.length) return { distinct: orders, repeats: 0, conflicting };
-  return { distinct: [...first.values()], repeats: orders.length - first.size - conflicting.length, conflicting };
+  return {
+    distinct: [...first.values()],
+    repeats: orders.length - first.size - conflicting.length,
+    conflicting,
+  };
 }

@@ -41,7 +41,14 @@ describe('the double-mean cut', () => {
     );
   });
 
-  it.each([[0n, 1], [1n, 0], [5n, 6], [-1n, 1], [10n, 1.5], [10n, Number.NaN]])('refuses %s fen for %s packets', (total, count) => {
+  it.each([
+    [0n, 1],
+    [1n, 0],
+    [5n, 6],
+    [-1n, 1],
+    [10n, 1.5],
+    [10n, Number.NaN],
+  ])('refuses %s fen for %s packets', (total, count) => {
     expect(isRefusal(cutDoubleMean(total, count, 100n, () => 0n))).toBe(true);
   });
 

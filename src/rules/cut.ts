@@ -11,7 +11,12 @@ export type RandomBelow = (below: bigint) => bigint;
  *
  * Refuses (budget-exhausted) what can't be cut: fewer fen than packets, more than count × cap, or no packets at all.
  */
-export function cutDoubleMean(totalFen: bigint, count: number, capFen: bigint, randomBelow: RandomBelow): bigint[] | Refusal {
+export function cutDoubleMean(
+  totalFen: bigint,
+  count: number,
+  capFen: bigint,
+  randomBelow: RandomBelow,
+): bigint[] | Refusal {
   const refusal = cutRefusal(totalFen, count, capFen);
   if (refusal) return refusal;
   const packets: bigint[] = [];
@@ -33,15 +38,21 @@ export function cutDoubleMean(totalFen: bigint, count: number, capFen: bigint, r
 export function cutFixed(totalFen: bigint, count: number, capFen: bigint): bigint[] | Refusal {
   const refusal = cutRefusal(totalFen, count, capFen);
   if (refusal) return refusal;
-  if (totalFen % BigInt(count) !== 0n) return refuse('budget-exhausted', `${totalFen} fen do not make ${count} equal packets`);
+  if (totalFen % BigInt(count) !== 0n)
+    return refuse('budget-exhausted', `${totalFen} fen do not make ${count} equal packets`);
   return Array.from({ length: count }, () => totalFen / BigInt(count));
 }
 
 function cutRefusal(totalFen: bigint, count: number, capFen: bigint): Refusal | undefined {
-  if (!Number.isSafeInteger(count) || count < 1) return refuse('budget-exhausted', `${count} packets can't be cut`);
-  if (totalFen < BigInt(count)) return refuse('budget-exhausted', `${totalFen} fen are too few for ${count} packets of at least 1 fen`);
+  if (!Number.isSafeInteger(count) || count < 1)
+    return refuse('budget-exhausted', `${count} packets can't be cut`);
+  if (totalFen < BigInt(count))
+    return refuse('budget-exhausted', `${totalFen} fen are too few for ${count} packets of at least 1 fen`);
   if (totalFen > BigInt(count) * capFen) {
-    return refuse('budget-exhausted', `${totalFen} fen are too many for ${count} packets of at most ${capFen} fen`);
+    return refuse(
+      'budget-exhausted',
+      `${totalFen} fen are too many for ${count} packets of at most ${capFen} fen`,
+    );
   }
   return undefined;
 }

@@ -31,7 +31,8 @@ export function capRefusal(
     return refuse('person-cap-reached', `scene ${scene.id} gives a person ${scene.personPacketsMax} packets`);
   }
   if (scene.amount.rule === 'given') return undefined;
-  if (shaken >= limits.packets) return refuse('person-cap-reached', `a person may win ${limits.packets} packets`);
+  if (shaken >= limits.packets)
+    return refuse('person-cap-reached', `a person may win ${limits.packets} packets`);
   return ofSponsor >= limits.packetsPerSponsor
     ? refuse('sponsor-cap-reached', `a person may win ${limits.packetsPerSponsor} packets of a sponsor`)
     : undefined;

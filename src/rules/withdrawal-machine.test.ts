@@ -13,7 +13,10 @@ const [head, ...lines] = table.trim().split('\n');
 const events = head!.trim().split(/\s+/) as WithdrawalEvent[];
 
 describe('a withdrawal', () => {
-  it.each(lines.map((line) => line.trim().split(/\s+/)))('in state %s: hold %s, ask %s, payment %s, rejection %s', (state, ...steps) => {
-    expect(events.map((event) => nextWithdrawalState(state as WithdrawalStateName, event))).toEqual(steps);
-  });
+  it.each(lines.map((line) => line.trim().split(/\s+/)))(
+    'in state %s: hold %s, ask %s, payment %s, rejection %s',
+    (state, ...steps) => {
+      expect(events.map((event) => nextWithdrawalState(state as WithdrawalStateName, event))).toEqual(steps);
+    },
+  );
 });

@@ -7,7 +7,12 @@ export type Step = WithdrawalStateName | 'same' | 'broken';
 
 /** Every state × event; a missing cell does not compile. */
 export const WITHDRAWAL_MACHINE: Record<WithdrawalStateName, Record<WithdrawalEvent, Step>> = {
-  requested: { hold: 'held', 'ask-for-payment': 'broken', 'payment-known': 'broken', 'rejection-known': 'broken' },
+  requested: {
+    hold: 'held',
+    'ask-for-payment': 'broken',
+    'payment-known': 'broken',
+    'rejection-known': 'broken',
+  },
   held: { hold: 'same', 'ask-for-payment': 'paying', 'payment-known': 'broken', 'rejection-known': 'broken' },
   paying: { hold: 'same', 'ask-for-payment': 'same', 'payment-known': 'paid', 'rejection-known': 'returned' },
   paid: { hold: 'same', 'ask-for-payment': 'same', 'payment-known': 'same', 'rejection-known': 'broken' },

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Allotments, Slice } from '../../src/engines/ports.ts';
 import { allotmentMigrations, createAllotments } from '../../src/engines/postgres/allotments/index.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
-import type { Allotments, Slice } from '../../src/engines/ports.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { PhaseKey, RainId, SceneId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
@@ -12,7 +12,13 @@ import { postgresKinds, quiet, startTestPostgres, type TestPostgres } from '../s
 
 const phaseKey = 3 as PhaseKey;
 const until = { dealUntilMs: instantMs(1_000), grantUntilMs: instantMs(2_000) };
-const line = (scene: string, rain: number | undefined, fen: number, packets: number, rule: 'split' | 'fixed' | 'given' = 'split') => ({
+const line = (
+  scene: string,
+  rain: number | undefined,
+  fen: number,
+  packets: number,
+  rule: 'split' | 'fixed' | 'given' = 'split',
+) => ({
   phaseKey,
   sceneId: scene as SceneId,
   rainId: rain as RainId | undefined,
@@ -38,10 +44,19 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
 
   beforeAll(async () => {
     server = await startTestPostgres(kind);
-    pool = openPool({ url: await server.createDatabase(), logger: quiet, connectionsMax: 16, applicationName: 'test' });
+    pool = openPool({
+      url: await server.createDatabase(),
+      logger: quiet,
+      connectionsMax: 16,
+      applicationName: 'test',
+    });
     await migrate(pool, allotmentMigrations);
     const retry = { tries: 20, sleepMs: () => new Promise<void>(setImmediate), random };
-    allotments = createAllotments({ pool, retry, randomBelow: (below) => BigInt(Math.floor(random() * Number(below))) });
+    allotments = createAllotments({
+      pool,
+      retry,
+      randomBelow: (below) => BigInt(Math.floor(random() * Number(below))),
+    });
   });
   afterAll(async () => {
     await pool.end();
@@ -104,13 +119,21 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
 
   it('leases by money for a scene whose amounts upstreams name', async () => {
     await allotments.setBudgets([line('c', undefined, 1_000, 10, 'given')]);
-    expect(await allotments.lease(ask('c', undefined, 4, 900n))).toMatchObject({ packets: 4, fen: 900n, packetsFen: undefined });
+    expect(await allotments.lease(ask('c', undefined, 4, 900n))).toMatchObject({
+      packets: 4,
+      fen: 900n,
+      packetsFen: undefined,
+    });
     expect(await allotments.lease(ask('c', undefined, 40, 900n))).toMatchObject({ packets: 6, fen: 100n });
     expect(await allotments.lease(ask('c', undefined, 1, 1n))).toBeUndefined();
   });
 
   it('stops at the scene’s total even when a round would have more', async () => {
-    await allotments.setBudgets([line('d', undefined, 100, 10), line('d', 1, 100, 10), line('d', 2, 100, 10)]);
+    await allotments.setBudgets([
+      line('d', undefined, 100, 10),
+      line('d', 1, 100, 10),
+      line('d', 2, 100, 10),
+    ]);
     await allotments.lease(ask('d', 1, 7));
     const second = await allotments.lease(ask('d', 2, 10));
     expect(second!.packets).toBeLessThanOrEqual(3);

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ControlStore } from '../../src/engines/ports.ts';
 import { controlMigrations, createControlStore } from '../../src/engines/postgres/control-store/index.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
-import type { ControlStore } from '../../src/engines/ports.ts';
 import type { AppId, CampaignId, PhaseId, SceneId } from '../../src/vocabulary/ids.ts';
 import { postgresKinds, quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 
@@ -13,7 +13,12 @@ describe.each(postgresKinds())('the control store on %s Postgres', (kind) => {
 
   beforeAll(async () => {
     server = await startTestPostgres(kind);
-    const pool = openPool({ url: await server.createDatabase(), logger: quiet, connectionsMax: 8, applicationName: 'test' });
+    const pool = openPool({
+      url: await server.createDatabase(),
+      logger: quiet,
+      connectionsMax: 8,
+      applicationName: 'test',
+    });
     end = () => pool.end();
     // Three replicas that start together must not race.
     await Promise.all([1, 2, 3].map(() => migrate(pool, controlMigrations)));
@@ -35,7 +40,11 @@ describe.each(postgresKinds())('the control store on %s Postgres', (kind) => {
     const campaign = { id: 'gala' as CampaignId, source: 'a', phases: ['live'] as PhaseId[] };
     const first = await store.storeCampaign({ ...campaign, contentHash: 'h1' });
     const again = await store.storeCampaign({ ...campaign, contentHash: 'h1' });
-    const second = await store.storeCampaign({ ...campaign, contentHash: 'h2', phases: ['gray', 'live'] as PhaseId[] });
+    const second = await store.storeCampaign({
+      ...campaign,
+      contentHash: 'h2',
+      phases: ['gray', 'live'] as PhaseId[],
+    });
     expect([first.version, again.version, second.version]).toEqual([1, 1, 2]);
     expect(second.phaseKeys.get('live' as PhaseId)).toBe(first.phaseKeys.get('live' as PhaseId));
     expect((await store.campaigns()).map((one) => one.version)).toEqual([2]);
@@ -55,7 +64,11 @@ describe.each(postgresKinds())('the control store on %s Postgres', (kind) => {
   });
 
   it('knows an upstream by the hash of its secret, and replaces it by name', async () => {
-    const credential = { name: 'fireworks', campaignId: 'gala' as CampaignId, scenes: new Set(['show'] as SceneId[]) };
+    const credential = {
+      name: 'fireworks',
+      campaignId: 'gala' as CampaignId,
+      scenes: new Set(['show'] as SceneId[]),
+    };
     await store.putUpstream(credential, Buffer.alloc(32, 3));
     await store.putUpstream(credential, Buffer.alloc(32, 4));
     expect(await store.upstreamBySecret(Buffer.alloc(32, 3))).toBeUndefined();

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Account, Ledger, RecordCursor, WithdrawalRequest } from '../../src/engines/ports.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
-import type { Account, Ledger, RecordCursor, WithdrawalRequest } from '../../src/engines/ports.ts';
 import { createLedger, ledgerMigrations } from '../../src/ledger/index.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
@@ -23,7 +23,12 @@ const withdrawalId = () => {
   made += 1;
   return `00000000-0000-7000-8000-${String(made).padStart(12, '0')}` as WithdrawalId;
 };
-const request = (person: number, fen: number, force: readonly Order[] = [], key = `key-${made}`): WithdrawalRequest => ({
+const request = (
+  person: number,
+  fen: number,
+  force: readonly Order[] = [],
+  key = `key-${made}`,
+): WithdrawalRequest => ({
   id: withdrawalId(),
   account: accountOf(person),
   amountFen: BigInt(fen) as Fen,
@@ -40,7 +45,12 @@ describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
 
   beforeAll(async () => {
     server = await startTestPostgres(kind);
-    pool = openPool({ url: await server.createDatabase(), logger: quiet, connectionsMax: 10, applicationName: 'test' });
+    pool = openPool({
+      url: await server.createDatabase(),
+      logger: quiet,
+      connectionsMax: 10,
+      applicationName: 'test',
+    });
     await migrate(pool, ledgerMigrations);
     ledger = createLedger({ pool, retry });
   });
@@ -51,7 +61,9 @@ describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
 
   const wallet = async (person: number) => (await ledger.wallet(accountOf(person), [])).balanceFen;
   const assertBalanced = async () => {
-    const { rows } = await pool.query('SELECT coalesce(sum(amount_fen), 0)::bigint AS total FROM ledger.posting');
+    const { rows } = await pool.query(
+      'SELECT coalesce(sum(amount_fen), 0)::bigint AS total FROM ledger.posting',
+    );
     expect(rows[0].total).toBe(0n);
     const wrong = await pool.query(
       `SELECT a.act_id FROM ledger.account a LEFT JOIN ledger.posting p USING (act_id, phase_key, purse)
@@ -81,8 +93,16 @@ describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
     const orders = [anOrder({ person: 4, scene: 'a' }), anOrder({ person: 4, scene: 'b' })];
     await ledger.credit([orders[0]!]);
     await ledger.hold(request(4, 30));
-    const seen = await ledger.wallet(accountOf(4), orders.map((order) => order.orderNumber));
-    expect(seen).toEqual({ balanceFen: 70n, heldFen: 30n, incomeFen: 100n, credited: new Set([orders[0]!.orderNumber]) });
+    const seen = await ledger.wallet(
+      accountOf(4),
+      orders.map((order) => order.orderNumber),
+    );
+    expect(seen).toEqual({
+      balanceFen: 70n,
+      heldFen: 30n,
+      incomeFen: 100n,
+      credited: new Set([orders[0]!.orderNumber]),
+    });
   });
 
   it('keeps phases apart', async () => {
@@ -95,7 +115,14 @@ describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
     const orders = [anOrder({ person: 6, scene: 'a', fen: 60 }), anOrder({ person: 6, scene: 'b', fen: 60 })];
     const refused = await ledger.hold(request(6, 121, orders));
     expect(isRefusal(refused) && refused.refused).toBe('insufficient-balance');
-    expect((await ledger.wallet(accountOf(6), orders.map((order) => order.orderNumber))).credited.size).toBe(0);
+    expect(
+      (
+        await ledger.wallet(
+          accountOf(6),
+          orders.map((order) => order.orderNumber),
+        )
+      ).credited.size,
+    ).toBe(0);
     const held = await ledger.hold(request(6, 120, orders));
     expect(!isRefusal(held) && held.withdrawal.state).toBe('held');
     expect(await wallet(6)).toBe(0n);
@@ -123,7 +150,9 @@ describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
     await ledger.hold(asked);
     expect(await ledger.markPaying(asked.id, asked.account)).toBe(true);
     const at = instantMs(1_800_000_200_000);
-    const settled = await Promise.all([1, 2, 3].map(() => ledger.settle(asked.id, asked.account, 'paid', at)));
+    const settled = await Promise.all(
+      [1, 2, 3].map(() => ledger.settle(asked.id, asked.account, 'paid', at)),
+    );
     expect(settled.map((one) => one.state)).toEqual(['paid', 'paid', 'paid']);
     await expect(ledger.settle(asked.id, asked.account, 'returned', at)).rejects.toThrow('I1 is broken');
     expect(await ledger.wallet(accountOf(8), [])).toMatchObject({ balanceFen: 300n, heldFen: 0n });
@@ -139,7 +168,9 @@ describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
   });
 
   it('pages through records without repeating or skipping, also when times are equal', async () => {
-    const orders = Array.from({ length: 23 }, (_, at) => anOrder({ person: 9, rain: at + 1, atMs: 1_800_000_000_000 + Math.floor(at / 7) }));
+    const orders = Array.from({ length: 23 }, (_, at) =>
+      anOrder({ person: 9, rain: at + 1, atMs: 1_800_000_000_000 + Math.floor(at / 7) }),
+    );
     await ledger.credit(orders);
     await ledger.hold(request(9, 5));
     const seen: string[] = [];
@@ -155,14 +186,28 @@ describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
   });
 
   it('counts what a slice gave', async () => {
-    await ledger.credit([anOrder({ person: 20, slice: 77, fen: 5 }), anOrder({ person: 21, slice: 77, fen: 6 })]);
-    await ledger.credit([anOrder({ person: 21, slice: 77, fen: 6 }), anOrder({ person: 22, slice: 77, fen: 7 })]);
+    await ledger.credit([
+      anOrder({ person: 20, slice: 77, fen: 5 }),
+      anOrder({ person: 21, slice: 77, fen: 6 }),
+    ]);
+    await ledger.credit([
+      anOrder({ person: 21, slice: 77, fen: 6 }),
+      anOrder({ person: 22, slice: 77, fen: 7 }),
+    ]);
     expect(await ledger.sliceTally(3 as PhaseKey, 77n as never)).toEqual({ packets: 3, fen: 18n });
   });
 
   it('stays exact when creditors overlap, people withdraw and connections are cut', async () => {
     const random = seeded(testSeed('ledger under fire'));
-    const orders = Array.from({ length: 600 }, (_, at) => anOrder({ person: 1000 + (at % 60), rain: at + 1, fen: 1 + (at % 9), slice: 500 + (at % 4), index: at }));
+    const orders = Array.from({ length: 600 }, (_, at) =>
+      anOrder({
+        person: 1000 + (at % 60),
+        rain: at + 1,
+        fen: 1 + (at % 9),
+        slice: 500 + (at % 4),
+        index: at,
+      }),
+    );
     const total = orders.reduce((sum, order) => sum + order.amountFen, 0n);
     const creditor = async () => {
       const mine = shuffled(orders, random);
@@ -175,10 +220,12 @@ describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
     let cutting = true;
     const cutter = async () => {
       while (cutting) {
-        await pool.query(
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        await pool
+          .query(
+            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
            WHERE pid <> pg_backend_pid() AND datname = current_database() AND state = 'active' ORDER BY random() LIMIT 1`,
-        ).catch(() => {});
+          )
+          .catch(() => {});
         await new Promise((resolve) => setTimeout(resolve, 15));
       }
     };

@@ -1,5 +1,14 @@
 import type { Fen } from '../../src/vocabulary/fen.ts';
-import type { ActId, AppId, CampaignId, PhaseId, PhaseKey, RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
+import type {
+  ActId,
+  AppId,
+  CampaignId,
+  PhaseId,
+  PhaseKey,
+  RainId,
+  SceneId,
+  SliceId,
+} from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import { formatOrderNumber } from '../../src/vocabulary/order-number.ts';

@@ -66,15 +66,30 @@ async function system(folder: string): Promise<{ url: string; stop(): Promise<vo
   const runAs = chooseRunAs();
   if (runAs) chownSync(folder, runAs.uid, runAs.gid);
   const data = path.join(folder, 'data');
-  execFileSync(path.join(bin, 'initdb'), ['-D', data, '-U', 'hongbao', '-E', 'UTF8', '--locale=C', '-A', 'trust'], {
-    ...runAs,
-    cwd: '/',
-    stdio: 'ignore',
-  });
+  execFileSync(
+    path.join(bin, 'initdb'),
+    ['-D', data, '-U', 'hongbao', '-E', 'UTF8', '--locale=C', '-A', 'trust'],
+    {
+      ...runAs,
+      cwd: '/',
+      stdio: 'ignore',
+    },
+  );
   const port = await freePort();
   const child = spawn(
     path.join(bin, 'postgres'),
-    ['-D', data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_wal_size=4GB'],
+    [
+      '-D',
+      data,
+      '-p',
+      String(port),
+      '-c',
+      'listen_addresses=127.0.0.1',
+      '-c',
+      'unix_socket_directories=',
+      '-c',
+      'max_wal_size=4GB',
+    ],
     { ...runAs, cwd: '/', stdio: 'ignore' },
   );
   const url = `postgres://hongbao@127.0.0.1:${port}/postgres`;

@@ -20,14 +20,24 @@ export async function migrate(pool: Pool, migrations: readonly Migration[]): Pro
     const checksum = createHash('sha256').update(sql).digest('hex');
     await transaction(pool, async (client) => {
       await client.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCK]);
-      await client.query('CREATE TABLE IF NOT EXISTS public.hongbao_migration (name text PRIMARY KEY, checksum text NOT NULL)');
-      const { rows } = await client.query<{ checksum: string }>('SELECT checksum FROM public.hongbao_migration WHERE name = $1', [name]);
+      await client.query(
+        'CREATE TABLE IF NOT EXISTS public.hongbao_migration (name text PRIMARY KEY, checksum text NOT NULL)',
+      );
+      const { rows } = await client.query<{ checksum: string }>(
+        'SELECT checksum FROM public.hongbao_migration WHERE name = $1',
+        [name],
+      );
       if (rows[0]) {
         if (rows[0].checksum === checksum) return;
-        throw new Error(`Migration ${name} was applied in another wording. Use the version of Hongbao that made this database, or a new one.`);
+        throw new Error(
+          `Migration ${name} was applied in another wording. Use the version of Hongbao that made this database, or a new one.`,
+        );
       }
       if (sql) await client.query(sql);
-      await client.query('INSERT INTO public.hongbao_migration (name, checksum) VALUES ($1, $2)', [name, checksum]);
+      await client.query('INSERT INTO public.hongbao_migration (name, checksum) VALUES ($1, $2)', [
+        name,
+        checksum,
+      ]);
     });
   }
 }

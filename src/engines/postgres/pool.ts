@@ -43,7 +43,9 @@ export function openPool(options: PoolOptions): pg.Pool {
     types,
   });
   // An idle connection that breaks is replaced at its next use; unheard, the event would end the process.
-  pool.on('error', (error) => options.logger.warn({ error: error.message }, 'a database connection broke while idle'));
+  pool.on('error', (error) =>
+    options.logger.warn({ error: error.message }, 'a database connection broke while idle'),
+  );
   return pool;
 }
 

@@ -21,8 +21,17 @@ const DELAY_MS_OF_STATE: Readonly<Record<string, number>> = {
   '08007': 200,
 };
 
-const NETWORK_CODES = new Set(['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EHOSTUNREACH', 'EAI_AGAIN']);
-const NETWORK_MESSAGES = /connection terminated|connection ended|timeout exceeded|read timeout|client has encountered a connection error|not queryable/i;
+const NETWORK_CODES = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'EAI_AGAIN',
+]);
+const NETWORK_MESSAGES =
+  /connection terminated|connection ended|timeout exceeded|read timeout|client has encountered a connection error|not queryable/i;
 
 /** How long to wait before trying again, in ms; undefined when trying again would fail the same way. */
 export function retryDelayMs(error: unknown): number | undefined {
@@ -38,9 +47,14 @@ export function retryDelayMs(error: unknown): number | undefined {
 export function asFault(error: unknown): unknown {
   const delayMs = retryDelayMs(error);
   if (delayMs === undefined || error instanceof RetryableFault) return error;
-  return new RetryableFault('ledger-unavailable', 'The database did not answer; nothing is known to have been done', delayMs, {
-    cause: error,
-  });
+  return new RetryableFault(
+    'ledger-unavailable',
+    'The database did not answer; nothing is known to have been done',
+    delayMs,
+    {
+      cause: error,
+    },
+  );
 }
 
 export interface RetryOptions {

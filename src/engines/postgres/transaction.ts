@@ -8,7 +8,10 @@ export class RollBack<Value> extends Error {
 }
 
 /** Runs `act` in one transaction. A connection on which anything failed is not used again. */
-export async function transaction<Result>(pool: Pool, act: (client: PoolClient) => Promise<Result>): Promise<Result> {
+export async function transaction<Result>(
+  pool: Pool,
+  act: (client: PoolClient) => Promise<Result>,
+): Promise<Result> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {

@@ -41,7 +41,9 @@ export function createGranter(deps: GranterDeps): Granter {
   const turns = createTurns<ActId>();
   const refusedSlices = new Set<SliceId>();
 
-  async function find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined> {
+  async function find(
+    order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>,
+  ): Promise<Granted | undefined> {
     const wins = await deps.book.winsOf(order.actId, order.phaseKey);
     const win = wins.find((one) => one.orderNumber === order.orderNumber);
     return win && firstAnswer(deps, win);
@@ -69,9 +71,13 @@ export function createGranter(deps: GranterDeps): Granter {
 function overCap(deps: GranterDeps, order: Order, wins: readonly Win[]): Refusal | undefined {
   const campaign = deps.campaign(order);
   const scene = campaign?.scenes.get(order.sceneId);
-  if (!campaign || !scene) return refuse('scene-unknown', `campaign ${order.campaignId} has no scene ${order.sceneId}`);
+  if (!campaign || !scene)
+    return refuse('scene-unknown', `campaign ${order.campaignId} has no scene ${order.sceneId}`);
   if (order.amountFen > scene.packetCapFen) {
-    return refuse('amount-over-cap', `${order.amountFen} fen is over the scene's cap of ${scene.packetCapFen} fen`);
+    return refuse(
+      'amount-over-cap',
+      `${order.amountFen} fen is over the scene's cap of ${scene.packetCapFen} fen`,
+    );
   }
   return capRefusal({ sceneIds: wins.map((win) => win.sceneId) }, scene, campaign.scenes, campaign.limits);
 }
@@ -87,4 +93,3 @@ const repeat = (first: Granted, again: Order): Granted | Refusal =>
   sameOrder(first.order, again)
     ? first
     : refuse('order-conflict', `order ${again.orderNumber} stands in the log with other content`);
-

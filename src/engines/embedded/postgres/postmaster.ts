@@ -25,7 +25,12 @@ const argumentsFor = (folder: string, port: number): string[] => [
 ];
 
 /** Starts a postmaster. It gets a session of its own: a Ctrl-C at the terminal is ours to pass on, in order. */
-export function spawnPostmaster(folder: string, port: number, binaries: PostgresBinaries, runAs: RunAs | undefined): Postmaster {
+export function spawnPostmaster(
+  folder: string,
+  port: number,
+  binaries: PostgresBinaries,
+  runAs: RunAs | undefined,
+): Postmaster {
   const logFile = path.join(folder, 'server.log');
   // A file, not a pipe: it must go on writing when we are killed.
   const log = openSync(logFile, 'a', 0o600);

@@ -30,7 +30,10 @@ const STOP_PATIENCE_MS = 20_000;
  * engine left behind (or ends it, when its settings are not today's), starts it again whenever it dies.
  * Throws with cause and remedy when it can't be started.
  */
-export async function startEmbeddedPostgres(options: { dataFolder: string; logger: Logger }): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres(options: {
+  dataFolder: string;
+  logger: Logger;
+}): Promise<EmbeddedPostgres> {
   const { logger } = options;
   const runAs = chooseRunAs();
   const binaries = findBinaries(runAs, logger);
@@ -39,7 +42,8 @@ export async function startEmbeddedPostgres(options: { dataFolder: string; logge
   if (found && !found.asWeWould) await endPostmaster(found, STOP_PATIENCE_MS);
   const takenOver = found?.asWeWould ? found : undefined;
   const port = takenOver?.port ?? (await choosePort(options.dataFolder));
-  if (takenOver) logger.info({ pid: takenOver.pid }, 'took over the Postgres that an earlier engine left running');
+  if (takenOver)
+    logger.info({ pid: takenOver.pid }, 'took over the Postgres that an earlier engine left running');
 
   const url = `postgres://hongbao:${cluster.password}@127.0.0.1:${port}/postgres`;
   const start = () => spawnPostmaster(cluster.folder, port, binaries, runAs);
@@ -118,7 +122,11 @@ async function untilReady(url: string, current: () => Postmaster, folder: string
       return;
     } catch (cause) {
       if (ended || performance.now() > deadline) {
-        const log = readFileSync(path.join(folder, 'server.log'), 'utf8').trim().split('\n').slice(-5).join('\n');
+        const log = readFileSync(path.join(folder, 'server.log'), 'utf8')
+          .trim()
+          .split('\n')
+          .slice(-5)
+          .join('\n');
         throw new Error(
           `The embedded Postgres did not start. Its log (${path.join(folder, 'server.log')}) ends with:\n${log}`,
           { cause },

@@ -65,7 +65,11 @@ const sliceOf = (row: SliceRow): Slice => ({
 });
 
 /** Budgets and their slices on one Postgres. Leases are the slow path: exact and durable beats fast here. */
-export function createAllotments(options: { pool: Pool; randomBelow: RandomBelow; retry: RetryOptions }): Allotments {
+export function createAllotments(options: {
+  pool: Pool;
+  randomBelow: RandomBelow;
+  retry: RetryOptions;
+}): Allotments {
   const { pool } = options;
   const safely = <Result>(act: (client: PoolClient) => Promise<Result>) =>
     withRetry(() => transaction(pool, act), options.retry);
@@ -89,7 +93,7 @@ export function createAllotments(options: { pool: Pool; randomBelow: RandomBelow
         return undefined;
       } catch (error) {
         if ((error as { code?: string }).code !== CHECK_VIOLATION) throw error;
-        return refuse('budget-exhausted', 'a budget can\'t be lowered below what is leased or given already');
+        return refuse('budget-exhausted', "a budget can't be lowered below what is leased or given already");
       }
     },
     lease: (ask) => safely((client) => lease(client, ask, options.randomBelow)),
@@ -100,25 +104,28 @@ export function createAllotments(options: { pool: Pool; randomBelow: RandomBelow
         const back: Amount = { packets: row.packets - BigInt(fromIndex), fen: fenReturned };
         if (back.packets <= 0n) return;
         await moveLines(client, row, back, negative(back), NONE);
-        await client.query('UPDATE allotment.slice SET packets = packets - $2, fen = fen - $3 WHERE slice_id = $1', [
-          row.slice_id,
-          back.packets,
-          back.fen,
-        ]);
+        await client.query(
+          'UPDATE allotment.slice SET packets = packets - $2, fen = fen - $3 WHERE slice_id = $1',
+          [row.slice_id, back.packets, back.fen],
+        );
       }),
     unclosed: () =>
       safely(async (client) => {
         const { rows } = await client.query<SliceRow>(
           `SELECT ${SLICE_COLUMNS} FROM allotment.slice WHERE state <> 'closed' ORDER BY slice_id`,
         );
-        return rows.map((row) => ({ slice: sliceOf(row), holder: row.holder, state: row.state as 'open' | 'fenced' }));
+        return rows.map((row) => ({
+          slice: sliceOf(row),
+          holder: row.holder,
+          state: row.state as 'open' | 'fenced',
+        }));
       }),
     fence: (slice) =>
       safely(async (client) => {
-        await client.query("UPDATE allotment.slice SET state = 'fenced' WHERE slice_id = $1 AND epoch = $2 AND state = 'open'", [
-          slice.sliceId,
-          slice.epoch,
-        ]);
+        await client.query(
+          "UPDATE allotment.slice SET state = 'fenced' WHERE slice_id = $1 AND epoch = $2 AND state = 'open'",
+          [slice.sliceId, slice.epoch],
+        );
       }),
     close: (slice, given) =>
       safely(async (client) => {
@@ -129,7 +136,10 @@ export function createAllotments(options: { pool: Pool; randomBelow: RandomBelow
         const leased: Amount = { packets: row.packets, fen: row.fen };
         const back: Amount = { packets: leased.packets - spent.packets, fen: leased.fen - spent.fen };
         if (back.packets < 0n || back.fen < 0n) {
-          throw new BrokenInvariant('I4', `slice ${row.slice_id} gave ${spent.packets} packets, ${spent.fen} fen; leased were ${leased.packets}, ${leased.fen}`);
+          throw new BrokenInvariant(
+            'I4',
+            `slice ${row.slice_id} gave ${spent.packets} packets, ${spent.fen} fen; leased were ${leased.packets}, ${leased.fen}`,
+          );
         }
         await moveLines(client, row, back, negative(leased), spent);
         await client.query(
@@ -139,7 +149,9 @@ export function createAllotments(options: { pool: Pool; randomBelow: RandomBelow
       }),
     budgets: (phaseKey) =>
       safely(async (client) => {
-        const { rows } = await client.query<LineRow & { scene_id: SceneId; total_packets: bigint; total_fen: bigint }>(
+        const { rows } = await client.query<
+          LineRow & { scene_id: SceneId; total_packets: bigint; total_fen: bigint }
+        >(
           'SELECT scene_id, rain_id, total_packets, total_fen, remaining_packets, remaining_fen FROM allotment.line WHERE phase_key = $1 ORDER BY scene_id, rain_id',
           [phaseKey],
         );
@@ -156,23 +168,48 @@ export function createAllotments(options: { pool: Pool; randomBelow: RandomBelow
   };
 }
 
-const sorted = <Line extends { sceneId: SceneId; rainId: RainId | undefined }>(lines: readonly Line[]): Line[] =>
-  [...lines].sort((a, b) => (a.sceneId < b.sceneId ? -1 : a.sceneId > b.sceneId ? 1 : (a.rainId ?? 0) - (b.rainId ?? 0)));
+const sorted = <Line extends { sceneId: SceneId; rainId: RainId | undefined }>(
+  lines: readonly Line[],
+): Line[] =>
+  [...lines].sort((a, b) =>
+    a.sceneId < b.sceneId ? -1 : a.sceneId > b.sceneId ? 1 : (a.rainId ?? 0) - (b.rainId ?? 0),
+  );
 
-async function lease(client: PoolClient, ask: SliceLeaseAsk, randomBelow: RandomBelow): Promise<Slice | undefined> {
+async function lease(
+  client: PoolClient,
+  ask: SliceLeaseAsk,
+  randomBelow: RandomBelow,
+): Promise<Slice | undefined> {
   const rainId = ask.rainId ?? TOTAL;
   const { rows: lines } = await client.query<LineRow>(lockLinesSql, [ask.phaseKey, ask.sceneId, rainId]);
   const own = lines.find((line) => line.rain_id === rainId);
   if (!own) return undefined;
   const wanted = BigInt(Math.max(1, ask.packetsWanted));
-  const share = own.rule === 'given' ? givenShare(own, wanted, ask.fenWanted ?? 1n) : cutShare(own, lines, wanted);
+  const share =
+    own.rule === 'given' ? givenShare(own, wanted, ask.fenWanted ?? 1n) : cutShare(own, lines, wanted);
   if (!share) return undefined;
   const amounts = own.rule === 'given' ? undefined : cut(own, share, randomBelow);
-  await moveLines(client, { phase_key: ask.phaseKey, scene_id: ask.sceneId, rain_id: rainId }, negative(share), share, NONE);
+  await moveLines(
+    client,
+    { phase_key: ask.phaseKey, scene_id: ask.sceneId, rain_id: rainId },
+    negative(share),
+    share,
+    NONE,
+  );
   const { rows } = await client.query<SliceRow>(
     `INSERT INTO allotment.slice (phase_key, scene_id, rain_id, holder, amounts_fen, packets, fen, deal_until_ms, grant_until_ms)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING ${SLICE_COLUMNS}`,
-    [ask.phaseKey, ask.sceneId, rainId, ask.holder, amounts, share.packets, share.fen, ask.dealUntilMs, ask.grantUntilMs],
+    [
+      ask.phaseKey,
+      ask.sceneId,
+      rainId,
+      ask.holder,
+      amounts,
+      share.packets,
+      share.fen,
+      ask.dealUntilMs,
+      ask.grantUntilMs,
+    ],
   );
   return sliceOf(rows[0]!);
 }
@@ -185,7 +222,9 @@ function cutShare(own: LineRow, lines: readonly LineRow[], wanted: bigint): Amou
   let packets = smallest(wanted, ...lines.map((line) => line.remaining_packets));
   while (packets > 0n) {
     const fen =
-      own.rule === 'fixed' ? packets * (own.remaining_fen / own.remaining_packets) : (own.remaining_fen * packets) / own.remaining_packets;
+      own.rule === 'fixed'
+        ? packets * (own.remaining_fen / own.remaining_packets)
+        : (own.remaining_fen * packets) / own.remaining_packets;
     if (lines.every((line) => fen <= line.remaining_fen)) return { packets, fen };
     packets /= 2n;
   }
@@ -194,29 +233,50 @@ function cutShare(own: LineRow, lines: readonly LineRow[], wanted: bigint): Amou
 
 /** As much money as is wanted and there, for as many packets: upstreams name the amounts later. */
 function givenShare(own: LineRow, wanted: bigint, fenWanted: bigint): Amount | undefined {
-  const share = { packets: smallest(wanted, own.remaining_packets), fen: smallest(fenWanted, own.remaining_fen) };
+  const share = {
+    packets: smallest(wanted, own.remaining_packets),
+    fen: smallest(fenWanted, own.remaining_fen),
+  };
   return share.packets > 0n && share.fen > 0n ? share : undefined;
 }
 
 function cut(line: LineRow, share: Amount, randomBelow: RandomBelow): bigint[] {
   const count = Number(share.packets);
   const amounts =
-    line.rule === 'fixed' ? cutFixed(share.fen, count, line.packet_cap_fen) : cutDoubleMean(share.fen, count, line.packet_cap_fen, randomBelow);
-  if (isRefusal(amounts)) throw new BrokenInvariant('I4', `a budget line was left that can't be cut: ${(amounts as Refusal).detail}`);
+    line.rule === 'fixed'
+      ? cutFixed(share.fen, count, line.packet_cap_fen)
+      : cutDoubleMean(share.fen, count, line.packet_cap_fen, randomBelow);
+  if (isRefusal(amounts))
+    throw new BrokenInvariant(
+      'I4',
+      `a budget line was left that can't be cut: ${(amounts as Refusal).detail}`,
+    );
   return amounts;
 }
 
 async function lockSlice(client: PoolClient, sliceId: SliceId): Promise<SliceRow> {
-  const { rows: found } = await client.query<SliceRow>(`SELECT ${SLICE_COLUMNS} FROM allotment.slice WHERE slice_id = $1`, [sliceId]);
+  const { rows: found } = await client.query<SliceRow>(
+    `SELECT ${SLICE_COLUMNS} FROM allotment.slice WHERE slice_id = $1`,
+    [sliceId],
+  );
   if (!found[0]) throw new Error(`there is no slice ${sliceId}`);
   await client.query(lockLinesSql, [found[0].phase_key, found[0].scene_id, found[0].rain_id]);
-  const { rows } = await client.query<SliceRow>(`SELECT ${SLICE_COLUMNS} FROM allotment.slice WHERE slice_id = $1 FOR UPDATE`, [sliceId]);
+  const { rows } = await client.query<SliceRow>(
+    `SELECT ${SLICE_COLUMNS} FROM allotment.slice WHERE slice_id = $1 FOR UPDATE`,
+    [sliceId],
+  );
   return rows[0]!;
 }
 
 type LineKey = Pick<SliceRow, 'phase_key' | 'scene_id' | 'rain_id'>;
 
-async function moveLines(client: PoolClient, key: LineKey, remaining: Amount, leased: Amount, given: Amount): Promise<void> {
+async function moveLines(
+  client: PoolClient,
+  key: LineKey,
+  remaining: Amount,
+  leased: Amount,
+  given: Amount,
+): Promise<void> {
   await client.query(moveLinesSql, [
     key.phase_key,
     key.scene_id,

@@ -68,13 +68,16 @@ export function createControlStore(pool: Pool): ControlStore {
           [campaign.id, campaign.phases],
         );
         const version = (newest?.version ?? 0) + 1;
-        await client.query('INSERT INTO control.campaign (campaign_id, version, content_hash, source) VALUES ($1, $2, $3, $4)', [
-          campaign.id,
+        await client.query(
+          'INSERT INTO control.campaign (campaign_id, version, content_hash, source) VALUES ($1, $2, $3, $4)',
+          [campaign.id, version, campaign.contentHash, campaign.source],
+        );
+        return {
+          campaign_id: campaign.id,
           version,
-          campaign.contentHash,
-          campaign.source,
-        ]);
-        return { campaign_id: campaign.id, version, content_hash: campaign.contentHash, source: campaign.source };
+          content_hash: campaign.contentHash,
+          source: campaign.source,
+        };
       });
       return stored(row);
     },
@@ -100,15 +103,17 @@ export function createControlStore(pool: Pool): ControlStore {
       return row && { name: row.name, campaignId: row.campaign_id, scenes: new Set(row.scenes) };
     },
     async offerSetupToken(tokenHash) {
-      await query('INSERT INTO control.setup_token (token_hash) VALUES ($1) ON CONFLICT (token_hash) DO NOTHING', [
-        Buffer.from(tokenHash),
-      ]);
+      await query(
+        'INSERT INTO control.setup_token (token_hash) VALUES ($1) ON CONFLICT (token_hash) DO NOTHING',
+        [Buffer.from(tokenHash)],
+      );
     },
     async spendSetupToken(tokenHash, operator) {
       return transaction(pool, async (client) => {
-        const { rowCount } = await client.query('UPDATE control.setup_token SET spent = true WHERE token_hash = $1 AND NOT spent', [
-          Buffer.from(tokenHash),
-        ]);
+        const { rowCount } = await client.query(
+          'UPDATE control.setup_token SET spent = true WHERE token_hash = $1 AND NOT spent',
+          [Buffer.from(tokenHash)],
+        );
         if (rowCount !== 1) return false;
         await client.query(
           'INSERT INTO control.operator (name, key_hash) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET key_hash = $2',
@@ -118,7 +123,9 @@ export function createControlStore(pool: Pool): ControlStore {
       });
     },
     async operatorByKey(keyHash) {
-      const [row] = await query<{ name: string }>('SELECT name FROM control.operator WHERE key_hash = $1', [Buffer.from(keyHash)]);
+      const [row] = await query<{ name: string }>('SELECT name FROM control.operator WHERE key_hash = $1', [
+        Buffer.from(keyHash),
+      ]);
       return row;
     },
     async operatorCount() {

@@ -1,0 +1,251 @@
+import { FEN_MAX, type Fen } from '../vocabulary/fen.ts';
+import { parseActId, parseAppId, parseCampaignId, parsePhaseKey, parseSliceId } from '../vocabulary/ids.ts';
+import { instantMs } from '../vocabulary/instant.ts';
+import type { Order } from '../vocabulary/order.ts';
+import { ORDER_NUMBER_LENGTH_MAX, type OrderNumber, parseOrderNumber } from '../vocabulary/order-number.ts';
+import { TOKEN_STATUS } from '../vocabulary/token-status.ts';
+import { WIRE_BYTES, WIRE_VARINT, WireError, WireReader, WireWriter } from './wire.ts';
+
+const INT32_MAX = 2 ** 31 - 1;
+const ID_LENGTH_MAX = 32;
+
+/** Wire type of each field of RedPacketToken, by number. */
+const TOKEN_WIRE: readonly (number | undefined)[] = [
+  undefined,
+  WIRE_VARINT, // 1 app_id
+  WIRE_VARINT, // 2 act_id
+  WIRE_BYTES, // 3 activity_id
+  WIRE_BYTES, // 4 scene_id
+  WIRE_VARINT, // 5 amount
+  WIRE_BYTES, // 6 out_trade_no
+  WIRE_VARINT, // 7 open_time
+  WIRE_VARINT, // 8 rain_id
+  WIRE_VARINT, // 9 status
+  WIRE_BYTES, // 10 stage
+  WIRE_VARINT, // 11 phase_key
+  WIRE_VARINT, // 12 slice_id
+  WIRE_VARINT, // 13 slice_epoch
+  WIRE_VARINT, // 14 slice_index
+];
+
+const writer = new WireWriter();
+
+/** The order as a RedPacketToken (proto/hongbao/v1/token.proto): one order, one encoding. */
+export function encodeToken(order: Order): Buffer {
+  writer.reset();
+  writer.uintField(1, order.appId);
+  writer.int64Field(2, order.actId);
+  writer.asciiField(3, order.campaignId);
+  writer.asciiField(4, order.sceneId);
+  writer.int64Field(5, order.amountFen);
+  writer.asciiField(6, order.orderNumber);
+  writer.uintField(7, order.drawnAtMs);
+  writer.uintField(8, order.rainId);
+  writer.uintField(9, TOKEN_STATUS.outstanding);
+  writer.asciiField(10, order.phaseId);
+  writer.uintField(11, order.phaseKey);
+  writer.int64Field(12, order.unit.sliceId);
+  writer.uintField(13, order.unit.epoch);
+  writer.uintField(14, order.unit.index);
+  return writer.take();
+}
+
+/**
+ * Reads a token strictly: only what `encodeToken` can write is accepted, and the order number must be the format of
+ * the other fields. Undefined for anything else; never throws.
+ */
+export function decodeToken(bytes: Uint8Array): Order | undefined {
+  try {
+    return readToken(bytes);
+  } catch (error) {
+    if (error instanceof WireError) return undefined;
+    throw error;
+  }
+}
+
+function readToken(bytes: Uint8Array): Order | undefined {
+  const reader = new WireReader(bytes);
+  let [appId, actId, amount, openTime, rainId, status, phaseKey, sliceId, epoch, index] = [
+    0,
+    0n,
+    0n,
+    0,
+    0,
+    0,
+    0,
+    0n,
+    0,
+    0,
+  ];
+  let [activityId, sceneId, orderNumber, stage] = ['', '', '', ''];
+  while (!reader.done) {
+    switch (reader.next(TOKEN_WIRE)) {
+      case 1:
+        appId = reader.uint();
+        break;
+      case 2:
+        actId = reader.int64();
+        break;
+      case 3:
+        activityId = reader.ascii(ID_LENGTH_MAX);
+        break;
+      case 4:
+        sceneId = reader.ascii(ID_LENGTH_MAX);
+        break;
+      case 5:
+        amount = reader.int64();
+        break;
+      case 6:
+        orderNumber = reader.ascii(ORDER_NUMBER_LENGTH_MAX);
+        break;
+      case 7:
+        openTime = reader.uint();
+        break;
+      case 8:
+        rainId = reader.uint();
+        break;
+      case 9:
+        status = reader.uint();
+        break;
+      case 10:
+        stage = reader.ascii(ID_LENGTH_MAX);
+        break;
+      case 11:
+        phaseKey = reader.uint();
+        break;
+      case 12:
+        sliceId = reader.int64();
+        break;
+      case 13:
+        epoch = reader.uint();
+        break;
+      case 14:
+        index = reader.uint();
+        break;
+    }
+  }
+  const parts = parseOrderNumber(orderNumber);
+  const app = parseAppId(appId);
+  const campaignId = parseCampaignId(activityId);
+  const phase = parsePhaseKey(phaseKey);
+  const slice = parseSliceId(sliceId);
+  if (!parts || !app || !campaignId || !phase || !slice || !parseActId(actId)) return undefined;
+  if (parts.actId !== actId || parts.sceneId !== sceneId || parts.rainId !== rainId || parts.stage !== stage)
+    return undefined;
+  if (status !== TOKEN_STATUS.outstanding || amount <= 0n || amount > FEN_MAX) return undefined;
+  if (openTime <= 0 || epoch <= 0 || epoch > INT32_MAX || index > INT32_MAX) return undefined;
+  return {
+    orderNumber: orderNumber as OrderNumber,
+    appId: app,
+    actId: parts.actId,
+    campaignId,
+    phaseId: parts.stage,
+    phaseKey: phase,
+    sceneId: parts.sceneId,
+    rainId: parts.rainId,
+    awardType: parts.awardType,
+    amountFen: amount as Fen,
+    drawnAtMs: instantMs(openTime),
+    unit: { sliceId: slice, epoch, index },
+  };
+}
+
+/** A SealedToken in fields. */
+export interface SealedTokenFields {
+  readonly keyId: number;
+  readonly nonce: Uint8Array;
+  readonly ciphertext: Uint8Array;
+  readonly leafIndex: number;
+  readonly treeSize: number;
+  /** Sibling hashes from the leaf up, 32 bytes each, joined. */
+  readonly path: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+export const SEAL_VERSION = 1;
+export const SEALED_TOKEN_BYTES_MAX = 1_024;
+export const TREE_SIZE_MAX = 1_024;
+
+const SEALED_WIRE: readonly (number | undefined)[] = [
+  undefined,
+  WIRE_VARINT, // 1 version
+  WIRE_VARINT, // 2 key_id
+  WIRE_BYTES, // 3 nonce
+  WIRE_BYTES, // 4 ciphertext
+  WIRE_VARINT, // 5 leaf_index
+  WIRE_VARINT, // 6 tree_size
+  WIRE_BYTES, // 7 path
+  WIRE_BYTES, // 8 signature
+];
+
+export function encodeSealedToken(token: SealedTokenFields): Buffer {
+  writer.reset();
+  writer.uintField(1, SEAL_VERSION);
+  writer.uintField(2, token.keyId);
+  writer.bytesField(3, token.nonce);
+  writer.bytesField(4, token.ciphertext);
+  writer.uintField(5, token.leafIndex);
+  writer.uintField(6, token.treeSize);
+  writer.bytesField(7, token.path);
+  writer.bytesField(8, token.signature);
+  return writer.take();
+}
+
+/** Reads a sealed token's frame; says nothing yet about whether its seal holds. Undefined for anything malformed. */
+export function decodeSealedToken(bytes: Uint8Array): SealedTokenFields | undefined {
+  if (bytes.length > SEALED_TOKEN_BYTES_MAX) return undefined;
+  try {
+    return readSealedToken(bytes);
+  } catch (error) {
+    if (error instanceof WireError) return undefined;
+    throw error;
+  }
+}
+
+function readSealedToken(bytes: Uint8Array): SealedTokenFields | undefined {
+  const reader = new WireReader(bytes);
+  const empty = new Uint8Array();
+  let [version, keyId, leafIndex, treeSize] = [0, 0, 0, 0];
+  let [nonce, ciphertext, path, signature]: Uint8Array[] = [empty, empty, empty, empty];
+  while (!reader.done) {
+    switch (reader.next(SEALED_WIRE)) {
+      case 1:
+        version = reader.uint();
+        break;
+      case 2:
+        keyId = reader.uint();
+        break;
+      case 3:
+        nonce = reader.bytesOf(12);
+        break;
+      case 4:
+        ciphertext = reader.bytesOf(512);
+        break;
+      case 5:
+        leafIndex = reader.uint();
+        break;
+      case 6:
+        treeSize = reader.uint();
+        break;
+      case 7:
+        path = reader.bytesOf(32 * 10);
+        break;
+      case 8:
+        signature = reader.bytesOf(64);
+        break;
+    }
+  }
+  if (version !== SEAL_VERSION || keyId === 0 || keyId > 0xffff_ffff) return undefined;
+  if (nonce!.length !== 12 || ciphertext!.length < 17 || signature!.length !== 64 || path!.length % 32 !== 0)
+    return undefined;
+  if (treeSize < 1 || treeSize > TREE_SIZE_MAX || leafIndex >= treeSize) return undefined;
+  return {
+    keyId,
+    nonce: nonce!,
+    ciphertext: ciphertext!,
+    leafIndex,
+    treeSize,
+    path: path!,
+    signature: signature!,
+  };
+}

@@ -1,0 +1,119 @@
+import { mkdtempSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { anOrder } from '../../../test/support/orders.ts';
+import { isRefusal } from '../../protocol/failures.ts';
+import { decodeSealedToken, encodeSealedToken } from '../../protocol/token-codec.ts';
+import type { ActId, CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
+import { instantMs } from '../../vocabulary/instant.ts';
+import { openKeyring } from './keyring.ts';
+import { sealBatch, sealedTokenOf } from './seal-batch.ts';
+import { createUnsealer } from './unseal.ts';
+
+const clock = { now: () => instantMs(1_800_000_000_000), monotonicMs: () => 0 };
+const freshFolder = () => mkdtempSync(path.join(tmpdir(), 'hongbao-keys-'));
+const expectedOf = (person: number) => ({
+  actId: BigInt(1_000_000 + person) as ActId,
+  campaignId: 'gala' as CampaignId,
+  phaseKey: 3 as PhaseKey,
+});
+const codeOf = (answer: unknown) => (isRefusal(answer) ? answer.refused : 'taken');
+
+describe('a seal', () => {
+  const keyring = openKeyring(freshFolder(), clock);
+  const { unseal } = createUnsealer(keyring);
+
+  it.each([1, 2, 3, 5, 8, 33, 64])('holds every token of a batch of %i, each with its own path', (size) => {
+    const orders = Array.from({ length: size }, (_, at) => anOrder({ person: at + 1 }));
+    const { seal, tokens } = sealBatch(orders, keyring.active());
+    for (const [at, token] of tokens.entries()) {
+      expect(unseal(token, expectedOf(at + 1))).toEqual(orders[at]);
+      expect(sealedTokenOf(seal, at).equals(token)).toBe(true);
+    }
+  });
+
+  it('refuses a flipped bit anywhere, each with an error of its own', () => {
+    const { tokens } = sealBatch(
+      [1, 2, 3, 4, 5].map((person) => anOrder({ person })),
+      keyring.active(),
+    );
+    const token = tokens[2]!;
+    const seen = new Set<string>();
+    for (let bit = 0; bit < token.length * 8; bit += 1) {
+      const bytes = Buffer.from(token);
+      bytes[bit >> 3]! ^= 1 << (bit & 7);
+      const code = codeOf(unseal(bytes, expectedOf(3)));
+      expect(code).not.toBe('taken');
+      seen.add(code);
+    }
+    expect([...seen].sort()).toEqual([
+      'token-key-unknown',
+      'token-malformed',
+      'token-signature-invalid',
+      'token-undecryptable',
+    ]);
+  });
+
+  it('refuses what is cut, swapped, foreign, of another campaign or phase', () => {
+    const { tokens } = sealBatch(
+      [1, 2, 3, 4].map((person) => anOrder({ person })),
+      keyring.active(),
+    );
+    const other = sealBatch(
+      [5, 6, 7, 8].map((person) => anOrder({ person })),
+      keyring.active(),
+    );
+    const fields = decodeSealedToken(tokens[0]!)!;
+    const others = decodeSealedToken(other.tokens[0]!)!;
+    expect(codeOf(unseal(encodeSealedToken({ ...fields, path: others.path }), expectedOf(1)))).toBe(
+      'token-signature-invalid',
+    );
+    expect(codeOf(unseal(encodeSealedToken({ ...fields, signature: others.signature }), expectedOf(1)))).toBe(
+      'token-signature-invalid',
+    );
+    expect(
+      codeOf(unseal(encodeSealedToken({ ...fields, ciphertext: others.ciphertext }), expectedOf(1))),
+    ).toBe('token-undecryptable');
+    expect(codeOf(unseal(tokens[0]!.subarray(0, -1), expectedOf(1)))).toBe('token-malformed');
+    expect(codeOf(unseal(tokens[0]!, expectedOf(2)))).toBe('token-foreign');
+    expect(codeOf(unseal(tokens[0]!, { ...expectedOf(1), campaignId: 'other' as CampaignId }))).toBe(
+      'token-wrong-campaign',
+    );
+    expect(codeOf(unseal(tokens[0]!, { ...expectedOf(1), phaseKey: 2 as PhaseKey }))).toBe(
+      'token-wrong-phase',
+    );
+  });
+
+  it('survives 100,000 byte strings', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 120 }), (bytes) => isRefusal(unseal(bytes, expectedOf(1)))),
+      { numRuns: 100_000 },
+    );
+  });
+
+  it('keeps two keys valid over a rotation, and refuses the third', () => {
+    const folder = freshFolder();
+    const ring = openKeyring(folder, clock);
+    const unsealer = createUnsealer(ring);
+    const [first] = sealBatch([anOrder({ person: 1 })], ring.active()).tokens;
+    expect(statSync(path.join(folder, 'keyring.json')).mode & 0o077).toBe(0);
+    ring.rotate();
+    const [second] = sealBatch([anOrder({ person: 1 })], ring.active()).tokens;
+    expect([first, second].map((token) => codeOf(unsealer.unseal(token!, expectedOf(1))))).toEqual([
+      'taken',
+      'taken',
+    ]);
+    expect(ring.jwks().keys.map((key) => [key.kid, key.d])).toEqual([
+      ['1', undefined],
+      ['2', undefined],
+    ]);
+    ring.rotate();
+    expect([first, second].map((token) => codeOf(unsealer.unseal(token!, expectedOf(1))))).toEqual([
+      'token-key-unknown',
+      'taken',
+    ]);
+    expect(codeOf(createUnsealer(openKeyring(folder, clock)).unseal(second!, expectedOf(1)))).toBe('taken');
+  });
+});
