@@ -1,0 +1,300 @@
+import type { PathPart, PathProblem } from './problems.ts';
+import type { CampaignDraft, PhaseDraft, RainDraft, SceneDraft } from './schema.ts';
+import { parseDurationMs, parseInstant } from './times.ts';
+
+/** What a well-formed file may still get wrong: times, references, overlaps, budgets that can't be paid out. */
+export function checkMeaning(draft: CampaignDraft): PathProblem[] {
+  const problems: PathProblem[] = [];
+  const say = (path: readonly PathPart[], message: string, expected: string) =>
+    problems.push({ path, message, expected });
+  const scenes = scenesOf(draft);
+  checkDuration(draft.ticketTtl, ['ticketTtl'], say);
+  unique(
+    draft.apps.map((app) => app.id),
+    (at) => ['apps', at, 'id'],
+    say,
+  );
+  unique(
+    draft.apps.map((app) => app.name),
+    (at) => ['apps', at, 'name'],
+    say,
+  );
+  unique(
+    draft.sponsors.map((sponsor) => sponsor.id),
+    (at) => ['sponsors', at, 'id'],
+    say,
+  );
+  unique(
+    draft.phases.map((phase) => phase.id),
+    (at) => ['phases', at, 'id'],
+    say,
+  );
+  unique(
+    [...scenes].map(({ scene }) => scene.id),
+    (at) => [...scenes[at]!.path, 'id'],
+    say,
+  );
+  const sponsors = new Set(draft.sponsors.map((sponsor) => sponsor.id));
+  for (const { scene, path } of scenes) checkScene(scene, path, sponsors, say);
+  const byId = new Map(scenes.map(({ scene }) => [scene.id, scene]));
+  for (const [at, phase] of draft.phases.entries()) checkPhase(phase, ['phases', at], byId, say);
+  checkPhasesApart(draft.phases, say);
+  return problems;
+}
+
+type Say = (path: readonly PathPart[], message: string, expected: string) => void;
+
+export const scenesOf = (
+  draft: CampaignDraft,
+): { scene: SceneDraft; path: PathPart[]; rewardId: string; itemId: string }[] =>
+  draft.rewards.flatMap((reward, r) =>
+    reward.items.flatMap((item, i) =>
+      item.scenes.map((scene, s) => ({
+        scene,
+        path: ['rewards', r, 'items', i, 'scenes', s],
+        rewardId: reward.id,
+        itemId: item.id,
+      })),
+    ),
+  );
+
+function unique(ids: readonly (string | number)[], pathOf: (at: number) => PathPart[], say: Say): void {
+  for (const [at, id] of ids.entries()) {
+    if (ids.indexOf(id) < at) say(pathOf(at), `"${id}" is there twice`, 'each id once');
+  }
+}
+
+function checkDuration(text: string, path: readonly PathPart[], say: Say): number | undefined {
+  const ms = parseDurationMs(text);
+  if (ms === undefined)
+    say(path, `"${text}" is no duration`, 'ISO 8601 and more than nothing, e.g. PT90S, PT2M, PT1H30M');
+  return ms;
+}
+
+function checkInstant(text: string, path: readonly PathPart[], say: Say): number | undefined {
+  const at = parseInstant(text);
+  if (at === undefined)
+    say(
+      path,
+      `"${text}" is no moment`,
+      'a day that exists, with time and offset, e.g. 2027-02-05T20:00:00+08:00',
+    );
+  return at;
+}
+
+function checkScene(
+  scene: SceneDraft,
+  path: readonly PathPart[],
+  sponsors: ReadonlySet<string>,
+  say: Say,
+): void {
+  if (!sponsors.has(scene.sponsor))
+    say([...path, 'sponsor'], `there is no sponsor "${scene.sponsor}"`, `one of ${[...sponsors].join(', ')}`);
+  if (scene.amount.rule === 'fixed' && scene.amount.fen === undefined)
+    say([...path, 'amount'], 'a fixed amount needs its fen', 'fen: the amount of each packet');
+  if (scene.amount.rule !== 'fixed' && scene.amount.fen !== undefined)
+    say(
+      [...path, 'amount', 'fen'],
+      `rule ${scene.amount.rule} takes no fen`,
+      'leave it out, or write rule: fixed',
+    );
+  checkPayable(scene, scene.budget, [...path, 'budget'], say);
+}
+
+/** A budget must be payable in its number of packets: each at least 1 fen, at most the cap, and even if fixed. */
+function checkPayable(
+  scene: SceneDraft,
+  budget: { fen: number; packets: number },
+  path: readonly PathPart[],
+  say: Say,
+): void {
+  const { fen, packets } = budget;
+  if (scene.amount.rule === 'given') return;
+  if (fen < packets)
+    say(path, `${fen} fen are too few for ${packets} packets`, `at least ${packets} fen: 1 fen a packet`);
+  if (BigInt(fen) > BigInt(packets) * BigInt(scene.caps.packetFen)) {
+    say(
+      path,
+      `${fen} fen can't be given in ${packets} packets of at most ${scene.caps.packetFen} fen`,
+      `at most ${BigInt(packets) * BigInt(scene.caps.packetFen)} fen, or more packets, or a higher cap`,
+    );
+  }
+  const each = scene.amount.fen;
+  if (scene.amount.rule === 'fixed' && each !== undefined && BigInt(each) * BigInt(packets) !== BigInt(fen)) {
+    say(
+      path,
+      `${packets} packets of ${each} fen do not make ${fen} fen`,
+      `${BigInt(each) * BigInt(packets)} fen`,
+    );
+  }
+}
+
+interface Window {
+  readonly from: number;
+  readonly to: number;
+  readonly path: readonly PathPart[];
+  readonly name: string;
+}
+
+function checkPhase(
+  phase: PhaseDraft,
+  path: readonly PathPart[],
+  scenes: ReadonlyMap<string, SceneDraft>,
+  say: Say,
+): void {
+  const opens = checkInstant(phase.opensAt, [...path, 'opensAt'], say);
+  const closes = checkInstant(phase.closesAt, [...path, 'closesAt'], say);
+  if (opens && closes && closes <= opens)
+    say([...path, 'closesAt'], 'the phase closes before it opens', `a moment after ${phase.opensAt}`);
+  for (const [at, budget] of (phase.budgets ?? []).entries()) {
+    const scene = scenes.get(budget.scene);
+    if (!scene)
+      say(
+        [...path, 'budgets', at, 'scene'],
+        `there is no scene "${budget.scene}"`,
+        `one of ${[...scenes.keys()].join(', ')}`,
+      );
+    else checkPayable(scene, budget, [...path, 'budgets', at], say);
+  }
+  unique(
+    (phase.budgets ?? []).map((budget) => budget.scene),
+    (at) => [...path, 'budgets', at, 'scene'],
+    say,
+  );
+  const windows = phase.rains.flatMap((rain, at) => checkRain(rain, [...path, 'rains', at], scenes, say));
+  for (const window of windows) {
+    if (opens && closes && (window.from < opens || window.to > closes))
+      say(
+        window.path,
+        `${window.name} is not inside its phase`,
+        `from ${phase.opensAt} to ${phase.closesAt}`,
+      );
+  }
+  checkApart(windows, say);
+  checkRainIds(phase, path, say);
+  checkDealt(phase, path, scenes, say);
+}
+
+function checkRain(
+  rain: RainDraft,
+  path: readonly PathPart[],
+  scenes: ReadonlyMap<string, SceneDraft>,
+  say: Say,
+): Window[] {
+  const starts = checkInstant(rain.startsAt, [...path, 'startsAt'], say);
+  const lasts = checkDuration(rain.lasts, [...path, 'lasts'], say);
+  const isSeries = rain.firstId !== undefined || rain.every !== undefined || rain.count !== undefined;
+  const every = rain.every === undefined ? undefined : checkDuration(rain.every, [...path, 'every'], say);
+  if (isSeries === (rain.id !== undefined))
+    say(path, 'it is neither one round nor a series', 'either id, or firstId, every and count');
+  if (isSeries && (rain.firstId === undefined || rain.every === undefined || rain.count === undefined)) {
+    say(path, 'a series of rounds is not complete', 'firstId, every and count together');
+  }
+  if (every && lasts && lasts > every)
+    say([...path, 'lasts'], 'the rounds of the series overlap', `at most ${rain.every}`);
+  if ((rain.firstId ?? 0) + (rain.count ?? 0) - 1 > 2 ** 31 - 1)
+    say([...path, 'count'], 'the last round’s id is too large', 'ids up to 2147483647');
+  unique(
+    rain.deals.map((deal) => deal.scene),
+    (at) => [...path, 'deals', at, 'scene'],
+    say,
+  );
+  for (const [at, deal] of rain.deals.entries()) {
+    const scene = scenes.get(deal.scene);
+    if (!scene)
+      say(
+        [...path, 'deals', at, 'scene'],
+        `there is no scene "${deal.scene}"`,
+        `one of ${[...scenes.keys()].join(', ')}`,
+      );
+    else if (scene.amount.rule === 'given')
+      say(
+        [...path, 'deals', at, 'scene'],
+        `scene "${deal.scene}" is granted by upstreams`,
+        'a scene whose amount is split or fixed',
+      );
+    else checkPayable(scene, { fen: deal.budgetFen, packets: deal.packets }, [...path, 'deals', at], say);
+  }
+  if (starts === undefined || lasts === undefined) return [];
+  const span = every && rain.count ? every * (rain.count - 1) + lasts : lasts;
+  return [
+    {
+      from: starts,
+      to: starts + span,
+      path: [...path, 'startsAt'],
+      name: rain.id === undefined ? 'the series of rounds' : `round ${rain.id}`,
+    },
+  ];
+}
+
+function checkApart(windows: readonly Window[], say: Say): void {
+  const sorted = [...windows].sort((a, b) => a.from - b.from);
+  for (let at = 1; at < sorted.length; at += 1) {
+    const before = sorted[at - 1]!;
+    const now = sorted[at]!;
+    if (now.from < before.to)
+      say(
+        now.path,
+        `${now.name} begins before ${before.name} ends`,
+        `not before ${new Date(before.to).toISOString()}`,
+      );
+  }
+}
+
+function checkPhasesApart(phases: readonly PhaseDraft[], say: Say): void {
+  const windows = phases.flatMap((phase, at) => {
+    const from = parseInstant(phase.opensAt);
+    const to = parseInstant(phase.closesAt);
+    return from && to && to > from
+      ? [{ from, to, path: ['phases', at, 'opensAt'], name: `phase ${phase.id}` }]
+      : [];
+  });
+  checkApart(windows, say);
+}
+
+function checkRainIds(phase: PhaseDraft, path: readonly PathPart[], say: Say): void {
+  const ranges = phase.rains
+    .map((rain, at) => ({
+      first: rain.id ?? rain.firstId ?? 0,
+      count: rain.id === undefined ? (rain.count ?? 1) : 1,
+      at,
+    }))
+    .sort((a, b) => a.first - b.first);
+  for (let at = 1; at < ranges.length; at += 1) {
+    const before = ranges[at - 1]!;
+    const now = ranges[at]!;
+    if (now.first < before.first + before.count)
+      say(
+        [...path, 'rains', now.at],
+        `round id ${now.first} is there twice`,
+        'each round id once in a phase',
+      );
+  }
+}
+
+/** Single rounds must fit their scene's total; a series may promise more than the total: then it ends when that does. */
+function checkDealt(
+  phase: PhaseDraft,
+  path: readonly PathPart[],
+  scenes: ReadonlyMap<string, SceneDraft>,
+  say: Say,
+): void {
+  const dealt = new Map<string, { fen: number; packets: number }>();
+  for (const rain of phase.rains) {
+    if (rain.id === undefined) continue;
+    for (const deal of rain.deals) {
+      const sum = dealt.get(deal.scene) ?? { fen: 0, packets: 0 };
+      dealt.set(deal.scene, { fen: sum.fen + deal.budgetFen, packets: sum.packets + deal.packets });
+    }
+  }
+  for (const [id, sum] of dealt) {
+    const budget = phase.budgets?.find((one) => one.scene === id) ?? scenes.get(id)?.budget;
+    if (budget && (sum.fen > budget.fen || sum.packets > budget.packets)) {
+      say(
+        [...path, 'rains'],
+        `the rounds give ${sum.packets} packets, ${sum.fen} fen of scene "${id}"; its budget is ${budget.packets} packets, ${budget.fen} fen`,
+        'rounds that sum to no more than the budget',
+      );
+    }
+  }
+}

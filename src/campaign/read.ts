@@ -1,0 +1,154 @@
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  visit,
+} from 'yaml';
+import { checkMeaning } from './check-meaning.ts';
+import { checkStructure } from './check-structure.ts';
+import { type CampaignProblem, formatPath, type PathPart, type PathProblem } from './problems.ts';
+import type { CampaignDraft } from './schema.ts';
+
+export type ReadCampaign =
+  | { readonly draft: CampaignDraft }
+  | { readonly problems: readonly CampaignProblem[] };
+
+const FILE_CHARACTERS_MAX = 1 << 20;
+const DEPTH_MAX = 30;
+
+/** Reads a campaign file: the draft, or every mistake that is in it. Never throws. */
+export function readCampaign(text: string): ReadCampaign {
+  if (text.length > FILE_CHARACTERS_MAX)
+    return whole(`the file has ${text.length} characters`, `at most ${FILE_CHARACTERS_MAX}`);
+  if (text.includes('\0')) return whole('the file holds a NUL character', 'plain UTF-8 text');
+  if (nestsTooDeep(text))
+    return whole('it is nested too deep', `at most ${DEPTH_MAX} brackets inside one another`);
+  try {
+    return readYaml(text);
+  } catch (error) {
+    return whole(
+      `it can't be read as YAML (${error instanceof Error ? error.message.slice(0, 100) : 'unknown'})`,
+      'a YAML mapping, as in examples/gala.yaml',
+    );
+  }
+}
+
+const whole = (message: string, expected: string): ReadCampaign => ({
+  problems: [{ line: 1, column: 1, path: '', message, expected }],
+});
+
+/** Before the parser: it recurses, and a bomb of brackets would take its stack. */
+function nestsTooDeep(text: string): boolean {
+  let depth = 0;
+  let deepest = 0;
+  for (const character of text) {
+    if (character === '[' || character === '{') depth += 1;
+    else if (character === ']' || character === '}') depth -= 1;
+    deepest = Math.max(deepest, depth);
+  }
+  return deepest > DEPTH_MAX;
+}
+
+function readYaml(text: string): ReadCampaign {
+  const lines = new LineCounter();
+  const documents = parseAllDocuments(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    stringKeys: true,
+    prettyErrors: false,
+  });
+  if (!Array.isArray(documents) || documents.length === 0)
+    return whole('the file is empty', 'a campaign, as in examples/gala.yaml');
+  if (documents.length > 1)
+    return whole('the file holds several documents', 'one campaign a file, without ---');
+  const document = documents[0] as Document;
+  const at = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const problems: CampaignProblem[] = [...document.errors, ...document.warnings].map((error) => ({
+    ...at(error.pos[0]),
+    path: '',
+    message: error.message,
+    expected: error.code === 'DUPLICATE_KEY' ? 'each key once' : 'well-formed YAML; indent with spaces',
+  }));
+  problems.push(...checkScalars(document, at));
+  if (problems.length > 0 && !isMap(document.contents)) return { problems };
+  // Content that can't become plain objects is not looked into any further.
+  const opaque =
+    document.errors.some((error) => error.code === 'NON_STRING_KEY') ||
+    problems.some((one) => one.message.includes('alias'));
+  if (opaque) return { problems };
+  if (!isMap(document.contents))
+    return whole('the file is not a mapping', 'a campaign, as in examples/gala.yaml');
+
+  const content: unknown = document.toJS({ maxAliasCount: 0 });
+  const structural = checkStructure(content);
+  const found: PathProblem[] = [...structural, ...meaningBeside(structural, content)];
+  problems.push(...found.map((problem) => place(problem, document, at)));
+  if (problems.length === 0) return { draft: content as CampaignDraft };
+  return { problems: problems.sort((a, b) => a.line - b.line || a.column - b.column) };
+}
+
+/** What the parts that are well formed get wrong besides; a part that is not may hide some of it until it is mended. */
+function meaningBeside(structural: readonly PathProblem[], content: unknown): PathProblem[] {
+  const known = new Set(structural.map((problem) => formatPath(problem.path)));
+  try {
+    return checkMeaning(content as CampaignDraft).filter((problem) => !known.has(formatPath(problem.path)));
+  } catch (error) {
+    if (structural.length === 0) throw error;
+    return [];
+  }
+}
+
+type At = (offset: number) => { line: number; column: number };
+
+/** What YAML allows and money does not: 1e3, 0x10, 1_000 as numbers; anchors and aliases; nesting by indentation. */
+function checkScalars(document: Document, at: At): CampaignProblem[] {
+  const problems: CampaignProblem[] = [];
+  const say = (node: Node, message: string, expected: string) =>
+    problems.push({ ...at(node.range?.[0] ?? 0), path: '', message, expected });
+  visit(document, (_key, node, path) => {
+    if (path.length > 3 * DEPTH_MAX) {
+      if (isNode(node)) say(node, 'it is nested too deep', `at most ${DEPTH_MAX} levels`);
+      return visit.SKIP;
+    }
+    if (isAlias(node))
+      say(node, 'an alias stands here', 'the value itself: a campaign says everything where it applies');
+    if (
+      isScalar(node) &&
+      typeof node.value === 'number' &&
+      !/^-?(0|[1-9][0-9]*)(\.[0-9]+)?$/.test(node.source ?? '')
+    ) {
+      say(node, `the number is written as ${node.source}`, 'plain digits, e.g. 1000');
+    }
+    return undefined;
+  });
+  return problems;
+}
+
+/** The line and column of a problem's path; of the nearest node above it when the path itself is not in the file. */
+function place(problem: PathProblem, document: Document, at: At): CampaignProblem {
+  const { path, message, expected } = problem;
+  for (let length = path.length; length >= 0; length -= 1) {
+    const offset = offsetOf(document, path.slice(0, length));
+    if (offset !== undefined) return { ...at(offset), path: formatPath(path), message, expected };
+  }
+  return { line: 1, column: 1, path: formatPath(path), message, expected };
+}
+
+function offsetOf(document: Document, path: readonly PathPart[]): number | undefined {
+  const last = path.at(-1);
+  const parent = path.length > 0 ? document.getIn(path.slice(0, -1), true) : undefined;
+  if (typeof last === 'string' && isMap(parent)) {
+    const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === last);
+    return isNode(pair?.value) ? pair.value.range?.[0] : isNode(pair?.key) ? pair.key.range?.[0] : undefined;
+  }
+  const node = document.getIn([...path], true);
+  return isNode(node) ? node.range?.[0] : undefined;
+}

@@ -1,0 +1,196 @@
+import { type Static, Type } from 'typebox';
+import { ID_PART } from '../vocabulary/ids.ts';
+import { PHASE_KINDS } from './snapshot.ts';
+
+/** The campaign file as it is written. Descriptions become the editor's help (schema/campaign.schema.json). */
+const id = (description: string) =>
+  Type.String({
+    pattern: ID_PART.source,
+    description: `${description} Letters, digits and hyphens, at most 32; no underscore.`,
+  });
+const int32 = (description: string) => Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description });
+const fenOf = (description: string) =>
+  Type.Integer({
+    minimum: 1,
+    maximum: Number.MAX_SAFE_INTEGER,
+    description: `${description} In fen (1/100 yuan), a whole number.`,
+  });
+const count = (description: string) => Type.Integer({ minimum: 1, maximum: 10_000_000_000, description });
+const words = (description: string) =>
+  Type.Object(
+    {
+      zh: Type.String({ minLength: 1, maxLength: 200, description: '中文' }),
+      en: Type.String({ minLength: 1, maxLength: 200, description: 'English' }),
+    },
+    { additionalProperties: false, description },
+  );
+const time = (description: string) =>
+  Type.String({
+    minLength: 1,
+    description: `${description} RFC 3339 with an offset, e.g. 2027-02-05T20:00:00+08:00.`,
+  });
+const duration = (description: string) =>
+  Type.String({ minLength: 1, description: `${description} ISO 8601, e.g. PT90S, PT2M, PT1H30M, P1D.` });
+const strict = { additionalProperties: false } as const;
+
+const Sponsor = Type.Object(
+  {
+    id: id('Names the sponsor in scenes.'),
+    name: words('Shown on packets and cards.'),
+    greetings: Type.Array(words('A greeting card.'), {
+      maxItems: 50,
+      description: 'Cards that a shake may bring instead of a packet.',
+    }),
+  },
+  strict,
+);
+
+const Scene = Type.Object(
+  {
+    id: id('The scene; part of every order number.'),
+    award: Type.Enum(['cash'], { description: 'What it gives.' }),
+    sponsor: id('Who pays, by sponsor id.'),
+    amount: Type.Object(
+      {
+        rule: Type.Enum(['split', 'fixed', 'given'], {
+          description:
+            'split: cut at random by double mean. fixed: every packet the same. given: the upstream service names each amount; never dealt by a shake.',
+        }),
+        fen: Type.Optional(fenOf('Of each packet; only with rule fixed.')),
+      },
+      { ...strict, description: 'How a packet gets its amount.' },
+    ),
+    caps: Type.Object(
+      {
+        packetFen: fenOf('No packet is worth more.'),
+        personPackets: count('Packets of this scene that one person may have in a phase.'),
+      },
+      { ...strict, description: 'Caps per packet and per person.' },
+    ),
+    budget: Type.Object(
+      { fen: fenOf('All that the scene may give in a phase.'), packets: count('In how many packets.') },
+      { ...strict, description: 'Total per phase.' },
+    ),
+    bill: words('The line in the wallet.'),
+    flags: Type.Object(
+      {
+        compensate: Type.Boolean({ description: 'Retried and reissued when a downstream fails.' }),
+        stockControlled: Type.Boolean({ description: 'Given only from leased slices.' }),
+        reconcile: Type.Boolean({ description: 'Compared with the downstream afterwards.' }),
+      },
+      { ...strict, description: 'Pluggable abilities of the scene.' },
+    ),
+  },
+  strict,
+);
+
+const Deal = Type.Object(
+  {
+    scene: id('What is given.'),
+    packets: count('How many packets in one round.'),
+    budgetFen: fenOf('For all of them together.'),
+  },
+  strict,
+);
+
+const Rain = Type.Object(
+  {
+    id: Type.Optional(int32('The round; for a single one.')),
+    startsAt: time('When it begins.'),
+    lasts: duration('How long it lasts.'),
+    firstId: Type.Optional(int32('For a series of rounds: the first one’s id; the others count up.')),
+    every: Type.Optional(duration('For a series: from one start to the next.')),
+    count: Type.Optional(int32('For a series: how many rounds.')),
+    deals: Type.Array(Deal, { minItems: 1, maxItems: 200, description: 'What each round gives.' }),
+  },
+  { ...strict, description: 'A round (rain) of the night, or a series of them.' },
+);
+
+const Phase = Type.Object(
+  {
+    id: id('The phase; the stage of its order numbers.'),
+    kind: Type.Enum([...PHASE_KINDS], { description: 'What it is for.' }),
+    opensAt: time('From then on draws belong to it.'),
+    closesAt: time('From then on they do not.'),
+    audiencePermille: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        description: 'Share of people, of 1,000, that may play. All, when left out.',
+      }),
+    ),
+    budgets: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            scene: id('Whose budget.'),
+            fen: fenOf('Total in this phase.'),
+            packets: count('In how many packets.'),
+          },
+          strict,
+        ),
+        {
+          maxItems: 500,
+          description: 'Budgets of this phase where they differ from the scene’s.',
+        },
+      ),
+    ),
+    rains: Type.Array(Rain, { maxItems: 5_000, description: 'Its rounds.' }),
+  },
+  strict,
+);
+
+export const CampaignFile = Type.Object(
+  {
+    campaign: id('The parent campaign that every caller names.'),
+    title: words('Shown on the page.'),
+    apps: Type.Array(
+      Type.Object(
+        { id: int32('The app’s id, in every token.'), name: id('The issuer of its sessions.') },
+        strict,
+      ),
+      { minItems: 1, maxItems: 100, description: 'Apps that embed it.' },
+    ),
+    limits: Type.Object(
+      {
+        packets: count('Packets one person may win by shaking in a phase.'),
+        packetsPerSponsor: count('Of those, from one sponsor.'),
+      },
+      { ...strict, description: 'What a person may win.' },
+    ),
+    ticketTtl: duration('How long a packet may stay unopened.'),
+    sponsors: Type.Array(Sponsor, { minItems: 1, maxItems: 500 }),
+    rewards: Type.Array(
+      Type.Object(
+        {
+          id: id('The reward.'),
+          title: words('Its name.'),
+          items: Type.Array(
+            Type.Object(
+              {
+                id: id('The item.'),
+                title: words('Its name.'),
+                scenes: Type.Array(Scene, { minItems: 1, maxItems: 500 }),
+              },
+              strict,
+            ),
+            { minItems: 1, maxItems: 200 },
+          ),
+        },
+        strict,
+      ),
+      { minItems: 1, maxItems: 100, description: 'The tree: reward ▸ item ▸ scene.' },
+    ),
+    phases: Type.Array(Phase, {
+      minItems: 1,
+      maxItems: 20,
+      description: 'Internal test, gray drill, live: each with data of its own.',
+    }),
+  },
+  { ...strict, $id: 'https://hongbao.invalid/schema/campaign.json', title: 'Hongbao campaign' },
+);
+
+export type CampaignDraft = Static<typeof CampaignFile>;
+export type SceneDraft = Static<typeof Scene>;
+export type PhaseDraft = Static<typeof Phase>;
+export type RainDraft = Static<typeof Rain>;
