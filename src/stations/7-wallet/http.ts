@@ -1,0 +1,105 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { admit, type PlayerRouteDeps } from '../../guard/http.ts';
+import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { BilingualShape, CampaignParams, FenShape, problemResponses, sendProblem, TimeMsShape } from '../../protocol/http.ts';
+import { decodeCursor } from '../../rules/wallet-overlay.ts';
+import { fenToJson } from '../../vocabulary/fen.ts';
+import { PHONE_TOKENS_MAX } from './tokens.ts';
+import { FIRST_PAGE_LINES, type RecordsPage, type Wallet, type WalletLine, type WalletOverview } from './wallet.ts';
+
+const RecordShape = Type.Object({
+  kind: Type.String(),
+  ref: Type.String(),
+  atMs: TimeMsShape,
+  amountFen: FenShape,
+  status: Type.String(),
+  bill: BilingualShape,
+  sceneId: Type.Optional(Type.String()),
+  rainId: Type.Optional(Type.Integer()),
+});
+const PageShape = Type.Object({ records: Type.Array(RecordShape), nextCursor: Type.Optional(Type.String()) });
+const OverviewShape = Type.Object({
+  balanceFen: FenShape,
+  creditedFen: FenShape,
+  outstandingFen: FenShape,
+  heldFen: FenShape,
+  totalIncomeFen: FenShape,
+  records: Type.Array(RecordShape),
+  nextCursor: Type.Optional(Type.String()),
+  refusedTokens: Type.Array(Type.Object({ index: Type.Integer(), code: Type.String() })),
+});
+export const TokensShape = Type.Array(Type.String({ maxLength: 1_400, description: 'A sealed token, base64url' }), { maxItems: PHONE_TOKENS_MAX });
+
+const lineJson = (line: WalletLine) => ({ ...line, amountFen: fenToJson(line.amountFen) });
+const pageJson = (page: RecordsPage) => ({
+  records: page.records.map(lineJson),
+  ...(page.nextCursor === undefined ? {} : { nextCursor: page.nextCursor }),
+});
+const overviewJson = (overview: WalletOverview) => ({
+  balanceFen: fenToJson(overview.balanceFen),
+  creditedFen: fenToJson(overview.creditedFen),
+  outstandingFen: fenToJson(overview.outstandingFen),
+  heldFen: fenToJson(overview.heldFen),
+  totalIncomeFen: fenToJson(overview.totalIncomeFen),
+  ...pageJson(overview),
+  refusedTokens: [...overview.refusedTokens],
+});
+
+/** GET and POST …/wallet, GET …/wallet/records. */
+export const walletRoutes: FastifyPluginAsyncTypebox<PlayerRouteDeps & { wallet: Wallet }> = async (app, deps) => {
+  const { wallet } = deps;
+
+  app.get(
+    '/v1/campaigns/:campaignId/wallet',
+    { schema: { summary: 'What the person has', params: CampaignParams, response: { 200: OverviewShape, ...problemResponses } } },
+    async (request, reply) => {
+      const admitted = await admit(deps, request);
+      if (isRefusal(admitted)) return sendProblem(reply, admitted);
+      const overview = await wallet.overview(admitted.player, admitted.campaign, []);
+      return isRefusal(overview) ? sendProblem(reply, overview) : reply.send(overviewJson(overview));
+    },
+  );
+
+  app.post(
+    '/v1/campaigns/:campaignId/wallet',
+    {
+      schema: {
+        summary: 'What the person has, with the tokens that the phone keeps counted in',
+        params: CampaignParams,
+        body: Type.Object({ tokens: TokensShape }, { additionalProperties: false }),
+        response: { 200: OverviewShape, ...problemResponses },
+      },
+    },
+    async (request, reply) => {
+      const admitted = await admit(deps, request);
+      if (isRefusal(admitted)) return sendProblem(reply, admitted);
+      const overview = await wallet.overview(admitted.player, admitted.campaign, request.body.tokens);
+      return isRefusal(overview) ? sendProblem(reply, overview) : reply.send(overviewJson(overview));
+    },
+  );
+
+  app.get(
+    '/v1/campaigns/:campaignId/wallet/records',
+    {
+      schema: {
+        summary: 'The wallet’s lines, newest first',
+        params: CampaignParams,
+        querystring: Type.Object({
+          cursor: Type.Optional(Type.String({ maxLength: 300 })),
+          limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]?|100)$', description: '1 to 100' })),
+        }),
+        response: { 200: PageShape, ...problemResponses },
+      },
+    },
+    async (request, reply) => {
+      const admitted = await admit(deps, request);
+      if (isRefusal(admitted)) return sendProblem(reply, admitted);
+      const { cursor, limit } = request.query;
+      const after = cursor === undefined ? undefined : (decodeCursor(cursor) ?? refuse('cursor-invalid', 'take the cursor from nextCursor'));
+      if (isRefusal(after)) return sendProblem(reply, after as Refusal);
+      const page = await wallet.records(admitted.player, admitted.campaign, after, Number(limit ?? FIRST_PAGE_LINES));
+      return isRefusal(page) ? sendProblem(reply, page) : reply.send(pageJson(page));
+    },
+  );
+};
