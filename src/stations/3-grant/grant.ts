@@ -27,8 +27,10 @@ export interface GranterDeps {
 export interface Granter {
   /** Makes the order's promise, or gives the first answer again, or says why not. Refused orders move nothing. */
   grant(order: Order): Promise<Granted | Refusal>;
-  /** This person's next number-giving act, one at a time; `grant` inside it would wait for itself. */
+  /** The first answer to an order number, when there was one. */
   find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined>;
+  /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
+  acceptSlice(sliceId: SliceId): void;
   /** From now on no order of this slice is accepted; those on their way stand before its fence. */
   refuseSlice(sliceId: SliceId): void;
 }
@@ -39,7 +41,8 @@ export interface Granter {
  */
 export function createGranter(deps: GranterDeps): Granter {
   const turns = createTurns<ActId>();
-  const refusedSlices = new Set<SliceId>();
+  /** Only these: after a clock that went back, an old ticket may look young, but its slice is not in here. */
+  const openSlices = new Set<SliceId>();
 
   async function find(
     order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>,
@@ -53,7 +56,7 @@ export function createGranter(deps: GranterDeps): Granter {
     const wins = await deps.book.winsOf(order.actId, order.phaseKey);
     const earlier = wins.find((win) => win.orderNumber === order.orderNumber);
     if (earlier) return repeat(await firstAnswer(deps, earlier), order);
-    const refusal = refusedSlices.has(order.unit.sliceId)
+    const refusal = !openSlices.has(order.unit.sliceId)
       ? refuse('slice-fenced', `slice ${order.unit.sliceId} is closing; its packets go back to the budget`)
       : overCap(deps, order, wins);
     if (refusal) return refusal;
@@ -64,7 +67,8 @@ export function createGranter(deps: GranterDeps): Granter {
   return {
     grant: (order) => turns.take(order.actId, () => grantInTurn(order)),
     find,
-    refuseSlice: (sliceId) => void refusedSlices.add(sliceId),
+    acceptSlice: (sliceId) => void openSlices.add(sliceId),
+    refuseSlice: (sliceId) => void openSlices.delete(sliceId),
   };
 }
 

@@ -1,0 +1,193 @@
+import { LRUCache } from 'lru-cache';
+import { inAudience, phaseAt, rainAt } from '../../campaign/lookup.ts';
+import type { Bilingual, CampaignSnapshot, Phase, Rain, Scene, Sponsor } from '../../campaign/snapshot.ts';
+import type { TokenBook } from '../../engines/ports.ts';
+import type { Player } from '../../guard/player.ts';
+import type { Mac, Sealbox } from '../../guard/sealbox.ts';
+import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { sponsorsTaken } from '../../rules/person-caps.ts';
+import type { Fen } from '../../vocabulary/fen.ts';
+import type { ActId, SponsorId } from '../../vocabulary/ids.ts';
+import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
+import type { Order } from '../../vocabulary/order.ts';
+import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
+import { type ClaimRecord, decodeClaim, encodeClaim } from './claims.ts';
+import type { Dealer } from './dealer.ts';
+import { openTicket, sealTicket } from './tickets.ts';
+
+export type Prize =
+  | { readonly prize: 'nothing' }
+  | { readonly prize: 'greeting'; readonly sponsorId: SponsorId; readonly text: Bilingual }
+  | { readonly prize: 'ticket'; readonly ticket: Buffer; readonly sponsor: Sponsor; readonly expiresAtMs: InstantMs };
+
+export interface ShakeAnswer {
+  readonly prize: Prize;
+  /** The new claim record; undefined when it has not changed. */
+  readonly claimRecord: Buffer | undefined;
+}
+
+export interface OpenedPacket {
+  readonly amountFen: Fen;
+  readonly orderNumber: OrderNumber;
+  readonly token: Uint8Array;
+  readonly scene: Scene;
+  readonly order: Order;
+}
+
+/** What this gateway remembers of an account in a phase: tickets given included, opened or not. */
+interface Memory {
+  packets: number;
+  readonly sponsors: Set<SponsorId>;
+  readonly wonHere: Set<string>;
+}
+
+export interface PlayDeps {
+  readonly dealer: Dealer;
+  readonly book: TokenBook;
+  readonly tickets: Sealbox;
+  readonly claims: Mac;
+  readonly clock: Clock;
+  /** From 0 up to, not including, 1. */
+  readonly random: () => number;
+  /** 3-grant. */
+  readonly grant: (order: Order) => Promise<{ readonly order: Order; readonly token: Uint8Array } | Refusal>;
+  /** The first answer to this order, when there was one. */
+  readonly granted: (order: Order) => Promise<{ readonly order: Order; readonly token: Uint8Array } | undefined>;
+}
+
+export interface Play {
+  /** Decides a shake. Synchronous once this account is in memory, which its first shake brings about. */
+  shake(player: Player, campaign: CampaignSnapshot, claimRecord: Uint8Array): ShakeAnswer | Refusal | Promise<ShakeAnswer | Refusal>;
+  open(player: Player, campaign: CampaignSnapshot, ticket: Uint8Array): Promise<OpenedPacket | Refusal>;
+}
+
+const ACCOUNTS_MAX = 500_000;
+const GREETING_SHARE = 0.35;
+const NOTHING: ShakeAnswer = { prize: { prize: 'nothing' }, claimRecord: undefined };
+
+export function createPlay(deps: PlayDeps): Play {
+  const { clock, dealer } = deps;
+  const accounts = new LRUCache<string, Memory>({ max: ACCOUNTS_MAX });
+
+  function shake(player: Player, campaign: CampaignSnapshot, claimRecord: Uint8Array) {
+    const nowMs = clock.now();
+    const phase = phaseAt(campaign, nowMs);
+    if (!phase || !inAudience(phase, player.actId)) return refuse('phase-closed', 'nothing is on right now');
+    const memory = accounts.get(accountKey(player.actId, phase));
+    if (memory) return shakeFrom(memory, player, campaign, phase, nowMs, claimRecord);
+    return recall(player, campaign, phase).then((recalled) => shakeFrom(recalled, player, campaign, phase, nowMs, claimRecord));
+  }
+
+  function shakeFrom(memory: Memory, player: Player, campaign: CampaignSnapshot, phase: Phase, nowMs: InstantMs, claimRecord: Uint8Array): ShakeAnswer | Refusal {
+    const rain = rainAt(phase, nowMs);
+    if (claimRecord.length > 0) {
+      const claim = decodeClaim(deps.claims, { campaignId: campaign.id, phaseKey: phase.key, actId: player.actId }, claimRecord);
+      if (isRefusal(claim)) return claim;
+      join(memory, claim);
+    }
+    if (!rain) return consolation(campaign);
+    return win(memory, player, campaign, phase, rain, nowMs) ?? consolation(campaign);
+  }
+
+  function win(memory: Memory, player: Player, campaign: CampaignSnapshot, phase: Phase, rain: Rain, nowMs: InstantMs): ShakeAnswer | undefined {
+    if (memory.packets >= campaign.limits.packets) return undefined;
+    const first = Math.floor(deps.random() * rain.deals.length);
+    for (let at = 0; at < rain.deals.length; at += 1) {
+      const scene = campaign.scenes.get(rain.deals[(first + at) % rain.deals.length]!.sceneId)!;
+      if (!mayWin(memory, campaign, scene, rain)) continue;
+      const packet = dealer.deal(phase, rain, scene.id);
+      if (!packet) continue;
+      memory.packets += 1;
+      memory.sponsors.add(scene.sponsorId);
+      memory.wonHere.add(`${rain.id}/${scene.id}`);
+      const expiresAtMs = instantMs(Math.min(nowMs + campaign.ticketTtlMs, packet.grantUntilMs));
+      const order = orderOf(player, campaign, phase, rain, scene, packet.amountFen, nowMs, packet.unit);
+      return {
+        prize: { prize: 'ticket', ticket: sealTicket(deps.tickets, { order, expiresAtMs }), sponsor: campaign.sponsors.get(scene.sponsorId)!, expiresAtMs },
+        claimRecord: encodeClaim(deps.claims, { campaignId: campaign.id, phaseKey: phase.key, actId: player.actId }, { packets: memory.packets, sponsors: [...memory.sponsors] }),
+      };
+    }
+    return undefined;
+  }
+
+  function mayWin(memory: Memory, campaign: CampaignSnapshot, scene: Scene, rain: Rain): boolean {
+    if (memory.wonHere.has(`${rain.id}/${scene.id}`)) return false;
+    // With one packet a sponsor, who is in the set has it; with more, the grant counts exactly.
+    return campaign.limits.packetsPerSponsor > 1 || !memory.sponsors.has(scene.sponsorId);
+  }
+
+  function consolation(campaign: CampaignSnapshot): ShakeAnswer {
+    if (deps.random() >= GREETING_SHARE) return NOTHING;
+    const sponsors = [...campaign.sponsors.values()].filter((sponsor) => sponsor.greetings.length > 0);
+    const sponsor = sponsors[Math.floor(deps.random() * sponsors.length)];
+    if (!sponsor) return NOTHING;
+    const text = sponsor.greetings[Math.floor(deps.random() * sponsor.greetings.length)]!;
+    return { prize: { prize: 'greeting', sponsorId: sponsor.id, text }, claimRecord: undefined };
+  }
+
+  /** An account that this gateway does not remember is asked of the book, once: what was won survives a restart. */
+  async function recall(player: Player, campaign: CampaignSnapshot, phase: Phase): Promise<Memory> {
+    const wins = await deps.book.winsOf(player.actId, phase.key);
+    const shaken = wins.filter((won) => campaign.scenes.get(won.sceneId)?.amount.rule !== 'given');
+    const memory: Memory = {
+      packets: shaken.length,
+      sponsors: sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign.scenes),
+      wonHere: new Set(wins.map((won) => `${won.rainId}/${won.sceneId}`)),
+    };
+    const key = accountKey(player.actId, phase);
+    const meanwhile = accounts.get(key);
+    if (meanwhile) return meanwhile;
+    accounts.set(key, memory);
+    return memory;
+  }
+
+  async function open(player: Player, campaign: CampaignSnapshot, bytes: Uint8Array): Promise<OpenedPacket | Refusal> {
+    const ticket = openTicket(deps.tickets, bytes);
+    if (!ticket) return refuse('ticket-invalid', 'no packet ticket of ours');
+    const { order, expiresAtMs } = ticket;
+    if (order.actId !== player.actId) return refuse('ticket-foreign', 'the packet is of another person');
+    if (order.campaignId !== campaign.id) return refuse('ticket-invalid', `the packet is of campaign ${order.campaignId}`);
+    const scene = campaign.scenes.get(order.sceneId);
+    if (!scene) return refuse('scene-unknown', `campaign ${campaign.id} has no scene ${order.sceneId} any more`);
+    // A packet that was opened in time is answered for ever; only a first opening can come too late.
+    const granted = clock.now() > expiresAtMs ? await late(order) : await deps.grant(order);
+    if (isRefusal(granted)) return granted;
+    return { amountFen: granted.order.amountFen, orderNumber: granted.order.orderNumber, token: granted.token, scene, order: granted.order };
+  }
+
+  async function late(order: Order) {
+    const first = await deps.granted(order);
+    return first && first.order.unit.sliceId === order.unit.sliceId && first.order.unit.index === order.unit.index
+      ? first
+      : refuse('ticket-expired', 'the packet went back into the rain');
+  }
+
+  return { shake, open };
+}
+
+const accountKey = (actId: ActId, phase: Phase): string => `${phase.key}/${actId}`;
+
+/** The phone's record and our memory are joined: each may know what the other forgot, neither can take anything away. */
+function join(memory: Memory, claim: ClaimRecord): void {
+  memory.packets = Math.max(memory.packets, claim.packets);
+  for (const sponsor of claim.sponsors) memory.sponsors.add(sponsor);
+}
+
+function orderOf(player: Player, campaign: CampaignSnapshot, phase: Phase, rain: Rain, scene: Scene, amountFen: Fen, drawnAtMs: InstantMs, unit: Order['unit']): Order {
+  const parts = { actId: player.actId, sceneId: scene.id, rainId: rain.id, awardType: scene.award, stage: phase.id };
+  return {
+    orderNumber: formatOrderNumber(parts),
+    appId: player.appId,
+    actId: player.actId,
+    campaignId: campaign.id,
+    phaseId: phase.id,
+    phaseKey: phase.key,
+    sceneId: scene.id,
+    rainId: rain.id,
+    awardType: scene.award,
+    amountFen,
+    drawnAtMs,
+    unit,
+  };
+}
+
