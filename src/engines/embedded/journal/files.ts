@@ -7,7 +7,7 @@ export interface JournalFile {
 }
 
 export interface JournalFiles {
-  open(path: string, flags: 'r+' | 'wx+'): Promise<JournalFile>;
+  open(path: string, flags: 'r+' | 'w+'): Promise<JournalFile>;
   /** Writes all of it, or throws. */
   write(file: JournalFile, bytes: Buffer, position: number): Promise<void>;
   read(file: JournalFile, into: Buffer, position: number): Promise<number>;

@@ -6,11 +6,13 @@ import { crc32 } from 'node:zlib';
  * end stands there was written in full, and if its checksum fails then, it was damaged later, not torn.
  *
  *   [u32 body length][u32 crc32 of body][body][u32 body length][u32 "HBJE"]
- *   body: records, each [u32 bytes][u64 sequence][bytes]
+ *   body: records, each [u32 bytes][u32 crc32 of the rest][u64 sequence][bytes]
+ *
+ * A record has a checksum of its own, so that one that is read alone is never believed unseen.
  */
 export const FRAME_HEAD_BYTES = 8;
 export const FRAME_TAIL_BYTES = 8;
-export const RECORD_HEAD_BYTES = 12;
+export const RECORD_HEAD_BYTES = 16;
 export const FRAME_BODY_BYTES_MAX = 64 << 20;
 const END_MARK = 0x48424a45;
 
@@ -21,10 +23,12 @@ export function buildFrame(records: readonly Buffer[], firstSequence: number): B
   let to = FRAME_HEAD_BYTES;
   for (let at = 0; at < records.length; at += 1) {
     const record = records[at]!;
+    const end = to + RECORD_HEAD_BYTES + record.length;
     frame.writeUInt32BE(record.length, to);
-    frame.writeBigUInt64BE(BigInt(firstSequence + at), to + 4);
+    frame.writeBigUInt64BE(BigInt(firstSequence + at), to + 8);
     frame.set(record, to + RECORD_HEAD_BYTES);
-    to += RECORD_HEAD_BYTES + record.length;
+    frame.writeUInt32BE(crc32(frame.subarray(to + 8, end)), to + 4);
+    to = end;
   }
   frame.writeUInt32BE(body, 0);
   frame.writeUInt32BE(crc32(frame.subarray(FRAME_HEAD_BYTES, to)), 4);
@@ -47,20 +51,14 @@ export function frameBodyAt(bytes: Buffer, offset: number): Buffer | undefined {
 }
 
 /**
- * The body of a last frame whose end mark alone is missing or wrong: its checksum holds, so what it says is right.
- * Its tail only has to be written again.
+ * The body of a frame whose end mark alone is missing or wrong: its checksum holds, so what it says is right. When it
+ * is the last one, its tail only has to be written again.
  */
 export function bodyWithoutTail(bytes: Buffer, offset: number): Buffer | undefined {
   if (offset + FRAME_HEAD_BYTES > bytes.length) return undefined;
   const length = bytes.readUInt32BE(offset);
   const end = offset + FRAME_HEAD_BYTES + length;
-  if (
-    length === 0 ||
-    length > FRAME_BODY_BYTES_MAX ||
-    end > bytes.length ||
-    end + FRAME_TAIL_BYTES < bytes.length
-  )
-    return undefined;
+  if (length === 0 || length > FRAME_BODY_BYTES_MAX || end > bytes.length) return undefined;
   const body = bytes.subarray(offset + FRAME_HEAD_BYTES, end);
   return crc32(body) === bytes.readUInt32BE(offset + 4) ? body : undefined;
 }
@@ -98,17 +96,25 @@ export interface RecordPlace {
   readonly end: number;
 }
 
+/** The record whose head stands at `at`, if all of it is there and its checksum holds. */
+export function recordAt(bytes: Buffer, at: number): RecordPlace | undefined {
+  const start = at + RECORD_HEAD_BYTES;
+  if (start > bytes.length) return undefined;
+  const end = start + bytes.readUInt32BE(at);
+  if (end > bytes.length || crc32(bytes.subarray(at + 8, end)) !== bytes.readUInt32BE(at + 4))
+    return undefined;
+  return { sequence: Number(bytes.readBigUInt64BE(at + 8)), start, end };
+}
+
 /** Where the records of a body lie; undefined when it is no list of records. */
 export function recordsOf(body: Buffer): RecordPlace[] | undefined {
   const places: RecordPlace[] = [];
   let at = 0;
   while (at < body.length) {
-    if (at + RECORD_HEAD_BYTES > body.length) return undefined;
-    const start = at + RECORD_HEAD_BYTES;
-    const end = start + body.readUInt32BE(at);
-    if (end > body.length) return undefined;
-    places.push({ sequence: Number(body.readBigUInt64BE(at + 4)), start, end });
-    at = end;
+    const place = recordAt(body, at);
+    if (!place) return undefined;
+    places.push(place);
+    at = place.end;
   }
   return places;
 }

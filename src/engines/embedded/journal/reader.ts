@@ -1,6 +1,6 @@
 import type { LogRecord, LogSequence } from '../../ports.ts';
 import type { JournalFile, JournalFiles } from './files.ts';
-import { RECORD_HEAD_BYTES } from './frame.ts';
+import { RECORD_HEAD_BYTES, recordAt } from './frame.ts';
 import type { PlaceIndex } from './place-index.ts';
 import { decodeRecord } from './record-codec.ts';
 import { JournalDamaged, type Segment } from './segments.ts';
@@ -56,9 +56,13 @@ export function createReader(options: {
     for (let at = sequence; at <= last; at += 1) {
       const place = index.of(at);
       const from = place.offset - start;
+      // Checked again: the disk may have changed its mind since the opening.
+      const found = from + place.length <= got ? recordAt(bytes, from - RECORD_HEAD_BYTES) : undefined;
       const record =
-        from + place.length <= got ? decodeRecord(at, bytes.subarray(from, from + place.length)) : undefined;
-      if (!record || Number(bytes.readBigUInt64BE(from - 8)) !== at) {
+        found?.sequence === at && found.end === from + place.length
+          ? decodeRecord(at, bytes.subarray(found.start, found.end))
+          : undefined;
+      if (!record) {
         throw new JournalDamaged(
           segments[first.segment]!.file,
           place.offset,

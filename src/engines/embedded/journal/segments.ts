@@ -33,7 +33,11 @@ export function segmentHead(firstSequence: number): Buffer {
  */
 export class JournalDamaged extends Error {
   override readonly name = 'JournalDamaged';
-  constructor(file: string, offset: number, what: string) {
+  constructor(
+    readonly file: string,
+    readonly offset: number,
+    what: string,
+  ) {
     super(
       `The grant journal is damaged: ${what} (${file}, byte ${offset}). Promises made to people may be in there, so nothing ` +
         'was changed and the engine does not start. Bring the file back from a copy of the data folder; `hongbao audit` ' +

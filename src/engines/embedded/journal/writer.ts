@@ -1,9 +1,8 @@
 import type { Logger } from 'pino';
 import { RetryableFault } from '../../../protocol/failures.ts';
-import type { JournalFile, JournalFiles } from './files.ts';
 import { buildFrame, FRAME_HEAD_BYTES, RECORD_HEAD_BYTES } from './frame.ts';
 import type { PlaceIndex } from './place-index.ts';
-import { SEGMENT_HEAD_BYTES, type Segment, segmentFile, segmentHead } from './segments.ts';
+import { type JournalTail, TailFault } from './tail.ts';
 
 const COMMIT_BYTES_MAX = 8 << 20;
 const REFUSED_DELAY_MS = 1_000;
@@ -22,47 +21,29 @@ export interface JournalWriter {
 }
 
 export interface WriterOptions {
-  readonly folder: string;
-  readonly files: JournalFiles;
+  readonly tail: JournalTail;
   readonly index: PlaceIndex;
-  readonly segments: Segment[];
-  readonly lengthBytes: number;
-  readonly segmentBytesMax: number;
   readonly logger: Logger;
+  /** How long after a refused write the disk is tried again without being asked. */
+  readonly probeIntervalMs: number;
   readonly onDurable: () => void;
 }
+
+const refusal = (reason: string, cause?: unknown) =>
+  new RetryableFault('log-unavailable', reason, REFUSED_DELAY_MS, { cause });
 
 /**
  * Group commit: whatever is asked for while one commit is being written and fsynced goes out together in the next.
  * First in, first out; one commit under way at a time.
- *
- * A write that fails is undone and refused; the journal stays usable and the next commit tries again. An fsync that
- * fails leaves unknown what the disk has (the kernel may have dropped the pages), so this process never writes again.
  */
-export async function createWriter(options: WriterOptions): Promise<JournalWriter> {
-  const { folder, files, index, segments, logger } = options;
-  let file: JournalFile | undefined;
-  let length = options.lengthBytes;
+export function createWriter(options: WriterOptions): JournalWriter {
+  const { tail, index, logger } = options;
   let waiting: Waiting[] = [];
-  let committing: Promise<void> | undefined;
+  let working: Promise<void> | undefined;
+  let probing: NodeJS.Timeout | undefined;
   let refusedBecause: string | undefined;
   let failedBecause: string | undefined;
   let closed = false;
-
-  if (segments.length > 0) file = await files.open(segments.at(-1)!.file, 'r+');
-
-  const openNextSegment = async (): Promise<void> => {
-    const firstSequence = index.count + 1;
-    const name = segmentFile(folder, firstSequence);
-    const next = await files.open(name, 'wx+');
-    await files.write(next, segmentHead(firstSequence), 0);
-    await files.datasync(next);
-    await files.syncFolder(folder);
-    if (file) await files.close(file);
-    file = next;
-    length = SEGMENT_HEAD_BYTES;
-    segments.push({ file: name, firstSequence });
-  };
 
   const takeGroup = (): Waiting[] => {
     let bytes = 0;
@@ -79,40 +60,25 @@ export async function createWriter(options: WriterOptions): Promise<JournalWrite
     return group;
   };
 
-  const write = async (frame: Buffer): Promise<void> => {
-    try {
-      if (!file || length >= options.segmentBytesMax) await openNextSegment();
-      await files.write(file!, frame, length);
-    } catch (cause) {
-      await undo(cause);
+  /** What a fault means for the journal, and what those are told who waited for it. */
+  const noteFault = (error: unknown): Error => {
+    const fault = error instanceof TailFault ? error : new TailFault('unknown', true, 'a bug', error);
+    if (fault.isFinal) {
+      failedBecause = `the disk failed (${fault.code}), so it is unknown what it has; check it and restart the engine`;
+      logger.fatal({ error: fault.cause }, failedBecause);
+    } else {
+      refusedBecause = `the disk refused to write (${fault.code}); free some space, nothing has to be restarted`;
+      logger.error({ code: fault.code }, 'the journal could not be written; grants are refused until it can');
+      probeLater();
     }
+    return fault.written === 'unknown'
+      ? new RetryableFault('outcome-unknown', fault.message, REFUSED_DELAY_MS, { cause: fault })
+      : refusal(fault.message, fault);
   };
 
-  const undo = async (cause: unknown): Promise<never> => {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'an error';
-    refusedBecause = `the disk refused to write (${code}); free some space, nothing has to be restarted`;
-    try {
-      if (file) await files.truncate(file, length);
-    } catch {
-      // What stands beyond the durable length has no end mark, and is overwritten by the next commit.
-    }
-    logger.error({ code }, 'the journal could not be written; grants are refused until it can');
-    throw new RetryableFault('log-unavailable', `The journal can't be written: ${code}`, REFUSED_DELAY_MS, {
-      cause,
-    });
-  };
-
-  const sync = async (): Promise<void> => {
-    try {
-      await files.datasync(file!);
-    } catch (cause) {
-      failedBecause =
-        'an fsync failed, so it is unknown what the disk has; check the disk and restart the engine';
-      logger.fatal({ error: (cause as Error).message }, failedBecause);
-      throw new RetryableFault('outcome-unknown', 'The journal could not be fsynced', REFUSED_DELAY_MS, {
-        cause,
-      });
-    }
+  const noteWritable = (): void => {
+    if (refusedBecause) logger.info('the journal can be written again');
+    refusedBecause = undefined;
   };
 
   const commit = async (group: readonly Waiting[]): Promise<void> => {
@@ -121,20 +87,13 @@ export async function createWriter(options: WriterOptions): Promise<JournalWrite
       group.map((one) => one.record),
       firstSequence,
     );
-    try {
-      await write(frame);
-      await sync();
-    } catch (error) {
-      for (const one of group) one.failed(error);
-      return;
-    }
-    refusedBecause = undefined;
-    let start = length + FRAME_HEAD_BYTES;
+    const { segment, offset } = await tail.append(frame, firstSequence);
+    noteWritable();
+    let start = offset + FRAME_HEAD_BYTES;
     for (const one of group) {
-      index.add(segments.length - 1, start + RECORD_HEAD_BYTES, one.record.length);
+      index.add(segment, start + RECORD_HEAD_BYTES, one.record.length);
       start += RECORD_HEAD_BYTES + one.record.length;
     }
-    length += frame.length;
     for (const [at, one] of group.entries()) one.durable(firstSequence + at);
     options.onDurable();
   };
@@ -142,20 +101,42 @@ export async function createWriter(options: WriterOptions): Promise<JournalWrite
   const run = async (): Promise<void> => {
     while (waiting.length > 0) {
       const group = takeGroup();
-      if (failedBecause) for (const one of group) one.failed(refusal(failedBecause));
-      else await commit(group);
+      try {
+        if (failedBecause) throw refusal(failedBecause);
+        await commit(group);
+      } catch (error) {
+        const told = error instanceof RetryableFault ? error : noteFault(error);
+        for (const one of group) one.failed(told);
+      }
     }
-    committing = undefined;
+    working = undefined;
   };
 
-  const refusal = (reason: string) => new RetryableFault('log-unavailable', reason, REFUSED_DELAY_MS);
+  /** Whoever asks for health first would otherwise never append again, and never learn that there is room. */
+  const probeLater = (): void => {
+    clearTimeout(probing);
+    probing = setTimeout(() => {
+      if (!closed && refusedBecause && !failedBecause) working ??= probe();
+    }, options.probeIntervalMs);
+    probing.unref();
+  };
+
+  const probe = async (): Promise<void> => {
+    try {
+      if (await tail.canWrite()) noteWritable();
+      else probeLater();
+    } catch (error) {
+      noteFault(error);
+    }
+    await run();
+  };
 
   return {
     append(record) {
       if (closed) return Promise.reject(refusal('the journal is closed'));
       return new Promise((durable, failed) => {
         waiting.push({ record, durable, failed });
-        committing ??= Promise.resolve().then(run);
+        working ??= Promise.resolve().then(run);
       });
     },
     health() {
@@ -164,8 +145,9 @@ export async function createWriter(options: WriterOptions): Promise<JournalWrite
     },
     async close() {
       closed = true;
-      await committing;
-      if (file) await files.close(file);
+      clearTimeout(probing);
+      await working;
+      await tail.close();
     },
   };
 }

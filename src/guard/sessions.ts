@@ -1,0 +1,124 @@
+import { createHash, createHmac } from 'node:crypto';
+import { importJWK, type JWK, decodeProtectedHeader, decodeJwt, jwtVerify } from 'jose';
+import { LRUCache } from 'lru-cache';
+import { isRefusal, type Refusal, refuse } from '../protocol/failures.ts';
+import type { ActId, AppId } from '../vocabulary/ids.ts';
+import type { Clock } from '../vocabulary/instant.ts';
+import type { Player } from './player.ts';
+
+export const SESSION_ALGORITHMS = ['EdDSA', 'HS256'] as const;
+
+/** One app's session key: the only one, and under one algorithm only, that its sessions are taken with. */
+export interface SessionKey {
+  readonly appId: AppId;
+  /** The `iss` of its sessions. */
+  readonly name: string;
+  readonly alg: (typeof SESSION_ALGORITHMS)[number];
+  readonly key: JWK;
+  readonly audience: string;
+}
+
+export interface Session extends Player {
+  readonly expiresAtMs: number;
+}
+
+export interface Sessions {
+  /** Who a session is. Refuses with session-missing, session-invalid, session-expired or control-unavailable. */
+  authenticate(jwt: string | undefined): Promise<Session | Refusal>;
+  actIdOf(appId: AppId, user: string): Promise<ActId>;
+}
+
+export interface SessionsOptions {
+  readonly keys: readonly SessionKey[];
+  readonly clock: Clock;
+  readonly identityKey: Buffer;
+  readonly actIdFor: (appId: AppId, userKey: Uint8Array) => Promise<ActId>;
+}
+
+const JWT_CHARACTERS_MAX = 2_048;
+const COMPACT_JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+const LIFETIME_S_MAX = 24 * 3_600;
+const TOLERANCE_S = 30;
+const CACHED_SESSIONS = 200_000;
+const CACHED_IDENTITIES = 1_000_000;
+
+/** Anything visible in any script; no control characters, no lone surrogates. */
+export const isUserName = (user: unknown): user is string =>
+  typeof user === 'string' && user.length >= 1 && user.length <= 128 && !/[\p{Cc}\p{Cs}]/u.test(user);
+
+/** Checks sessions once and remembers the answer until they expire, so that a reconnect costs a hash. */
+export function createSessions(options: SessionsOptions): Sessions {
+  const keyOf = new Map(options.keys.map((key) => [key.name, { ...key, imported: importJWK(key.key, key.alg) }]));
+  const sessions = new LRUCache<string, Session>({ max: CACHED_SESSIONS });
+  const identities = new LRUCache<string, ActId>({ max: CACHED_IDENTITIES });
+  const asking = new Map<string, Promise<ActId>>();
+
+  async function actIdOf(appId: AppId, user: string): Promise<ActId> {
+    const userKey = createHmac('sha256', options.identityKey).update(`${appId}\0${user}`).digest();
+    const name = userKey.toString('base64url');
+    const known = identities.get(name);
+    if (known) return known;
+    let answer = asking.get(name);
+    if (!answer) {
+      answer = options.actIdFor(appId, userKey).finally(() => asking.delete(name));
+      asking.set(name, answer);
+    }
+    const actId = await answer;
+    identities.set(name, actId);
+    return actId;
+  }
+
+  async function verify(jwt: string): Promise<Session | Refusal> {
+    const claimed = issuerOf(jwt);
+    const key = claimed === undefined ? undefined : keyOf.get(claimed);
+    if (!key) return refuse('session-invalid', 'the session names no app that is configured');
+    let payload: Awaited<ReturnType<typeof jwtVerify>>['payload'];
+    try {
+      ({ payload } = await jwtVerify(jwt, await key.imported, {
+        algorithms: [key.alg],
+        audience: key.audience,
+        issuer: key.name,
+        clockTolerance: TOLERANCE_S,
+        requiredClaims: ['exp', 'sub'],
+        currentDate: new Date(options.clock.now()),
+      }));
+    } catch (error) {
+      return (error as { code?: string }).code === 'ERR_JWT_EXPIRED'
+        ? refuse('session-expired', 'ask the app’s backend for a new session')
+        : refuse('session-invalid', 'signature, audience, issuer or claims do not hold');
+    }
+    const expiresAtMs = payload.exp! * 1_000;
+    if (expiresAtMs > options.clock.now() + (LIFETIME_S_MAX + TOLERANCE_S) * 1_000) return refuse('session-invalid', 'a session lives for 24 hours at most');
+    if (!isUserName(payload.sub)) return refuse('session-invalid', 'sub is a user of 1 to 128 visible characters');
+    try {
+      return { appId: key.appId, actId: await actIdOf(key.appId, payload.sub), expiresAtMs };
+    } catch {
+      return refuse('control-unavailable', 'this person is new here, and identities can’t be given right now');
+    }
+  }
+
+  return {
+    actIdOf,
+    async authenticate(jwt) {
+      if (!jwt) return refuse('session-missing', 'send Authorization: Bearer <session>');
+      if (jwt.length > JWT_CHARACTERS_MAX || !COMPACT_JWT.test(jwt)) return refuse('session-invalid', 'not a compact JWT');
+      const name = createHash('sha256').update(jwt).digest('base64url');
+      const known = sessions.get(name);
+      if (known && known.expiresAtMs > options.clock.now()) return known;
+      const session = await verify(jwt);
+      if (!isRefusal(session)) sessions.set(name, session);
+      return session;
+    },
+  };
+}
+
+/** The issuer that a token claims, unverified: it only chooses the key. */
+function issuerOf(jwt: string): string | undefined {
+  try {
+    decodeProtectedHeader(jwt);
+    const { iss } = decodeJwt(jwt);
+    return typeof iss === 'string' ? iss : undefined;
+  } catch {
+    return undefined;
+  }
+}

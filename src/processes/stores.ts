@@ -1,0 +1,87 @@
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { openJournal } from '../engines/embedded/journal/index.ts';
+import { startEmbeddedPostgres } from '../engines/embedded/postgres/supervisor.ts';
+import { createTokenBook } from '../engines/embedded/token-book.ts';
+import { allotmentMigrations, createAllotments } from '../engines/postgres/allotments/index.ts';
+import { controlMigrations, createControlStore } from '../engines/postgres/control-store/index.ts';
+import { migrate } from '../engines/postgres/migrate.ts';
+import { openPool } from '../engines/postgres/pool.ts';
+import { withRetry } from '../engines/postgres/retryable.ts';
+import type { Allotments, ControlStore, GrantLog, Ledger, TokenBook } from '../engines/ports.ts';
+import { createLedger, ledgerMigrations } from '../ledger/index.ts';
+import { type Fences, passFence } from '../rules/fences.ts';
+import { TOKEN_STATUS } from '../vocabulary/token-status.ts';
+import type { Config } from './config.ts';
+import { random, randomBelow } from './randomness.ts';
+
+/** Everything that keeps something, opened and ready. */
+export interface Stores {
+  readonly ledgerUrl: string;
+  readonly ledgerName: string;
+  readonly ledger: Ledger;
+  readonly allotments: Allotments;
+  readonly control: ControlStore;
+  readonly log: GrantLog;
+  readonly book: TokenBook;
+  /** Fences that stand before the log's drained mark. */
+  readonly fences: Fences;
+  close(): Promise<void>;
+}
+
+const CONNECTIONS_MAX = 12;
+const sleepMs = (delayMs: number): Promise<void> => delay(delayMs);
+
+/** Opens the journal (and fills the book from it) while Postgres starts. Throws with cause and remedy. */
+export async function openStores(config: Config, logger: Logger): Promise<Stores> {
+  const opening = Promise.allSettled([openPromises(config, logger), startPostgres(config, logger)]);
+  const [promises, database] = await opening;
+  if (promises.status === 'rejected' || database.status === 'rejected') {
+    if (promises.status === 'fulfilled') await promises.value.log.close();
+    if (database.status === 'fulfilled') await database.value.stop();
+    throw (promises as PromiseRejectedResult).reason ?? (database as PromiseRejectedResult).reason;
+  }
+  const { url, name, stop } = database.value;
+  const pool = openPool({ url, logger, connectionsMax: CONNECTIONS_MAX, applicationName: 'hongbao' });
+  await withRetry(() => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations]), { tries: 10, sleepMs, random });
+  const retry = { tries: 5, sleepMs, random };
+  return {
+    ...promises.value,
+    ledgerUrl: url,
+    ledgerName: name,
+    ledger: createLedger({ pool, retry }),
+    allotments: createAllotments({ pool, randomBelow, retry }),
+    control: createControlStore(pool),
+    async close() {
+      await promises.value.log.close();
+      await pool.end();
+      await stop();
+    },
+  };
+}
+
+async function openPromises(config: Config, logger: Logger): Promise<{ log: GrantLog; book: TokenBook; fences: Fences }> {
+  const book = createTokenBook();
+  const fences: Fences = new Map();
+  const log = await openJournal({
+    folder: path.join(config.dataFolder, 'journal'),
+    logger,
+    onRecord: (record, isDrained) => {
+      if (record.kind === 'fence') {
+        if (isDrained) passFence(fences, record.sliceId, record.epoch);
+        return;
+      }
+      // The embedded book is done when it returns; awaiting would only slow the scan.
+      void book.record(record.orders.map((order, leafIndex) => ({ order, position: { sequence: record.sequence, leafIndex } })));
+      if (isDrained) void book.advance(record.orders, TOKEN_STATUS.credited);
+    },
+  });
+  return { log, book, fences };
+}
+
+async function startPostgres(config: Config, logger: Logger): Promise<{ url: string; name: string; stop: () => Promise<void> }> {
+  if (config.ledgerUrl !== undefined) return { url: config.ledgerUrl, name: 'postgres (HONGBAO_LEDGER)', stop: async () => {} };
+  const server = await startEmbeddedPostgres({ dataFolder: path.join(config.dataFolder, 'postgres'), logger });
+  return { url: server.url, name: `Postgres ${server.version.split('-')[0]}, embedded`, stop: () => server.stop() };
+}

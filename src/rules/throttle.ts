@@ -1,0 +1,40 @@
+/** How often phones may ask, and which share of shakes they answer themselves. */
+export interface ThrottleLevel {
+  readonly level: number;
+  readonly intervalMs: number;
+  readonly jitterMs: number;
+  readonly localPermille: number;
+}
+
+/** Seed 2015: a shake becomes a request every five to ten seconds; under load, less often, level by level. */
+export const THROTTLE_LEVELS: readonly ThrottleLevel[] = [
+  { level: 0, intervalMs: 5_000, jitterMs: 5_000, localPermille: 0 },
+  { level: 1, intervalMs: 10_000, jitterMs: 10_000, localPermille: 200 },
+  { level: 2, intervalMs: 20_000, jitterMs: 20_000, localPermille: 500 },
+  { level: 3, intervalMs: 40_000, jitterMs: 40_000, localPermille: 800 },
+];
+
+export interface LoadWindow {
+  /** 99th percentile of the event loop's delay in the last second or so. */
+  readonly loopDelayMsP99: number;
+}
+
+export interface ThrottleState {
+  readonly level: number;
+  /** Calm windows in a row. */
+  readonly calm: number;
+}
+
+export const CALM: ThrottleState = { level: 0, calm: 0 };
+
+/** DAGOR (SoCC '18): more than 20 ms of queueing means overload. Up at once, by how bad it is; down slowly. */
+const OVERLOAD_MS = [20, 60, 150] as const;
+const CALM_BELOW_MS = 10;
+const CALM_WINDOWS = 5;
+
+export function nextThrottle(state: ThrottleState, load: LoadWindow): ThrottleState {
+  const wanted = OVERLOAD_MS.filter((limit) => load.loopDelayMsP99 > limit).length;
+  if (wanted > state.level) return { level: wanted, calm: 0 };
+  if (load.loopDelayMsP99 >= CALM_BELOW_MS || state.level === 0) return { level: state.level, calm: 0 };
+  return state.calm + 1 >= CALM_WINDOWS ? { level: state.level - 1, calm: 0 } : { level: state.level, calm: state.calm + 1 };
+}

@@ -1,0 +1,26 @@
+import { Counter, Gauge, Registry } from 'prom-client';
+
+/** Every metric's name, in one place. No label ever holds a person, a token or an order. */
+export function createMetrics() {
+  const registers = [new Registry()];
+  const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []) =>
+    new Counter({ name, help, labelNames: [...labelNames], registers });
+  const gauge = (name: string, help: string, collect: (this: { set(value: number): void }) => void) =>
+    new Gauge({ name, help, registers, collect });
+  return {
+    registry: registers[0]!,
+    shakes: counter('hongbao_shakes_total', 'Shakes answered, by prize', ['prize']),
+    opens: counter('hongbao_packets_opened_total', 'Packets opened, by whether the answer was a repeat', ['replayed']),
+    problems: counter('hongbao_problems_total', 'Requests and frames refused or failed, by kind', ['kind']),
+    unrecordedTokens: counter('hongbao_unrecorded_tokens_total', 'Tokens we sealed and had no record of. One is an alarm'),
+    sessions: counter('hongbao_connections_total', 'WebSocket connections accepted'),
+    /** Registers a gauge that is read when somebody asks. */
+    watch(name: `hongbao_${string}`, help: string, read: () => number): void {
+      gauge(name, help, function collect() {
+        this.set(read());
+      });
+    },
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
