@@ -1,6 +1,6 @@
 // Builds dist/: the engine and its command line (one bundle, npm packages stay outside), and the H5 page.
 // Run by `npm run build`, and by bin/hongbao.mjs when dist/ is missing or older than the sources.
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
