@@ -27,7 +27,7 @@ import type { TokenStatus } from '../vocabulary/token-status.ts';
 /** What one signature holds: the ciphertexts of a micro-batch, in the order of its orders. */
 export interface BatchSeal {
   readonly keyId: number;
-  /** 8 random bytes; with the leaf's index (big-endian uint32) they are the GCM nonce. */
+  /** 8 bytes, once per key; with the leaf's index (big-endian uint32) they are the GCM nonce. */
   readonly nonce: Uint8Array;
   /** AES-256-GCM of each token, 16-byte tag at the end. */
   readonly ciphertexts: readonly Uint8Array[];

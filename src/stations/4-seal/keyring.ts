@@ -7,12 +7,18 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { mkdirSync } from 'node:fs';
 import type { Clock } from '../../vocabulary/instant.ts';
-
-/** `active` seals and verifies, `verify-only` is the one before, `revoked` only tells what it once was. */
-export type SealKeyState = 'active' | 'verify-only' | 'revoked';
+import {
+  keyringFile,
+  readRing,
+  SECRET_NAMES,
+  type SealKeyState,
+  type SecretName,
+  type StoredKey,
+  type StoredRing,
+  writeRing,
+} from './keyring-file.ts';
 
 export interface SealKey {
   readonly keyId: number;
@@ -20,18 +26,14 @@ export interface SealKey {
   readonly createdAtMs: number;
   /** AES-256. */
   readonly encryption: KeyObject;
-  /** Ed25519; the public half is derived from it, never read from anywhere (a small-order key can't slip in). */
+  /** Ed25519. */
   readonly signing: KeyObject;
+  /** Derived from the private half, never read from anywhere, so that a small-order key can't slip in. */
   readonly verifying: KeyObject;
 }
 
 /** 32 random bytes each, made with the ring and kept for its life. */
-export interface RingSecrets {
-  readonly ticket: Buffer;
-  readonly claim: Buffer;
-  readonly identity: Buffer;
-  readonly demoSession: Buffer;
-}
+export type RingSecrets = Readonly<Record<SecretName, Buffer>>;
 
 export interface Keyring {
   active(): SealKey;
@@ -40,72 +42,61 @@ export interface Keyring {
   readonly secrets: RingSecrets;
   /** Makes a new active key. The one before still verifies; the one before that is revoked. */
   rotate(): SealKey;
+  /** Reads the file again, after somebody else rotated. Throws and keeps the old keys when it can't be used. */
+  reload(): void;
   /** The public keys that verify, as a JWK set (RFC 7517). */
   jwks(): { keys: JsonWebKey[] };
 }
 
-interface StoredKey {
-  keyId: number;
-  state: SealKeyState;
-  createdAtMs: number;
-  encryption: string;
-  signing: JsonWebKey;
-}
-interface StoredRing {
-  keys: StoredKey[];
-  secrets: Record<keyof RingSecrets, string>;
-}
-
-const FILE = 'keyring.json';
+const AGED: Record<SealKeyState, SealKeyState> = {
+  active: 'verify-only',
+  'verify-only': 'revoked',
+  revoked: 'revoked',
+};
 
 /** Opens the keyring of a data folder, or makes it at the first start. The file is readable by its owner only. */
 export function openKeyring(folder: string, clock: Clock): Keyring {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const file = path.join(folder, FILE);
-  let ring: StoredRing = existsSync(file)
-    ? (JSON.parse(readFileSync(file, 'utf8')) as StoredRing)
-    : newRing(clock);
+  const file = keyringFile(folder);
+  const found = readRing(file);
+  let ring = found ?? newRing(clock);
   let keys = ring.keys.map(loadKey);
-  if (!existsSync(file)) store(file, ring);
-  const secret = (name: keyof RingSecrets) => Buffer.from(ring.secrets[name], 'base64url');
+  if (!found) writeRing(file, ring);
+  const secrets = Object.fromEntries(
+    SECRET_NAMES.map((name) => [name, Buffer.from(ring.secrets[name], 'base64url')]),
+  ) as unknown as RingSecrets;
+
+  const take = (next: StoredRing): void => {
+    keys = next.keys.map(loadKey);
+    ring = next;
+  };
+  const reload = (): void => take(readRing(file) ?? ring);
 
   return {
     active: () => keys.find((key) => key.state === 'active')!,
     verifying: (keyId) => keys.find((key) => key.keyId === keyId && key.state !== 'revoked'),
-    secrets: {
-      ticket: secret('ticket'),
-      claim: secret('claim'),
-      identity: secret('identity'),
-      demoSession: secret('demoSession'),
-    },
+    secrets,
     rotate() {
-      const older: Record<SealKeyState, SealKeyState> = {
-        active: 'verify-only',
-        'verify-only': 'revoked',
-        revoked: 'revoked',
-      };
+      // First what is on the disk: a key that somebody else made must not be overwritten.
+      reload();
       const keyId = Math.max(...ring.keys.map((key) => key.keyId)) + 1;
-      const next = {
-        ...ring,
-        keys: [...ring.keys.map((key) => ({ ...key, state: older[key.state] })), newKey(keyId, clock)],
-      };
-      store(file, next);
-      ring = next;
-      keys = ring.keys.map(loadKey);
+      const aged = ring.keys.map((key) => ({ ...key, state: AGED[key.state] }));
+      const next = { ...ring, keys: [...aged, newKey(keyId, clock)] };
+      writeRing(file, next);
+      take(next);
       return keys.at(-1)!;
     },
-    jwks: () => ({
-      keys: keys
-        .filter((key) => key.state !== 'revoked')
-        .map((key) => ({
-          ...key.verifying.export({ format: 'jwk' }),
-          kid: String(key.keyId),
-          alg: 'EdDSA',
-          use: 'sig',
-        })),
-    }),
+    reload,
+    jwks: () => ({ keys: keys.filter((key) => key.state !== 'revoked').map(jwkOf) }),
   };
 }
+
+const jwkOf = (key: SealKey): JsonWebKey => ({
+  ...key.verifying.export({ format: 'jwk' }),
+  kid: String(key.keyId),
+  alg: 'EdDSA',
+  use: 'sig',
+});
 
 function newKey(keyId: number, clock: Clock): StoredKey {
   return {
@@ -118,11 +109,8 @@ function newKey(keyId: number, clock: Clock): StoredKey {
 }
 
 function newRing(clock: Clock): StoredRing {
-  const secret = () => randomBytes(32).toString('base64url');
-  return {
-    keys: [newKey(1, clock)],
-    secrets: { ticket: secret(), claim: secret(), identity: secret(), demoSession: secret() },
-  };
+  const secrets = SECRET_NAMES.map((name) => [name, randomBytes(32).toString('base64url')]);
+  return { keys: [newKey(1, clock)], secrets: Object.fromEntries(secrets) as StoredRing['secrets'] };
 }
 
 function loadKey(stored: StoredKey): SealKey {
@@ -135,11 +123,4 @@ function loadKey(stored: StoredKey): SealKey {
     signing,
     verifying: createPublicKey(signing),
   };
-}
-
-function store(file: string, ring: StoredRing): void {
-  const next = `${file}.next`;
-  writeFileSync(next, JSON.stringify(ring, undefined, 2), { mode: 0o600 });
-  chmodSync(next, 0o600);
-  renameSync(next, file);
 }

@@ -78,8 +78,10 @@ export function createSealingLine(options: SealingLineOptions): SealingLine {
         else timer ??= setTimeout(close, delayMs);
       }),
     async drain() {
-      close();
-      while (underWay.size > 0) await Promise.all(underWay);
+      while (waiting.length > 0 || underWay.size > 0) {
+        close();
+        await Promise.all(underWay);
+      }
     },
   };
 }

@@ -1,25 +1,31 @@
 import { mkdirSync } from 'node:fs';
+import path from 'node:path';
 import type { Logger } from 'pino';
 import type { GrantLog, LogRecord, LogSequence } from '../../ports.ts';
-import { readDrainedMark, writeDrainedMark } from './drained-mark.ts';
+import { createDrainedMark, drainedMarkFile, readDrainedMark } from './drained-mark.ts';
 import { type JournalFiles, nodeFiles } from './files.ts';
 import { lockFolder } from './lock.ts';
 import { PlaceIndex } from './place-index.ts';
 import { createReader } from './reader.ts';
 import { encodeFence, encodeGrants } from './record-codec.ts';
 import { recover } from './recover.ts';
+import { JournalDamaged } from './segments.ts';
+import { openTail } from './tail.ts';
+import { createWaiters } from './waiters.ts';
 import { createWriter } from './writer.ts';
 
 export { JournalDamaged } from './segments.ts';
 
 const SEGMENT_BYTES_MAX = 64 << 20;
-const MARK_INTERVAL_MS = 200;
+const PROBE_INTERVAL_MS = 1_000;
 
 export interface JournalOptions {
   readonly folder: string;
   readonly logger: Logger;
   readonly segmentBytesMax?: number;
   readonly files?: JournalFiles;
+  /** How long after a refused write the disk is tried again without being asked. */
+  readonly probeIntervalMs?: number;
   /** Told of every record that is there at the opening, oldest first, and whether it is known to be in the ledger. */
   readonly onRecord?: (record: LogRecord, isDrained: boolean) => void;
 }
@@ -31,7 +37,7 @@ export interface JournalOptions {
 export async function openJournal(options: JournalOptions): Promise<GrantLog> {
   const { folder, logger } = options;
   const files = options.files ?? nodeFiles;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, files);
   const unlock = lockFolder(folder);
   try {
     return await openLocked(options, files, unlock);
@@ -40,6 +46,14 @@ export async function openJournal(options: JournalOptions): Promise<GrantLog> {
     logger.error({ folder }, 'the journal did not open');
     throw error;
   }
+}
+
+/** Makes the folder and every name above it that was missing, durably. */
+async function makeFolder(folder: string, files: JournalFiles): Promise<void> {
+  const topmost = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (topmost === undefined) return;
+  for (let made = path.resolve(folder); made.length >= topmost.length; made = path.dirname(made))
+    await files.syncFolder(path.dirname(made));
 }
 
 async function openLocked(
@@ -52,37 +66,22 @@ async function openLocked(
   const mark = readDrainedMark(folder);
   const onRecord = (record: LogRecord) => options.onRecord?.(record, record.sequence <= mark);
   const { segments, lengthBytes } = await recover({ folder, files, index, logger, onRecord });
+  if (mark > index.count) {
+    const what =
+      `it ends with record ${index.count}, but records up to ${mark} were credited from it ` +
+      '(should they be gone for good, remove this mark: crediting twice changes nothing)';
+    throw new JournalDamaged(drainedMarkFile(folder), 0, what);
+  }
   const reader = createReader({ files, index, segments });
-  let waiters: (() => void)[] = [];
-  const onDurable = () => {
-    const woken = waiters;
-    waiters = [];
-    for (const wake of woken) wake();
-  };
+  const waiters = createWaiters(() => index.count);
   const segmentBytesMax = options.segmentBytesMax ?? SEGMENT_BYTES_MAX;
-  const writer = await createWriter({
-    folder,
-    files,
-    index,
-    segments,
-    lengthBytes,
-    segmentBytesMax,
-    logger,
-    onDurable,
-  });
-  let drained = Math.min(mark, index.count);
-  let marking: NodeJS.Timeout | undefined;
-  const writeMark = () => {
-    marking = undefined;
-    try {
-      writeDrainedMark(folder, drained);
-    } catch (error) {
-      // Behind is fine: the orders in between are credited again, which changes nothing.
-      logger.warn({ error: (error as Error).message }, 'the drained mark could not be written');
-    }
-  };
+  const tail = await openTail({ folder, files, segments, lengthBytes, segmentBytesMax });
+  const probeIntervalMs = options.probeIntervalMs ?? PROBE_INTERVAL_MS;
+  const writer = createWriter({ tail, index, logger, probeIntervalMs, onDurable: waiters.wake });
+  const drainedMark = createDrainedMark(folder, mark, logger);
+  let closing: Promise<void> | undefined;
 
-  const appendRecord = async (
+  const append = async (
     record: Buffer,
     remember: (sequence: LogSequence) => LogRecord,
   ): Promise<LogSequence> => {
@@ -91,44 +90,28 @@ async function openLocked(
     return sequence;
   };
 
+  const close = async (): Promise<void> => {
+    await writer.close();
+    await reader.close();
+    drainedMark.close();
+    unlock();
+  };
+
   return {
-    append: (batch) =>
-      appendRecord(encodeGrants(batch), (sequence) => ({ kind: 'grants', sequence, ...batch })),
-    appendFence: ({ sliceId, epoch }) =>
-      appendRecord(encodeFence({ sliceId, epoch }), (sequence) => ({
-        kind: 'fence',
-        sequence,
-        sliceId,
-        epoch,
-      })),
+    append: async (batch) =>
+      append(encodeGrants(batch), (sequence) => ({ kind: 'grants', sequence, ...batch })),
+    appendFence: async ({ sliceId, epoch }) =>
+      append(encodeFence({ sliceId, epoch }), (sequence) => ({ kind: 'fence', sequence, sliceId, epoch })),
     read: reader.read,
     at: reader.at,
     end: () => index.count,
-    drained: () => drained,
-    async acknowledge(sequence) {
-      if (sequence <= drained) return;
-      drained = sequence;
-      marking ??= setTimeout(writeMark, MARK_INTERVAL_MS);
-    },
-    beyond(after, signal) {
-      return new Promise((resolve) => {
-        const look = () => {
-          if (signal.aborted || index.count > after) {
-            signal.removeEventListener('abort', look);
-            resolve();
-          } else waiters.push(look);
-        };
-        signal.addEventListener('abort', look, { once: true });
-        look();
-      });
-    },
+    drained: drainedMark.at,
+    acknowledge: async (sequence) => drainedMark.moveTo(sequence),
+    beyond: waiters.beyond,
     health: writer.health,
-    async close() {
-      await writer.close();
-      await reader.close();
-      clearTimeout(marking);
-      writeMark();
-      unlock();
+    close: () => {
+      closing ??= close();
+      return closing;
     },
   };
 }

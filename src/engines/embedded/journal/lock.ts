@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const NAME = 'writer.lock';
@@ -9,25 +9,41 @@ export function lockFolder(folder: string): () => void {
   const mine = `${process.pid} ${startTicksOf(process.pid)}`;
   for (;;) {
     try {
-      writeFileSync(file, mine, { flag: 'wx' });
+      writeFileSync(file, mine, { flag: 'wx', mode: 0o600 });
       return () => {
         if (read(file) === mine) rmSync(file, { force: true });
       };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const [pid, ticks] = read(file).split(' ');
-      if (Number(pid) !== process.pid && isRunning(Number(pid), ticks ?? '')) {
-        throw new Error(
-          `Another engine (process ${pid}) uses the data folder ${path.dirname(folder)}. Two would deal the same packets. ` +
-            'Stop it, or give this one a folder of its own with HONGBAO_DATA.',
-        );
-      }
-      if (Number(pid) === process.pid && ticks === startTicksOf(process.pid)) {
-        throw new Error(`This process has the journal ${folder} open already.`);
-      }
-      rmSync(file, { force: true });
+      const held = read(file);
+      if (held === mine) throw new Error(`This process has the journal ${folder} open already.`);
+      refuseLiving(held, file);
+      removeStale(file, held);
     }
   }
+}
+
+function refuseLiving(held: string, file: string): void {
+  const [pid, ticks] = held.split(' ');
+  if (Number(pid) === process.pid || !isRunning(Number(pid), ticks ?? '')) return;
+  throw new Error(
+    `Another engine (process ${pid}) uses the data folder ${path.dirname(path.dirname(file))}. Two would deal the same ` +
+      'packets. Stop it, or give this one a folder of its own with HONGBAO_DATA. ' +
+      `(If process ${pid} is no engine, remove ${file}.)`,
+  );
+}
+
+/** Moved aside first: between the look and the removal somebody else may have taken the lock over already. */
+function removeStale(file: string, held: string): void {
+  const aside = `${file}.${process.pid}`;
+  try {
+    renameSync(file, aside);
+    if (read(aside) !== held) linkSync(aside, file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'EEXIST') throw error;
+  }
+  rmSync(aside, { force: true });
 }
 
 const read = (file: string): string => {
@@ -38,11 +54,14 @@ const read = (file: string): string => {
   }
 };
 
-/** When a process began, in clock ticks since boot: tells a pid that was used again. Empty where there is no /proc. */
-function startTicksOf(pid: number): string {
+/** Behind the name of the program, which may hold anything, parentheses too. */
+const statOf = (pid: number): string[] => {
   const stat = read(`/proc/${pid}/stat`);
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-}
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+};
+
+/** When a process began, in clock ticks since boot: tells a pid that was used again. Empty where there is no /proc. */
+const startTicksOf = (pid: number): string => statOf(pid)[19] ?? '';
 
 function isRunning(pid: number, ticks: string): boolean {
   if (!(pid > 0)) return false;
@@ -51,7 +70,5 @@ function isRunning(pid: number, ticks: string): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-  const stat = read(`/proc/${pid}/stat`);
-  const zombie = stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
-  return !zombie && startTicksOf(pid) === ticks;
+  return statOf(pid)[0] !== 'Z' && startTicksOf(pid) === ticks;
 }

@@ -1,4 +1,4 @@
-import { decodeToken, encodeToken } from '../../../protocol/token-codec.ts';
+import { decodeToken, encodeToken, TREE_SIZE_MAX } from '../../../protocol/token-codec.ts';
 import type { SliceId } from '../../../vocabulary/ids.ts';
 import type { Order, SliceUnit } from '../../../vocabulary/order.ts';
 import type { LogRecord, LogSequence, MicroBatch } from '../../ports.ts';
@@ -6,19 +6,33 @@ import type { LogRecord, LogSequence, MicroBatch } from '../../ports.ts';
 /** docs/formats.md, "Journal": the bytes of one record, without its sequence. */
 const KIND_GRANTS = 1;
 const KIND_FENCE = 2;
+const NONCE_BYTES = 8;
+const SIGNATURE_BYTES = 64;
 const GRANTS_HEAD_BYTES = 1 + 4 + 8 + 64 + 2;
 const FENCE_BYTES = 1 + 8 + 4;
 
+/**
+ * Throws a RangeError for what could not be read back: one such record, once promised, would keep the journal from
+ * ever opening again.
+ */
 export function encodeGrants(batch: MicroBatch): Buffer {
-  const tokens = batch.orders.map(encodeToken);
-  const { ciphertexts } = batch.seal;
+  const { nonce, signature, ciphertexts } = batch.seal;
+  if (nonce.length !== NONCE_BYTES || signature.length !== SIGNATURE_BYTES)
+    throw new RangeError('the seal has no nonce of 8 or no signature of 64 bytes');
+  if (
+    batch.orders.length === 0 ||
+    batch.orders.length > TREE_SIZE_MAX ||
+    ciphertexts.length !== batch.orders.length
+  )
+    throw new RangeError(`${batch.orders.length} orders with ${ciphertexts.length} ciphertexts are no batch`);
+  const tokens = batch.orders.map(encodeReadable);
   let bytes = GRANTS_HEAD_BYTES;
   for (let at = 0; at < tokens.length; at += 1) bytes += 4 + tokens[at]!.length + ciphertexts[at]!.length;
   const out = Buffer.allocUnsafe(bytes);
   out[0] = KIND_GRANTS;
   out.writeUInt32BE(batch.seal.keyId, 1);
-  out.set(batch.seal.nonce, 5);
-  out.set(batch.seal.signature, 13);
+  out.set(nonce, 5);
+  out.set(signature, 13);
   out.writeUInt16BE(tokens.length, 77);
   let to = GRANTS_HEAD_BYTES;
   const put = (part: Uint8Array) => {
@@ -31,6 +45,12 @@ export function encodeGrants(batch: MicroBatch): Buffer {
     put(ciphertexts[at]!);
   }
   return out;
+}
+
+function encodeReadable(order: Order): Buffer {
+  const token = encodeToken(order);
+  if (!decodeToken(token)) throw new RangeError(`order ${order.orderNumber} can't be written as a token`);
+  return token;
 }
 
 export function encodeFence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Buffer {
@@ -65,7 +85,7 @@ export function decodeRecord(sequence: LogSequence, bytes: Buffer): LogRecord | 
     orders.push(order);
     ciphertexts.push(ciphertext);
   }
-  if (at !== bytes.length || count === 0) return undefined;
+  if (at !== bytes.length || count === 0 || count > TREE_SIZE_MAX) return undefined;
   const seal = {
     keyId: bytes.readUInt32BE(1),
     nonce: bytes.subarray(5, 13),

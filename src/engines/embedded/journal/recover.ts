@@ -21,134 +21,142 @@ export interface Recovered {
   readonly lengthBytes: number;
 }
 
+interface RecoverOptions {
+  readonly folder: string;
+  readonly files: JournalFiles;
+  readonly index: PlaceIndex;
+  readonly logger: Logger;
+  readonly onRecord: (record: LogRecord) => void;
+}
+
 /**
  * Reads every segment, checks every byte, and tells each record. The torn end of a commit that nobody was told of is
- * cut off, aloud; anything else that is wrong throws JournalDamaged and changes nothing.
+ * cut off, aloud; anything else that is wrong throws JournalDamaged and changes nothing (docs/formats.md).
  */
-export async function recover(options: {
-  folder: string;
-  files: JournalFiles;
-  index: PlaceIndex;
-  logger: Logger;
-  onRecord: (record: LogRecord) => void;
-}): Promise<Recovered> {
+export async function recover(options: RecoverOptions): Promise<Recovered> {
   const segments = listSegments(options.folder);
-  let expected = 1;
-  let lengthBytes = 0;
+  let end: SegmentEnd | undefined;
   for (const [at, segment] of segments.entries()) {
+    const expected = options.index.count + 1;
     if (segment.firstSequence !== expected) {
-      throw new JournalDamaged(
-        segment.file,
-        0,
-        `records ${expected} to ${segment.firstSequence - 1} are missing`,
-      );
+      const what = `records from ${expected} on are missing; this segment begins with ${segment.firstSequence}`;
+      throw new JournalDamaged(segment.file, 0, what);
     }
-    const read = readSegment(segment, at === segments.length - 1, expected, at, options);
-    if (read.repair) await mend(segment, read.repair, options);
-    expected = read.nextSequence;
-    lengthBytes = read.lengthBytes;
+    end = readSegment(segment, at, at === segments.length - 1, options);
   }
-  return { segments, lengthBytes };
+  if (end) await settle(segments.at(-1)!, end, options);
+  return { segments, lengthBytes: end?.lengthBytes ?? 0 };
 }
 
-interface Repair {
-  readonly truncateTo?: number;
-  readonly rewrite?: { readonly bytes: Buffer; readonly at: number };
-  readonly lostBytes: number;
-}
-
-interface ReadSegment {
-  readonly nextSequence: number;
+/** How a segment ends, and what must be done so that it ends well. */
+interface SegmentEnd {
   readonly lengthBytes: number;
-  readonly repair?: Repair;
+  /** Bytes behind the last good frame; they are cut off. */
+  readonly tornBytes: number;
+  /** What is written again in place: the last commit, so that it is durable whatever the page cache says. */
+  readonly rewrite: { readonly bytes: Buffer; readonly at: number };
+  readonly wasMended: boolean;
 }
 
 function readSegment(
   segment: Segment,
-  isLast: boolean,
-  firstExpected: number,
   ordinal: number,
-  options: { index: PlaceIndex; onRecord: (record: LogRecord) => void },
-): ReadSegment {
+  isLast: boolean,
+  options: RecoverOptions,
+): SegmentEnd {
   const bytes = readFileSync(segment.file);
   const head = segmentHead(segment.firstSequence);
+  let rewrite = { bytes: head, at: 0 };
   if (!bytes.subarray(0, SEGMENT_HEAD_BYTES).equals(head)) {
     // A segment is made before its first commit; cut off in that moment it is short, and holds nothing.
-    if (isLast && bytes.length < SEGMENT_HEAD_BYTES && head.subarray(0, bytes.length).equals(bytes)) {
-      return {
-        nextSequence: firstExpected,
-        lengthBytes: SEGMENT_HEAD_BYTES,
-        repair: { rewrite: { bytes: head, at: 0 }, lostBytes: 0 },
-      };
-    }
-    throw new JournalDamaged(segment.file, 0, 'the segment does not begin as one');
+    if (!isLast || !isUnfinishedHead(bytes, head))
+      throw new JournalDamaged(segment.file, 0, 'the segment does not begin as one');
+    return { lengthBytes: SEGMENT_HEAD_BYTES, tornBytes: 0, rewrite, wasMended: true };
   }
-  let expected = firstExpected;
   let offset = SEGMENT_HEAD_BYTES;
   while (offset < bytes.length) {
     const body = frameBodyAt(bytes, offset);
-    const tailless = body ? undefined : isLast ? bodyWithoutTail(bytes, offset) : undefined;
-    if (!body && !tailless) {
-      if (!isLast || holdsFinishedFrame(bytes, offset)) {
-        throw new JournalDamaged(
-          segment.file,
-          offset,
-          'a commit that was written in full does not match its checksum',
-        );
-      }
-      return {
-        nextSequence: expected,
-        lengthBytes: offset,
-        repair: { truncateTo: offset, lostBytes: bytes.length - offset },
-      };
-    }
-    expected = tellRecords(segment, ordinal, offset, body ?? tailless!, expected, options);
-    const end = offset + FRAME_HEAD_BYTES + (body ?? tailless!).length;
-    if (tailless) {
-      const repair = { rewrite: { bytes: buildTail(tailless.length), at: end }, lostBytes: 0 };
-      return { nextSequence: expected, lengthBytes: end + FRAME_TAIL_BYTES, repair };
-    }
-    offset = end + FRAME_TAIL_BYTES;
+    if (!body) return endOf(segment, ordinal, isLast, bytes, offset, rewrite, options);
+    tellRecords(segment, ordinal, offset, body, options);
+    const end = offset + FRAME_HEAD_BYTES + body.length + FRAME_TAIL_BYTES;
+    rewrite = { bytes: bytes.subarray(offset, end), at: offset };
+    offset = end;
   }
-  return { nextSequence: expected, lengthBytes: offset };
+  return { lengthBytes: offset, tornBytes: 0, rewrite, wasMended: false };
 }
+
+/** What stands at `offset` is no good frame: a torn end, a whole commit without its end, or damage. */
+function endOf(
+  segment: Segment,
+  ordinal: number,
+  isLast: boolean,
+  bytes: Buffer,
+  offset: number,
+  rewrite: SegmentEnd['rewrite'],
+  options: RecoverOptions,
+): SegmentEnd {
+  const body = bodyWithoutTail(bytes, offset);
+  const end = offset + FRAME_HEAD_BYTES + (body?.length ?? 0);
+  const isFollowed = body !== undefined && end + FRAME_TAIL_BYTES < bytes.length;
+  if (!isLast || isFollowed || (!body && holdsFinishedFrame(bytes, offset))) {
+    const what = 'a commit that was written in full is not what was written';
+    throw new JournalDamaged(segment.file, offset, what);
+  }
+  if (!body) {
+    return { lengthBytes: offset, tornBytes: bytes.length - offset, rewrite, wasMended: true };
+  }
+  tellRecords(segment, ordinal, offset, body, options);
+  const frame = Buffer.concat([bytes.subarray(offset, end), buildTail(body.length)]);
+  return {
+    lengthBytes: offset + frame.length,
+    tornBytes: 0,
+    rewrite: { bytes: frame, at: offset },
+    wasMended: true,
+  };
+}
+
+const isUnfinishedHead = (bytes: Buffer, head: Buffer): boolean =>
+  bytes.length <= head.length &&
+  (head.subarray(0, bytes.length).equals(bytes) || bytes.every((byte) => byte === 0));
 
 function tellRecords(
   segment: Segment,
   ordinal: number,
   offset: number,
   body: Buffer,
-  firstExpected: number,
-  options: { index: PlaceIndex; onRecord: (record: LogRecord) => void },
-): number {
-  let expected = firstExpected;
-  for (const place of recordsOf(body) ?? []) {
+  options: RecoverOptions,
+): void {
+  for (const place of recordsOf(body) ?? [undefined]) {
+    const expected = options.index.count + 1;
     const record =
-      place.sequence === expected
+      place?.sequence === expected
         ? decodeRecord(place.sequence, body.subarray(place.start, place.end))
         : undefined;
-    if (!record)
+    if (!place || !record)
       throw new JournalDamaged(segment.file, offset, `record ${expected} is not what it should be`);
     options.index.add(ordinal, offset + FRAME_HEAD_BYTES + place.start, place.end - place.start);
     options.onRecord(record);
-    expected += 1;
   }
-  if (expected === firstExpected) throw new JournalDamaged(segment.file, offset, 'a commit holds no records');
-  return expected;
 }
 
-async function mend(
-  segment: Segment,
-  repair: Repair,
-  options: { files: JournalFiles; logger: Logger },
-): Promise<void> {
-  const file = await options.files.open(segment.file, 'r+');
-  if (repair.truncateTo !== undefined) await options.files.truncate(file, repair.truncateTo);
-  if (repair.rewrite) await options.files.write(file, repair.rewrite.bytes, repair.rewrite.at);
-  await options.files.datasync(file);
-  await options.files.close(file);
+/**
+ * Makes durable what was just told. After a crash the last commit may stand in the page cache only, and after a failed
+ * fsync the kernel may hold it for clean and never write it; written again, it is dirty, and this fsync means it.
+ */
+async function settle(segment: Segment, end: SegmentEnd, options: RecoverOptions): Promise<void> {
+  const { files } = options;
+  const file = await files.open(segment.file, 'r+');
+  try {
+    if (end.tornBytes > 0) await files.truncate(file, end.lengthBytes);
+    await files.write(file, end.rewrite.bytes, end.rewrite.at);
+    await files.datasync(file);
+  } finally {
+    await files.close(file);
+  }
+  await files.syncFolder(options.folder);
+  if (!end.wasMended) return;
   options.logger.warn(
-    { file: segment.file, atByte: repair.truncateTo ?? repair.rewrite?.at, cutBytes: repair.lostBytes },
+    { file: segment.file, atByte: end.lengthBytes, cutBytes: end.tornBytes },
     'the journal ended in the middle of a commit that nobody had been told of; it goes on from the last good record',
   );
 }

@@ -22,7 +22,10 @@ export class TailFault extends Error {
 /** The growing end of the journal. One call at a time. */
 export interface JournalTail {
   /** Appends a frame and fsyncs; tells where it begins. Throws TailFault. */
-  append(frame: Buffer, firstSequence: number): Promise<{ readonly segment: number; readonly offset: number }>;
+  append(
+    frame: Buffer,
+    firstSequence: number,
+  ): Promise<{ readonly segment: number; readonly offset: number }>;
   /** Whether the disk takes bytes again; leaves nothing behind. */
   canWrite(): Promise<boolean>;
   close(): Promise<void>;

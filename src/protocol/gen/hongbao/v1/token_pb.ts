@@ -128,7 +128,7 @@ export type SealedToken = Message<"hongbao.v1.SealedToken"> & {
   keyId: number;
 
   /**
-   * 12 bytes: 8 random for the batch, 4 for the leaf's index
+   * 12 bytes: 8 for the batch, never twice under one key, 4 for the leaf's index
    *
    * @generated from field: bytes nonce = 3;
    */
