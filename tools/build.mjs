@@ -17,9 +17,8 @@ export function sourcesChangedAtMs() {
         (latest, entry) => Math.max(latest, statSync(path.join(entry.parentPath, entry.name)).mtimeMs),
         0,
       );
-  return Math.max(
-    ...['src', 'client', 'web', 'rehearsal', 'tools'].map((folder) => newest(path.join(root, folder))),
-  );
+  const folders = ['src', 'client', 'web', 'rehearsal', 'tools'].map((folder) => path.join(root, folder));
+  return Math.max(...folders.filter((folder) => existsSync(folder)).map(newest));
 }
 
 export async function buildAll() {
