@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
-const [entry, ...rest] = process.argv.slice(2);
+const [entry] = process.argv.slice(2);
 if (!entry) throw new Error('usage: node tools/run.mjs FILE.ts [arguments]');
 const outfile = path.resolve('dist', 'run', `${path.basename(entry, '.ts')}.mjs`);
 mkdirSync(path.dirname(outfile), { recursive: true });

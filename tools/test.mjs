@@ -8,7 +8,13 @@ const report = path.join(os.tmpdir(), `hongbao-test-${process.pid}.json`);
 const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).status === 0;
 const checks = run(process.execPath, ['tools/check.mjs']);
 const built = run(process.execPath, ['tools/build.mjs']);
-const tests = run('node_modules/.bin/vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)]);
+const tests = run('node_modules/.bin/vitest', [
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${report}`,
+  ...process.argv.slice(2),
+]);
 
 let passed = 0;
 let failed = 0;
@@ -16,7 +22,10 @@ let skipped = 0;
 try {
   const result = JSON.parse(readFileSync(report, 'utf8'));
   passed = result.numPassedTests;
-  failed = result.numFailedTests + result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length;
+  failed =
+    result.numFailedTests +
+    result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+      .length;
   skipped = result.numPendingTests;
 } catch {
   failed = 1;

@@ -2,7 +2,7 @@
  * The repository checks its own shape (after TigerBeetle's tidy): which room may import which, no cycles, no dead
  * files, and no calls outside the one place that is allowed to make them. Prints what is wrong; exit code 1.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** Who may import whom, by room. A station never imports a sibling; the auditor shares no code with the engine. */
@@ -15,8 +15,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/ledger': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules', 'src/engines'],
   'src/guard': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules', 'src/engines/ports.ts'],
   'src/telemetry': ['src/vocabulary', 'src/protocol'],
-  'src/stations': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules', 'src/engines/ports.ts', 'src/guard', 'src/telemetry'],
-  'src/control': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules', 'src/engines/ports.ts', 'src/guard', 'src/telemetry'],
+  'src/stations': [
+    'src/vocabulary',
+    'src/protocol',
+    'src/campaign',
+    'src/rules',
+    'src/engines/ports.ts',
+    'src/guard',
+    'src/telemetry',
+  ],
+  'src/control': [
+    'src/vocabulary',
+    'src/protocol',
+    'src/campaign',
+    'src/rules',
+    'src/engines/ports.ts',
+    'src/guard',
+    'src/telemetry',
+  ],
   'src/processes': ['src', 'rehearsal'],
   client: ['src/protocol/gen'],
   web: ['client'],
@@ -24,17 +40,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Calls that only one place may make: time and chance are handed in, people read what processes print. */
-const BANNED: readonly { readonly call: RegExp; readonly why: string; readonly except: readonly string[] }[] = [
-  { call: /\bMath\.random\(/, why: 'chance is handed in (src/processes/randomness.ts)', except: [] },
-  { call: /\bDate\.now\(/, why: 'time is handed in (src/processes/clock.ts)', except: ['src/processes/clock.ts'] },
-  { call: /\bconsole\.\w+\(/, why: 'the logger is handed in', except: [] },
-  { call: /SELECT \*/i, why: 'columns are named', except: [] },
-  { call: /\b(TODO|FIXME|XXX)\b/, why: 'open ends are issues', except: [] },
-];
+const BANNED: readonly { readonly call: RegExp; readonly why: string; readonly except: readonly string[] }[] =
+  [
+    { call: /\bMath\.random\(/, why: 'chance is handed in (src/processes/randomness.ts)', except: [] },
+    {
+      call: /\bDate\.now\(/,
+      why: 'time is handed in (src/processes/clock.ts)',
+      except: ['src/processes/clock.ts'],
+    },
+    { call: /\bconsole\.\w+\(/, why: 'the logger is handed in', except: [] },
+    { call: /SELECT \*/i, why: 'columns are named', except: [] },
+    { call: /\b(TODO|FIXME|XXX)\b/, why: 'open ends are issues', except: [] },
+  ];
 const LINES_MAX = 420;
 
-const isTest = (file: string): boolean => /\.test\.tsx?$|\.contract\.ts$/.test(file) || file.includes('/testing/');
+const isTest = (file: string): boolean =>
+  /\.test\.tsx?$|\.contract\.ts$/.test(file) || file.includes('/testing/');
 const files = ['src', 'client', 'web', 'rehearsal']
+  .filter((folder) => existsSync(folder))
   .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }))
   .filter((entry) => entry.isFile())
   .map((entry) => path.join(entry.parentPath, entry.name))
@@ -43,13 +66,17 @@ const files = ['src', 'client', 'web', 'rehearsal']
 const problems: string[] = [];
 const imports = new Map<string, string[]>();
 const isInside = (file: string, room: string): boolean => file === room || file.startsWith(`${room}/`);
-const roomOf = (file: string): string | undefined => Object.keys(MAY_IMPORT).find((room) => isInside(file, room));
+const roomOf = (file: string): string | undefined =>
+  Object.keys(MAY_IMPORT).find((room) => isInside(file, room));
 /** A station's own folder is its room: siblings are strangers. */
-const ownPlaceOf = (file: string): string => (file.startsWith('src/stations/') ? file.split('/').slice(0, 3).join('/') : (roomOf(file) ?? file));
+const ownPlaceOf = (file: string): string =>
+  file.startsWith('src/stations/') ? file.split('/').slice(0, 3).join('/') : (roomOf(file) ?? file);
 
 for (const file of files) {
   const text = readFileSync(file, 'utf8');
-  const found = [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map((match) => path.join(path.dirname(file), match[1]!));
+  const found = [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map((match) =>
+    path.join(path.dirname(file), match[1]!),
+  );
   imports.set(file, found);
   if (isTest(file)) continue;
   const allowed = MAY_IMPORT[roomOf(file) ?? ''];
@@ -58,28 +85,35 @@ for (const file of files) {
     problems.push(`${file} imports ${target}: not in the import table`);
   }
   for (const { call, why, except } of BANNED) {
-    if (file.startsWith('src/') && !except.includes(file) && call.test(withoutComments(text, file))) problems.push(`${file} has ${call.source}: ${why}`);
+    if (file.startsWith('src/') && !except.includes(file) && call.test(withoutComments(text, file)))
+      problems.push(`${file} has ${call.source}: ${why}`);
   }
   const lines = text.split('\n').length;
-  if (lines > LINES_MAX) problems.push(`${file} has ${lines} lines: at most ${LINES_MAX}, so that it fits a head`);
+  if (lines > LINES_MAX)
+    problems.push(`${file} has ${lines} lines: at most ${LINES_MAX}, so that it fits a head`);
 }
 
 function withoutComments(text: string, file: string): string {
-  return file.endsWith('.sql') ? text.replace(/--.*$/gm, '') : text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+  return file.endsWith('.sql')
+    ? text.replace(/--.*$/gm, '')
+    : text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
 }
 
 /** Dead files: nothing imports them, and nobody starts them. */
 const ENTRIES = ['src/processes/cli/main.ts', 'web/main.tsx', 'client/index.ts', 'rehearsal/crowd/index.ts'];
 const everywhere = ['test', 'bench', 'tools']
+  .filter((folder) => existsSync(folder))
   .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }))
   .filter((entry) => entry.isFile() && /\.(ts|mjs)$/.test(entry.name))
   .map((entry) => path.join(entry.parentPath, entry.name));
 const reached = new Set(ENTRIES);
 for (const file of everywhere) {
-  for (const match of readFileSync(file, 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)) reached.add(path.join(path.dirname(file), match[1]!));
+  for (const match of readFileSync(file, 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']+)'/g))
+    reached.add(path.join(path.dirname(file), match[1]!));
 }
 for (const targets of imports.values()) for (const target of targets) reached.add(target);
-for (const file of files) if (!reached.has(file) && !isTest(file)) problems.push(`${file} is imported by nothing`);
+for (const file of files)
+  if (!reached.has(file) && !isTest(file)) problems.push(`${file} is imported by nothing`);
 
 /** Cycles, by depth-first search. */
 const state = new Map<string, 'open' | 'done'>();

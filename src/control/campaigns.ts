@@ -7,7 +7,10 @@ import type { Allotments, ControlStore, StoredCampaign } from '../engines/ports.
 import { isRefusal, type Refusal } from '../protocol/failures.ts';
 import type { CampaignId, PhaseId } from '../vocabulary/ids.ts';
 
-export type Applied = { readonly snapshot: CampaignSnapshot } | { readonly problems: readonly CampaignProblem[] } | Refusal;
+export type Applied =
+  | { readonly snapshot: CampaignSnapshot }
+  | { readonly problems: readonly CampaignProblem[] }
+  | Refusal;
 
 export interface Campaigns {
   /** The snapshots in force, by id; replaced whole, never changed. */
@@ -21,13 +24,23 @@ export interface Campaigns {
 export function createCampaigns(store: ControlStore, allotments: Allotments): Campaigns {
   const current = new Map<string, CampaignSnapshot>();
 
-  async function putInForce(draft: CampaignDraft, stored: StoredCampaign): Promise<CampaignSnapshot | Refusal> {
+  async function putInForce(
+    draft: CampaignDraft,
+    stored: StoredCampaign,
+  ): Promise<CampaignSnapshot | Refusal> {
     const snapshot = compileCampaign(draft, stored);
     const refusal = await allotments.setBudgets(
       snapshot.phases.flatMap((phase) =>
         [...phase.budgets].map(([sceneId, total]) => {
           const scene = snapshot.scenes.get(sceneId)!;
-          return { phaseKey: phase.key, sceneId, rainId: undefined, total, packetCapFen: scene.packetCapFen, rule: scene.amount.rule };
+          return {
+            phaseKey: phase.key,
+            sceneId,
+            rainId: undefined,
+            total,
+            packetCapFen: scene.packetCapFen,
+            rule: scene.amount.rule,
+          };
         }),
       ),
     );
@@ -54,7 +67,10 @@ export function createCampaigns(store: ControlStore, allotments: Allotments): Ca
     async load() {
       for (const stored of await store.campaigns()) {
         const read = readCampaign(stored.source);
-        if ('problems' in read) throw new Error(`campaign ${stored.id} was applied by another version of Hongbao and can't be read any more`);
+        if ('problems' in read)
+          throw new Error(
+            `campaign ${stored.id} was applied by another version of Hongbao and can't be read any more`,
+          );
         const put = await putInForce(read.draft, stored);
         if (isRefusal(put)) throw new Error(`campaign ${stored.id}: ${put.detail}`);
       }

@@ -50,7 +50,8 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
   async function sweepOnce(): Promise<number> {
     const nowMs = clock.now();
     const due = (await allotments.unclosed()).filter(
-      ({ slice, state }) => !closing.has(slice.sliceId) && (state === 'fenced' || nowMs > slice.grantUntilMs + options.marginMs),
+      ({ slice, state }) =>
+        !closing.has(slice.sliceId) && (state === 'fenced' || nowMs > slice.grantUntilMs + options.marginMs),
     );
     await Promise.all(
       due.map(async ({ slice }) => {
@@ -58,7 +59,10 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
         try {
           await reclaim(slice);
         } catch (error) {
-          logger.warn({ sliceId: String(slice.sliceId), error: (error as Error).message }, 'a slice could not be closed yet');
+          logger.warn(
+            { sliceId: String(slice.sliceId), error: (error as Error).message },
+            'a slice could not be closed yet',
+          );
         } finally {
           closing.delete(slice.sliceId);
         }
@@ -70,7 +74,9 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       // A sweep may wait for a backlog; the next one starts in time all the same, and passes over what is closing.
-      void sweepOnce().catch((error: Error) => logger.warn({ error: error.message }, 'slices could not be looked at'));
+      void sweepOnce().catch((error: Error) =>
+        logger.warn({ error: error.message }, 'slices could not be looked at'),
+      );
       await delay(options.intervalMs, undefined, { signal: stopping.signal }).catch(() => {});
     }
   }

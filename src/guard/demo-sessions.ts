@@ -24,21 +24,35 @@ export const demoSessionKey = (app: { id: AppId; name: string }, secret: Buffer)
  * Hands sessions to anyone on this machine: only in dev mode, only over loopback, and only to pages of our own (a
  * foreign site's script, or a name that was rebound to 127.0.0.1, is refused).
  */
-export const demoRoutes: FastifyPluginAsyncTypebox<{ key: SessionKey; secret: Buffer; clock: Clock }> = async (app, deps) => {
+export const demoRoutes: FastifyPluginAsyncTypebox<{
+  key: SessionKey;
+  secret: Buffer;
+  clock: Clock;
+}> = async (app, deps) => {
   app.post(
     '/demo/v1/sessions',
     {
       schema: {
         summary: 'A demo session for any name (dev mode, this machine only)',
-        body: Type.Object({ user: Type.String({ minLength: 1, maxLength: 64 }) }, { additionalProperties: false }),
-        response: { 200: Type.Object({ session: Type.String(), user: Type.String(), expiresAtMs: TimeMsShape }), ...problemResponses },
+        body: Type.Object(
+          { user: Type.String({ minLength: 1, maxLength: 64 }) },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: Type.Object({ session: Type.String(), user: Type.String(), expiresAtMs: TimeMsShape }),
+          ...problemResponses,
+        },
       },
     },
     async (request, reply) => {
       const { host = '', origin } = request.headers;
       const isLocal = LOOPBACK_ADDRESS.test(request.socket.remoteAddress ?? '') && LOOPBACK_HOST.test(host);
       if (!isLocal || (origin !== undefined && origin !== `http://${host}`)) {
-        return sendProblemOf(reply, 'forbidden', 'demo sessions are for this machine only: open http://localhost');
+        return sendProblemOf(
+          reply,
+          'forbidden',
+          'demo sessions are for this machine only: open http://localhost',
+        );
       }
       const { user } = request.body;
       if (!isUserName(user)) return sendProblemOf(reply, 'malformed', 'user is 1 to 64 visible characters');

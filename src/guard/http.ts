@@ -19,7 +19,8 @@ export async function admit(
   const { campaignId } = request.params as { campaignId: string };
   const campaign = deps.campaign(campaignId);
   if (!campaign) return refuse('campaign-unknown', 'no campaign of this id is in force');
-  if (!campaign.apps.has(player.appId)) return refuse('forbidden', 'this app does not take part in the campaign');
+  if (!campaign.apps.has(player.appId))
+    return refuse('forbidden', 'this app does not take part in the campaign');
   return { player, campaign };
 }
 

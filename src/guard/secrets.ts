@@ -2,7 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 
 /** Secrets that we hand out: 32 random bytes with a name in front, so that a leaked one is recognised. Stored as hashes. */
-export const newSecret = (prefix: 'hbu' | 'hbo' | 'hbs'): string => `${prefix}_${randomBytes(32).toString('base64url')}`;
+export const newSecret = (prefix: 'hbu' | 'hbo' | 'hbs'): string =>
+  `${prefix}_${randomBytes(32).toString('base64url')}`;
 
 export const secretHash = (secret: string): Buffer => createHash('sha256').update(secret).digest();
 
@@ -16,7 +17,10 @@ export function createCredentialCheck<Credential extends object>(
   find: (hash: Uint8Array) => Promise<Credential | undefined>,
   rememberMs: number,
 ): (secret: string | undefined) => Promise<Credential | undefined> {
-  const known = new LRUCache<string, { readonly credential: Credential | undefined }>({ max: 10_000, ttl: rememberMs });
+  const known = new LRUCache<string, { readonly credential: Credential | undefined }>({
+    max: 10_000,
+    ttl: rememberMs,
+  });
   return async (secret) => {
     if (secret === undefined) return undefined;
     const hash = secretHash(secret);

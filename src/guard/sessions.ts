@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import { importJWK, type JWK, decodeProtectedHeader, decodeJwt, jwtVerify } from 'jose';
+import { decodeJwt, decodeProtectedHeader, importJWK, type JWK, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { isRefusal, type Refusal, refuse } from '../protocol/failures.ts';
 import type { ActId, AppId } from '../vocabulary/ids.ts';
@@ -48,7 +48,9 @@ export const isUserName = (user: unknown): user is string =>
 
 /** Checks sessions once and remembers the answer until they expire, so that a reconnect costs a hash. */
 export function createSessions(options: SessionsOptions): Sessions {
-  const keyOf = new Map(options.keys.map((key) => [key.name, { ...key, imported: importJWK(key.key, key.alg) }]));
+  const keyOf = new Map(
+    options.keys.map((key) => [key.name, { ...key, imported: importJWK(key.key, key.alg) }]),
+  );
   const sessions = new LRUCache<string, Session>({ max: CACHED_SESSIONS });
   const identities = new LRUCache<string, ActId>({ max: CACHED_IDENTITIES });
   const asking = new Map<string, Promise<ActId>>();
@@ -88,12 +90,17 @@ export function createSessions(options: SessionsOptions): Sessions {
         : refuse('session-invalid', 'signature, audience, issuer or claims do not hold');
     }
     const expiresAtMs = payload.exp! * 1_000;
-    if (expiresAtMs > options.clock.now() + (LIFETIME_S_MAX + TOLERANCE_S) * 1_000) return refuse('session-invalid', 'a session lives for 24 hours at most');
-    if (!isUserName(payload.sub)) return refuse('session-invalid', 'sub is a user of 1 to 128 visible characters');
+    if (expiresAtMs > options.clock.now() + (LIFETIME_S_MAX + TOLERANCE_S) * 1_000)
+      return refuse('session-invalid', 'a session lives for 24 hours at most');
+    if (!isUserName(payload.sub))
+      return refuse('session-invalid', 'sub is a user of 1 to 128 visible characters');
     try {
       return { appId: key.appId, actId: await actIdOf(key.appId, payload.sub), expiresAtMs };
     } catch {
-      return refuse('control-unavailable', 'this person is new here, and identities can’t be given right now');
+      return refuse(
+        'control-unavailable',
+        'this person is new here, and identities can’t be given right now',
+      );
     }
   }
 
@@ -101,7 +108,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     actIdOf,
     async authenticate(jwt) {
       if (!jwt) return refuse('session-missing', 'send Authorization: Bearer <session>');
-      if (jwt.length > JWT_CHARACTERS_MAX || !COMPACT_JWT.test(jwt)) return refuse('session-invalid', 'not a compact JWT');
+      if (jwt.length > JWT_CHARACTERS_MAX || !COMPACT_JWT.test(jwt))
+        return refuse('session-invalid', 'not a compact JWT');
       const name = createHash('sha256').update(jwt).digest('base64url');
       const known = sessions.get(name);
       if (known && known.expiresAtMs > options.clock.now()) return known;

@@ -19,7 +19,8 @@ const PORTS_TRIED = 20;
 export async function runEngine(wanted: Config, options: RunOptions): Promise<void> {
   const logger = createLogger(wanted.logLevel);
   const startedAtMs = performance.now();
-  const campaignSource = options.campaignFile === undefined ? undefined : readCampaignFile(options.campaignFile);
+  const campaignSource =
+    options.campaignFile === undefined ? undefined : readCampaignFile(options.campaignFile);
   const config = options.portIsDefault ? await stepOverBusyPorts(wanted) : wanted;
   let engine: Engine | undefined;
   let leaving = false;
@@ -27,12 +28,16 @@ export async function runEngine(wanted: Config, options: RunOptions): Promise<vo
     if (leaving) return;
     leaving = true;
     removeRunFile(config.dataFolder);
-    await engine?.stop().catch((error: unknown) => logger.error({ err: error }, 'the engine did not stop in order'));
+    await engine
+      ?.stop()
+      .catch((error: unknown) => logger.error({ err: error }, 'the engine did not stop in order'));
     process.exit(code);
   };
   const onFatal = (error: unknown): void => {
     logger.fatal({ err: error }, 'the engine stops: going on could only make it worse');
-    process.stderr.write(`\n${String(error)}\nThe engine stops here; nothing that was promised is lost. See the log above.\n`);
+    process.stderr.write(
+      `\n${String(error)}\nThe engine stops here; nothing that was promised is lost. See the log above.\n`,
+    );
     // At once: whatever is broken must not write another line.
     process.exit(70);
   };
@@ -42,7 +47,12 @@ export async function runEngine(wanted: Config, options: RunOptions): Promise<vo
   process.on('SIGINT', () => void leave(0));
 
   try {
-    engine = await startEngine(config, { demo: options.demo, logger, onFatal, ...(campaignSource === undefined ? {} : { campaignSource }) });
+    engine = await startEngine(config, {
+      demo: options.demo,
+      logger,
+      onFatal,
+      ...(campaignSource === undefined ? {} : { campaignSource }),
+    });
   } catch (error) {
     process.stderr.write(`\n${explain(error, config, options.campaignFile)}\n`);
     process.exit(1);
@@ -64,7 +74,9 @@ function readCampaignFile(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    process.stderr.write(`The campaign file ${file} can't be read (${(error as NodeJS.ErrnoException).code}). Give the path of a YAML file, e.g. --campaign examples/gala.yaml\n`);
+    process.stderr.write(
+      `The campaign file ${file} can't be read (${(error as NodeJS.ErrnoException).code}). Give the path of a YAML file, e.g. --campaign examples/gala.yaml\n`,
+    );
     return process.exit(1);
   }
 }
@@ -73,7 +85,8 @@ function readCampaignFile(file: string): string {
 async function stepOverBusyPorts(config: Config): Promise<Config> {
   for (let port = config.port; port < config.port + 2 * PORTS_TRIED; port += 2) {
     const opsPort = config.opsPort + port - config.port;
-    if ((await isFree(port, config.host)) && (await isFree(opsPort, '127.0.0.1'))) return { ...config, port, opsPort };
+    if ((await isFree(port, config.host)) && (await isFree(opsPort, '127.0.0.1')))
+      return { ...config, port, opsPort };
   }
   return config;
 }
@@ -89,12 +102,15 @@ function isFree(port: number, host: string): Promise<boolean> {
 function explain(error: unknown, config: Config, campaignFile: string | undefined): string {
   if (error instanceof CampaignRefused) {
     const { reason } = error;
-    if ('problems' in reason && campaignFile) return reportProblems(campaignFile, readFileSync(campaignFile, 'utf8'), reason.problems);
+    if ('problems' in reason && campaignFile)
+      return reportProblems(campaignFile, readFileSync(campaignFile, 'utf8'), reason.problems);
     return `The campaign was refused: ${'detail' in reason ? reason.detail : error.message}. Nothing was changed.`;
   }
   const { code, message, port } = error as NodeJS.ErrnoException & { port?: number };
-  if (code === 'EADDRINUSE') return `Port ${port} is in use, so the engine did not start. End what uses it, or choose another: HONGBAO_PORT=${(port ?? config.port) + 10} npm start`;
-  if (code === 'EACCES' || code === 'EROFS') return `The data folder ${config.dataFolder} can't be written (${code}), so no promise could be kept. Choose another with HONGBAO_DATA.`;
+  if (code === 'EADDRINUSE')
+    return `Port ${port} is in use, so the engine did not start. End what uses it, or choose another: HONGBAO_PORT=${(port ?? config.port) + 10} npm start`;
+  if (code === 'EACCES' || code === 'EROFS')
+    return `The data folder ${config.dataFolder} can't be written (${code}), so no promise could be kept. Choose another with HONGBAO_DATA.`;
   return `The engine did not start. ${message}`;
 }
 
@@ -111,8 +127,15 @@ function banner(engine: Engine, config: Config, options: RunOptions, tookMs: num
     `  Data        ${config.dataFolder}`,
     `  Ledger      ${engine.ledgerName}${config.ledgerUrl === undefined ? '; HONGBAO_LEDGER=postgres://… uses another' : ''}`,
     `  Payout      ${config.payoutUrl === undefined ? 'sandbox; HONGBAO_PAYOUT=https://… uses a real one' : 'HONGBAO_PAYOUT'}`,
-    ...(engine.setupToken === undefined ? [] : [`  Setup token ${engine.setupToken}  (once: POST ${engine.opsUrl}/ops/v1/setup)`]),
-    ...(options.demo ? ['', '  Development mode: anyone on this machine may play under any name. Not for production: use `hongbao serve`.'] : []),
+    ...(engine.setupToken === undefined
+      ? []
+      : [`  Setup token ${engine.setupToken}  (once: POST ${engine.opsUrl}/ops/v1/setup)`]),
+    ...(options.demo
+      ? [
+          '',
+          '  Development mode: anyone on this machine may play under any name. Not for production: use `hongbao serve`.',
+        ]
+      : []),
     '',
     `  Try         npx hongbao shake --user alice   ·   npx hongbao wallet --user alice`,
     '  Ctrl-C stops everything.',

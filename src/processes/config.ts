@@ -34,7 +34,8 @@ export const VARIABLES = {
   HONGBAO_HOST: 'Address that the gateway listens on. Default 127.0.0.1; operations stay on 127.0.0.1',
   HONGBAO_OPS_PORT: 'Port of operations, metrics and health. Default HONGBAO_PORT + 1',
   HONGBAO_DATA: 'Folder of the journal, keys and the embedded Postgres. Default ./.hongbao',
-  HONGBAO_LEDGER: 'postgres:// URL of the ledger; embedded: (default) runs the Postgres from npm. Also HONGBAO_LEDGER_FILE',
+  HONGBAO_LEDGER:
+    'postgres:// URL of the ledger; embedded: (default) runs the Postgres from npm. Also HONGBAO_LEDGER_FILE',
   HONGBAO_PAYOUT: 'http(s):// URL of the payout; embedded: (default) runs the sandbox',
   HONGBAO_SESSION_KEYS_FILE: 'JSON file with the session keys of the embedding apps',
   HONGBAO_LOG_LEVEL: `One of ${LOG_LEVELS.join(', ')}. Default warn`,
@@ -45,7 +46,9 @@ export const VARIABLES = {
 const OTHERS = ['HONGBAO_LEDGER_FILE', 'HONGBAO_SEED', 'HONGBAO_KILL_ROUNDS'];
 
 /** Reads the environment once: the configuration, or everything that is wrong with it. */
-export function readConfig(env: NodeJS.ProcessEnv): { config: Config; warnings: string[] } | { problems: ConfigProblem[] } {
+export function readConfig(
+  env: NodeJS.ProcessEnv,
+): { config: Config; warnings: string[] } | { problems: ConfigProblem[] } {
   const problems: ConfigProblem[] = [];
   const wrong = (variable: string, message: string): undefined => {
     problems.push({ variable, message });
@@ -68,7 +71,13 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config; warnings: 
     ledgerUrl: ledgerUrl(env, wrong),
     payoutUrl: payoutUrl(env, wrong),
     sessionKeys: sessionKeys(env.HONGBAO_SESSION_KEYS_FILE, wrong) ?? [],
-    logLevel: LOG_LEVELS.find((level) => level === (env.HONGBAO_LOG_LEVEL || 'warn')) ?? wrong('HONGBAO_LOG_LEVEL', `"${env.HONGBAO_LOG_LEVEL}" is no level. Write one of ${LOG_LEVELS.join(', ')}.`) ?? 'warn',
+    logLevel:
+      LOG_LEVELS.find((level) => level === (env.HONGBAO_LOG_LEVEL || 'warn')) ??
+      wrong(
+        'HONGBAO_LOG_LEVEL',
+        `"${env.HONGBAO_LOG_LEVEL}" is no level. Write one of ${LOG_LEVELS.join(', ')}.`,
+      ) ??
+      'warn',
     creditRate: env.HONGBAO_CREDIT_RATE ? number('HONGBAO_CREDIT_RATE', 1_000, 0, 10_000_000) : undefined,
   };
   return problems.length > 0 ? { problems } : { config, warnings: unknownVariables(env) };
@@ -77,7 +86,9 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config; warnings: 
 type Wrong = (variable: string, message: string) => undefined;
 
 function ledgerUrl(env: NodeJS.ProcessEnv, wrong: Wrong): string | undefined {
-  const text = env.HONGBAO_LEDGER_FILE ? readText('HONGBAO_LEDGER_FILE', env.HONGBAO_LEDGER_FILE, wrong)?.trim() : env.HONGBAO_LEDGER;
+  const text = env.HONGBAO_LEDGER_FILE
+    ? readText('HONGBAO_LEDGER_FILE', env.HONGBAO_LEDGER_FILE, wrong)?.trim()
+    : env.HONGBAO_LEDGER;
   if (!text || text === 'embedded:') return undefined;
   try {
     assertPostgresUrl(text);
@@ -92,7 +103,10 @@ function payoutUrl(env: NodeJS.ProcessEnv, wrong: Wrong): string | undefined {
   if (!text || text === 'embedded:') return undefined;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && /^https?:$/.test(url.protocol)) return text;
-  return wrong('HONGBAO_PAYOUT', 'it is no http(s):// URL, so withdrawals could not be paid. Write https://payout.example, or leave it out for the sandbox.');
+  return wrong(
+    'HONGBAO_PAYOUT',
+    'it is no http(s):// URL, so withdrawals could not be paid. Write https://payout.example, or leave it out for the sandbox.',
+  );
 }
 
 const SessionKeysFile = Type.Array(
@@ -114,21 +128,42 @@ function sessionKeys(file: string | undefined, wrong: Wrong): SessionKey[] | und
   try {
     content = JSON.parse(text);
   } catch {
-    return wrong('HONGBAO_SESSION_KEYS_FILE', 'the file is no JSON, so no session could be checked. It is a list of {appId, name, alg, key}.');
+    return wrong(
+      'HONGBAO_SESSION_KEYS_FILE',
+      'the file is no JSON, so no session could be checked. It is a list of {appId, name, alg, key}.',
+    );
   }
   if (!Check(SessionKeysFile, content)) {
-    return wrong('HONGBAO_SESSION_KEYS_FILE', `the file is no list of {appId, name, alg (${SESSION_ALGORITHMS.join(' or ')}), key (a JWK), audience?}.`);
+    return wrong(
+      'HONGBAO_SESSION_KEYS_FILE',
+      `the file is no list of {appId, name, alg (${SESSION_ALGORITHMS.join(' or ')}), key (a JWK), audience?}.`,
+    );
   }
-  const fits = content.every(({ alg, key }) => (alg === 'HS256' ? key.kty === 'oct' : key.kty === 'OKP' && key.crv === 'Ed25519' && key.d === undefined));
-  if (!fits) return wrong('HONGBAO_SESSION_KEYS_FILE', 'a key does not fit its alg: HS256 takes {kty: oct, k}, EdDSA a public {kty: OKP, crv: Ed25519, x}.');
-  return content.map((one) => ({ appId: parseAppId(one.appId)!, name: one.name, alg: one.alg, key: one.key as JWK, audience: one.audience ?? 'hongbao' }));
+  const fits = content.every(({ alg, key }) =>
+    alg === 'HS256' ? key.kty === 'oct' : key.kty === 'OKP' && key.crv === 'Ed25519' && key.d === undefined,
+  );
+  if (!fits)
+    return wrong(
+      'HONGBAO_SESSION_KEYS_FILE',
+      'a key does not fit its alg: HS256 takes {kty: oct, k}, EdDSA a public {kty: OKP, crv: Ed25519, x}.',
+    );
+  return content.map((one) => ({
+    appId: parseAppId(one.appId)!,
+    name: one.name,
+    alg: one.alg,
+    key: one.key as JWK,
+    audience: one.audience ?? 'hongbao',
+  }));
 }
 
 function readText(variable: string, file: string, wrong: Wrong): string | undefined {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    return wrong(variable, `the file can't be read (${(error as NodeJS.ErrnoException).code}). Give a path that this user may read.`);
+    return wrong(
+      variable,
+      `the file can't be read (${(error as NodeJS.ErrnoException).code}). Give a path that this user may read.`,
+    );
   }
 }
 
@@ -145,7 +180,16 @@ function unknownVariables(env: NodeJS.ProcessEnv): string[] {
 /** The configuration without anything secret. */
 export const redactConfig = (config: Config): Record<string, unknown> => ({
   ...config,
-  ledgerUrl: config.ledgerUrl === undefined ? 'embedded:' : config.ledgerUrl.replace(/\/\/([^:@/]*):[^@/]*@/, '//$1:[redacted]@'),
+  ledgerUrl:
+    config.ledgerUrl === undefined
+      ? 'embedded:'
+      : config.ledgerUrl.replace(/\/\/([^:@/]*):[^@/]*@/, '//$1:[redacted]@'),
   payoutUrl: config.payoutUrl ?? 'embedded:',
-  sessionKeys: config.sessionKeys.map(({ appId, name, alg, audience }) => ({ appId, name, alg, audience, key: '[redacted]' })),
+  sessionKeys: config.sessionKeys.map(({ appId, name, alg, audience }) => ({
+    appId,
+    name,
+    alg,
+    audience,
+    key: '[redacted]',
+  })),
 });

@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { walletPhaseAt } from '../campaign/lookup.ts';
 import type { CampaignSnapshot } from '../campaign/snapshot.ts';
@@ -38,7 +39,6 @@ import { createWithdrawals } from '../stations/8-withdraw/withdrawals.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { type AppId, parseCampaignId, parseSceneId, type SceneId } from '../vocabulary/ids.ts';
 import type { Order } from '../vocabulary/order.ts';
-import { LRUCache } from 'lru-cache';
 import { systemClock as clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createApp, describeApi } from './gateway/app.ts';
@@ -78,7 +78,12 @@ const DEMO_APP_ID = 1 as AppId;
 /** A campaign that does not hold up; the caller prints the report. */
 export class CampaignRefused extends Error {
   override readonly name = 'CampaignRefused';
-  constructor(readonly reason: Exclude<Awaited<ReturnType<ReturnType<typeof createCampaigns>['apply']>>, { snapshot: unknown }>) {
+  constructor(
+    readonly reason: Exclude<
+      Awaited<ReturnType<ReturnType<typeof createCampaigns>['apply']>>,
+      { snapshot: unknown }
+    >,
+  ) {
     super('the campaign was refused');
   }
 }
@@ -111,7 +116,8 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
   const line = createSealingLine({
     keyring,
     log,
-    onAppended: ({ orders }, sequence) => book.record(orders.map((order, leafIndex) => ({ order, position: { sequence, leafIndex } }))),
+    onAppended: ({ orders }, sequence) =>
+      book.record(orders.map((order, leafIndex) => ({ order, position: { sequence, leafIndex } }))),
   });
   const granter = createGranter({
     book,
@@ -120,12 +126,20 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
     sealedTokenAt: (position) => sealedTokenAt(log, position),
     campaign: (order) => campaign(order.campaignId),
   });
-  for (const { slice, state } of await allotments.unclosed()) if (state === 'open') granter.acceptSlice(slice.sliceId);
+  for (const { slice, state } of await allotments.unclosed())
+    if (state === 'open') granter.acceptSlice(slice.sliceId);
   const holder = `${process.pid}@${config.dataFolder}`;
   const upstream = createUpstreamGranter({ granter, allotments, holder, clock });
 
   // 1-play.
-  const dealer = createDealer({ allotments, campaigns: () => campaigns.current.values(), holder, clock, logger, onLeased: granter.acceptSlice });
+  const dealer = createDealer({
+    allotments,
+    campaigns: () => campaigns.current.values(),
+    holder,
+    clock,
+    logger,
+    onLeased: granter.acceptSlice,
+  });
   const play = createPlay({
     dealer,
     book,
@@ -142,7 +156,16 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
   });
 
   // 5-credit and the slices' way back.
-  const creditor = createCreditor({ log, book, ledger, clock, logger, random, fences: stores.fences, onFatal });
+  const creditor = createCreditor({
+    log,
+    book,
+    ledger,
+    clock,
+    logger,
+    random,
+    fences: stores.fences,
+    onFatal,
+  });
   creditor.setRate(config.creditRate);
   const reclaimer = createReclaimer({
     allotments,
@@ -167,7 +190,12 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
   const wallet = createWallet({ ...phoneTokens, ledger, clock });
   const sandbox =
     config.payoutUrl === undefined
-      ? await startPayoutSandbox({ port: 0, folder: path.join(config.dataFolder, 'payout-sandbox'), clock, logger })
+      ? await startPayoutSandbox({
+          port: 0,
+          folder: path.join(config.dataFolder, 'payout-sandbox'),
+          clock,
+          logger,
+        })
       : undefined;
   const payoutUrl = config.payoutUrl ?? sandbox!.url;
 
@@ -175,8 +203,14 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
   const sessionKeys: SessionKey[] = [...config.sessionKeys];
   const demoKey = demoSessionKey(demoApp([...campaigns.current.values()]), keyring.secrets.demoSession);
   if (options.demo) sessionKeys.push(demoKey);
-  const sessions = createSessions({ keys: sessionKeys, clock, identityKey: keyring.secrets.identity, actIdFor: control.actIdFor });
-  const authenticate = (request: FastifyRequest) => sessions.authenticate(bearerOf(request.headers.authorization));
+  const sessions = createSessions({
+    keys: sessionKeys,
+    clock,
+    identityKey: keyring.secrets.identity,
+    actIdFor: control.actIdFor,
+  });
+  const authenticate = (request: FastifyRequest) =>
+    sessions.authenticate(bearerOf(request.headers.authorization));
   const allowances = new LRUCache<Player['actId'], RequestAllowance>({ max: 200_000 });
   const allow = (player: Player): boolean => {
     const nowMs = clock.monotonicMs();
@@ -190,13 +224,22 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
     const journal = log.health();
     if (stopping) return { ready: false, reason: 'stopping' };
     if (!journal.accepting) return { ready: false, reason: journal.reason! };
-    return campaigns.current.size > 0 ? { ready: true } : { ready: false, reason: 'no campaign is in force; apply one' };
+    return campaigns.current.size > 0
+      ? { ready: true }
+      : { ready: false, reason: 'no campaign is in force; apply one' };
   };
 
   const app = createApp({ logger, onProblem });
   await describeApi(app);
   const guarded = { authenticate, campaign };
-  const payer = createPayer({ ledger, clock, logger, random, onFatal, payout: { pay: (w) => payout.pay(w), query: (w) => payout.query(w) } });
+  const payer = createPayer({
+    ledger,
+    clock,
+    logger,
+    random,
+    onFatal,
+    payout: { pay: (w) => payout.pay(w), query: (w) => payout.query(w) },
+  });
   const withdrawals = createWithdrawals({
     ledger,
     book,
@@ -216,7 +259,8 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
   });
   await app.register(walletRoutes, { ...guarded, wallet });
   await app.register(withdrawRoutes, { ...guarded, withdrawals, nudge: payer.nudge });
-  if (options.demo) await app.register(demoRoutes, { key: demoKey, secret: keyring.secrets.demoSession, clock });
+  if (options.demo)
+    await app.register(demoRoutes, { key: demoKey, secret: keyring.secrets.demoSession, clock });
   app.get('/livez', async () => ({ alive: true }));
   app.get('/readyz', async (_, reply) => reply.code(ready().ready ? 200 : 503).send(ready()));
   app.get('/.well-known/jwks.json', async () => keyring.jwks());
@@ -231,10 +275,14 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
   const ops = createApp({ logger, onProblem });
   await ops.register(opsRoutes, {
     ready,
-    isOperator: async (secret) => (secret !== undefined && timingSafeEqual(secretHash(secret), secretHash(operatorKey))) || (await isStoredOperator(secret)) !== undefined,
+    isOperator: async (secret) =>
+      (secret !== undefined && timingSafeEqual(secretHash(secret), secretHash(operatorKey))) ||
+      (await isStoredOperator(secret)) !== undefined,
     setUp: async (token, name) => {
       const key = newSecret('hbo');
-      return (await control.spendSetupToken(secretHash(token), { name, keyHash: secretHash(key) })) ? key : undefined;
+      return (await control.spendSetupToken(secretHash(token), { name, keyHash: secretHash(key) }))
+        ? key
+        : undefined;
     },
     creditRate: creditor.rate,
     setCreditRate: creditor.setRate,
@@ -248,9 +296,13 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
       const id = parseCampaignId(campaignId);
       if (!inForce || !id) return refuse('campaign-unknown', 'no campaign of this id is in force');
       const unknown = scenes.find((scene) => !inForce.scenes.has(scene as SceneId));
-      if (unknown !== undefined) return refuse('scene-unknown', `the campaign has no scene ${JSON.stringify(unknown)}`);
+      if (unknown !== undefined)
+        return refuse('scene-unknown', `the campaign has no scene ${JSON.stringify(unknown)}`);
       const secret = newSecret('hbu');
-      await control.putUpstream({ name, campaignId: id, scenes: new Set(scenes.flatMap((scene) => parseSceneId(scene) ?? [])) }, secretHash(secret));
+      await control.putUpstream(
+        { name, campaignId: id, scenes: new Set(scenes.flatMap((scene) => parseSceneId(scene) ?? [])) },
+        secretHash(secret),
+      );
       return secret;
     },
     status: async () => ({
@@ -264,17 +316,36 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
     }),
     metricsText: () => metrics.registry.metrics(),
   });
-  metrics.watch('hongbao_backlog_orders', 'Promised and not known to be credited', () => book.outstandingCount());
+  metrics.watch('hongbao_backlog_orders', 'Promised and not known to be credited', () =>
+    book.outstandingCount(),
+  );
   metrics.watch('hongbao_log_records', 'Records in the grant log', () => log.end());
-  metrics.watch('hongbao_event_loop_delay_seconds', 'Event-loop delay, 99th percentile of the last second', () => load.loopDelayMsP99() / 1_000);
+  metrics.watch(
+    'hongbao_event_loop_delay_seconds',
+    'Event-loop delay, 99th percentile of the last second',
+    () => load.loopDelayMsP99() / 1_000,
+  );
 
-  const socket = attachPlaySocket(app.server, { play, clock, logger, authenticate: sessions.authenticate, campaign, throttle: load.throttle, onShake, onProblem });
+  const socket = attachPlaySocket(app.server, {
+    play,
+    clock,
+    logger,
+    authenticate: sessions.authenticate,
+    campaign,
+    throttle: load.throttle,
+    onShake,
+    onProblem,
+  });
   await dealer.maintain();
   await app.listen({ port: config.port, host: config.host });
   await ops.listen({ port: config.opsPort, host: '127.0.0.1' });
   const port = (app.server.address() as { port: number }).port;
   const opsPort = (ops.server.address() as { port: number }).port;
-  const payout = createHttpPayout({ url: payoutUrl, timeoutMs: 3_000, notifyUrl: `http://127.0.0.1:${port}/v1/payouts/notifications` });
+  const payout = createHttpPayout({
+    url: payoutUrl,
+    timeoutMs: 3_000,
+    notifyUrl: `http://127.0.0.1:${port}/v1/payouts/notifications`,
+  });
   dealer.start();
   creditor.start();
   reclaimer.start();

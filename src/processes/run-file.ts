@@ -29,7 +29,9 @@ export function readRunFile(dataFolder: string): RunFile | undefined {
     process.kill(run.pid, 0);
     return run;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM' ? (JSON.parse(readFileSync(fileOf(dataFolder), 'utf8')) as RunFile) : undefined;
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+      ? (JSON.parse(readFileSync(fileOf(dataFolder), 'utf8')) as RunFile)
+      : undefined;
   }
 }
 

@@ -4,12 +4,12 @@ import type { Logger } from 'pino';
 import { openJournal } from '../engines/embedded/journal/index.ts';
 import { startEmbeddedPostgres } from '../engines/embedded/postgres/supervisor.ts';
 import { createTokenBook } from '../engines/embedded/token-book.ts';
+import type { Allotments, ControlStore, GrantLog, Ledger, TokenBook } from '../engines/ports.ts';
 import { allotmentMigrations, createAllotments } from '../engines/postgres/allotments/index.ts';
 import { controlMigrations, createControlStore } from '../engines/postgres/control-store/index.ts';
 import { migrate } from '../engines/postgres/migrate.ts';
 import { openPool } from '../engines/postgres/pool.ts';
 import { withRetry } from '../engines/postgres/retryable.ts';
-import type { Allotments, ControlStore, GrantLog, Ledger, TokenBook } from '../engines/ports.ts';
 import { createLedger, ledgerMigrations } from '../ledger/index.ts';
 import { type Fences, passFence } from '../rules/fences.ts';
 import { TOKEN_STATUS } from '../vocabulary/token-status.ts';
@@ -44,7 +44,11 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
   }
   const { url, name, stop } = database.value;
   const pool = openPool({ url, logger, connectionsMax: CONNECTIONS_MAX, applicationName: 'hongbao' });
-  await withRetry(() => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations]), { tries: 10, sleepMs, random });
+  await withRetry(() => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations]), {
+    tries: 10,
+    sleepMs,
+    random,
+  });
   const retry = { tries: 5, sleepMs, random };
   return {
     ...promises.value,
@@ -61,7 +65,10 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
   };
 }
 
-async function openPromises(config: Config, logger: Logger): Promise<{ log: GrantLog; book: TokenBook; fences: Fences }> {
+async function openPromises(
+  config: Config,
+  logger: Logger,
+): Promise<{ log: GrantLog; book: TokenBook; fences: Fences }> {
   const book = createTokenBook();
   const fences: Fences = new Map();
   const log = await openJournal({
@@ -73,15 +80,31 @@ async function openPromises(config: Config, logger: Logger): Promise<{ log: Gran
         return;
       }
       // The embedded book is done when it returns; awaiting would only slow the scan.
-      void book.record(record.orders.map((order, leafIndex) => ({ order, position: { sequence: record.sequence, leafIndex } })));
+      void book.record(
+        record.orders.map((order, leafIndex) => ({
+          order,
+          position: { sequence: record.sequence, leafIndex },
+        })),
+      );
       if (isDrained) void book.advance(record.orders, TOKEN_STATUS.credited);
     },
   });
   return { log, book, fences };
 }
 
-async function startPostgres(config: Config, logger: Logger): Promise<{ url: string; name: string; stop: () => Promise<void> }> {
-  if (config.ledgerUrl !== undefined) return { url: config.ledgerUrl, name: 'postgres (HONGBAO_LEDGER)', stop: async () => {} };
-  const server = await startEmbeddedPostgres({ dataFolder: path.join(config.dataFolder, 'postgres'), logger });
-  return { url: server.url, name: `Postgres ${server.version.split('-')[0]}, embedded`, stop: () => server.stop() };
+async function startPostgres(
+  config: Config,
+  logger: Logger,
+): Promise<{ url: string; name: string; stop: () => Promise<void> }> {
+  if (config.ledgerUrl !== undefined)
+    return { url: config.ledgerUrl, name: 'postgres (HONGBAO_LEDGER)', stop: async () => {} };
+  const server = await startEmbeddedPostgres({
+    dataFolder: path.join(config.dataFolder, 'postgres'),
+    logger,
+  });
+  return {
+    url: server.url,
+    name: `Postgres ${server.version.split('-')[0]}, embedded`,
+    stop: () => server.stop(),
+  };
 }

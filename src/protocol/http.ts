@@ -1,13 +1,15 @@
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
-import { problem, PROBLEM_CONTENT_TYPE, problemOf } from './problem.ts';
 import type { ErrorKind } from './error-kinds.ts';
+import { PROBLEM_CONTENT_TYPE, problem, problemOf } from './problem.ts';
 
 /** Shapes that several stations' routes share. */
 export const BilingualShape = Type.Object({ zh: Type.String(), en: Type.String() });
 export const FenShape = Type.Integer({ description: 'In fen, 1/100 yuan' });
 export const TimeMsShape = Type.Integer({ description: 'Milliseconds since 1970 UTC' });
-export const CampaignParams = Type.Object({ campaignId: Type.String({ maxLength: 64, description: 'The parent campaign' }) });
+export const CampaignParams = Type.Object({
+  campaignId: Type.String({ maxLength: 64, description: 'The parent campaign' }),
+});
 
 export const ProblemShape = Type.Object(
   {

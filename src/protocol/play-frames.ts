@@ -1,5 +1,10 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { type ClientFrame, ClientFrameSchema, type ServerFrame, ServerFrameSchema } from './gen/hongbao/v1/play_pb.ts';
+import {
+  type ClientFrame,
+  ClientFrameSchema,
+  type ServerFrame,
+  ServerFrameSchema,
+} from './gen/hongbao/v1/play_pb.ts';
 import { WireError, WireReader } from './wire.ts';
 
 export const FRAME_BYTES_MAX = 4_096;
@@ -54,7 +59,8 @@ function readShake(bytes: Uint8Array): FastShake | undefined {
   const reader = new WireReader(shake);
   let claimRecord = NO_CLAIM;
   while (!reader.done) {
-    if (reader.next(SHAKE_WIRE) === 1) claimRecord = reader.bytesOf(FRAME_BYTES_MAX) as Uint8Array<ArrayBuffer>;
+    if (reader.next(SHAKE_WIRE) === 1)
+      claimRecord = reader.bytesOf(FRAME_BYTES_MAX) as Uint8Array<ArrayBuffer>;
     else if (reader.uint() > 0xffff_ffff) return undefined;
   }
   return { requestId, claimRecord };

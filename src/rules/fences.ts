@@ -9,4 +9,5 @@ export function passFence(fences: Fences, sliceId: SliceId, epoch: number): void
 }
 
 /** An order behind its slice's fence is void: its packet went back to the budget, and nobody was told "won". */
-export const isVoid = (fences: Fences, unit: SliceUnit): boolean => (fences.get(unit.sliceId) ?? 0) >= unit.epoch;
+export const isVoid = (fences: Fences, unit: SliceUnit): boolean =>
+  (fences.get(unit.sliceId) ?? 0) >= unit.epoch;

@@ -3,7 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { newPace, refill, spend } from './pace.ts';
 
 /** Deals greedily at every step of a round and returns what went out, step by step. */
-function dealThrough(packets: number, lastsMs: number, steps: readonly number[]): { atMs: number; dealt: number }[] {
+function dealThrough(
+  packets: number,
+  lastsMs: number,
+  steps: readonly number[],
+): { atMs: number; dealt: number }[] {
   const pace = newPace(0);
   let dealt = 0;
   return steps.map((atMs) => {
@@ -19,13 +23,23 @@ function dealThrough(packets: number, lastsMs: number, steps: readonly number[])
 describe('the pace of a round', () => {
   it('never runs ahead of the schedule by more than a second’s worth, and never past the packets', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 100_000 }), fc.integer({ min: 1_000, max: 600_000 }), fc.integer({ min: 1, max: 3_000 }), (packets, lastsMs, stepMs) => {
-        const steps = Array.from({ length: Math.min(2_000, Math.ceil(lastsMs / stepMs)) }, (_, at) => at * stepMs);
-        for (const { atMs, dealt } of dealThrough(packets, lastsMs, steps)) {
-          expect(dealt).toBeLessThanOrEqual(packets);
-          expect(dealt).toBeLessThanOrEqual((packets / lastsMs) * atMs + Math.max(1, (packets / lastsMs) * 1_000) + 1);
-        }
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 100_000 }),
+        fc.integer({ min: 1_000, max: 600_000 }),
+        fc.integer({ min: 1, max: 3_000 }),
+        (packets, lastsMs, stepMs) => {
+          const steps = Array.from(
+            { length: Math.min(2_000, Math.ceil(lastsMs / stepMs)) },
+            (_, at) => at * stepMs,
+          );
+          for (const { atMs, dealt } of dealThrough(packets, lastsMs, steps)) {
+            expect(dealt).toBeLessThanOrEqual(packets);
+            expect(dealt).toBeLessThanOrEqual(
+              (packets / lastsMs) * atMs + Math.max(1, (packets / lastsMs) * 1_000) + 1,
+            );
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });

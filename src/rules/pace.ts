@@ -13,7 +13,10 @@ export const newPace = (nowMs: number): PaceState => ({ allowance: 0, atMs: nowM
  * the round, and by its end all of them could be dealt; never more than one second's worth at once, so never in a
  * burst. A clock that goes back adds nothing; one that leaps adds one second's worth at most.
  */
-export function refill(state: PaceState, round: { nowMs: number; startsAtMs: number; endsAtMs: number; remaining: number }): number {
+export function refill(
+  state: PaceState,
+  round: { nowMs: number; startsAtMs: number; endsAtMs: number; remaining: number },
+): number {
   const { nowMs, startsAtMs, endsAtMs, remaining } = round;
   if (nowMs < startsAtMs || nowMs >= endsAtMs || remaining <= 0) return 0;
   const perMs = remaining / (endsAtMs - nowMs);

@@ -5,14 +5,21 @@ export interface RateState {
   atMs: number;
 }
 
-export const newRate = (perSecond: number | undefined, nowMs: number): RateState => ({ perSecond, allowance: 0, atMs: nowMs });
+export const newRate = (perSecond: number | undefined, nowMs: number): RateState => ({
+  perSecond,
+  allowance: 0,
+  atMs: nowMs,
+});
 
 /** How many may pass now, after the time that went by; at most `wanted`. Changes the state: what is taken is spent. */
 export function takeUpTo(state: RateState, wanted: number, nowMs: number): number {
   if (state.perSecond === undefined) return wanted;
   const elapsedMs = Math.max(0, nowMs - state.atMs);
   state.atMs = nowMs;
-  state.allowance = Math.min(Math.max(1, state.perSecond), state.allowance + (elapsedMs * state.perSecond) / 1000);
+  state.allowance = Math.min(
+    Math.max(1, state.perSecond),
+    state.allowance + (elapsedMs * state.perSecond) / 1000,
+  );
   const taken = Math.min(wanted, Math.floor(state.allowance));
   state.allowance -= taken;
   return taken;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CALM, nextThrottle, THROTTLE_LEVELS } from './throttle.ts';
 
-const after = (delays: readonly number[]) => delays.reduce((state, loopDelayMsP99) => nextThrottle(state, { loopDelayMsP99 }), CALM).level;
+const after = (delays: readonly number[]) =>
+  delays.reduce((state, loopDelayMsP99) => nextThrottle(state, { loopDelayMsP99 }), CALM).level;
 const calm = (windows: number) => Array<number>(windows).fill(5);
 
 describe('the throttle level', () => {

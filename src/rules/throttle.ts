@@ -36,5 +36,7 @@ export function nextThrottle(state: ThrottleState, load: LoadWindow): ThrottleSt
   const wanted = OVERLOAD_MS.filter((limit) => load.loopDelayMsP99 > limit).length;
   if (wanted > state.level) return { level: wanted, calm: 0 };
   if (load.loopDelayMsP99 >= CALM_BELOW_MS || state.level === 0) return { level: state.level, calm: 0 };
-  return state.calm + 1 >= CALM_WINDOWS ? { level: state.level - 1, calm: 0 } : { level: state.level, calm: state.calm + 1 };
+  return state.calm + 1 >= CALM_WINDOWS
+    ? { level: state.level - 1, calm: 0 }
+    : { level: state.level, calm: state.calm + 1 };
 }

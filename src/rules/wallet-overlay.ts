@@ -1,5 +1,5 @@
 import type { LedgerRecord, RecordCursor, WithdrawalState } from '../engines/ports.ts';
-import { fen, type Fen, sumFen, ZERO_FEN } from '../vocabulary/fen.ts';
+import { type Fen, fen, sumFen, ZERO_FEN } from '../vocabulary/fen.ts';
 import { type InstantMs, instantMs } from '../vocabulary/instant.ts';
 import type { Order } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
@@ -15,7 +15,12 @@ export interface Balances {
 
 /** Seed 2022, 4.2.1: credited + tokens − tokens that are credited or being credited. */
 export function overlayBalances(
-  ledger: { readonly balanceFen: Fen; readonly heldFen: Fen; readonly incomeFen: Fen; readonly credited: ReadonlySet<OrderNumber> },
+  ledger: {
+    readonly balanceFen: Fen;
+    readonly heldFen: Fen;
+    readonly incomeFen: Fen;
+    readonly credited: ReadonlySet<OrderNumber>;
+  },
   tokens: readonly Order[],
 ): Balances {
   const outstandingFen = sumFen(notCredited(tokens, ledger.credited).map((order) => order.amountFen));
@@ -57,11 +62,23 @@ export function mergeRecords(
   const merged: WalletRecord[] = lines.map((line) =>
     line.kind === 'credit'
       ? { kind: 'credit', ref: line.ref, atMs: line.atMs, amountFen: line.amountFen, status: 'credited' }
-      : { kind: 'withdrawal', ref: line.ref, atMs: line.atMs, amountFen: fen(ZERO_FEN - line.amountFen), status: line.state },
+      : {
+          kind: 'withdrawal',
+          ref: line.ref,
+          atMs: line.atMs,
+          amountFen: fen(ZERO_FEN - line.amountFen),
+          status: line.state,
+        },
   );
   for (const order of outstanding) {
     if (credited.has(order.orderNumber)) continue;
-    merged.push({ kind: 'credit', ref: order.orderNumber, atMs: order.drawnAtMs, amountFen: order.amountFen, status: 'outstanding' });
+    merged.push({
+      kind: 'credit',
+      ref: order.orderNumber,
+      atMs: order.drawnAtMs,
+      amountFen: order.amountFen,
+      status: 'outstanding',
+    });
   }
   return merged
     .filter((line) => after === undefined || compare(after, line) < 0)
@@ -75,6 +92,8 @@ export const encodeCursor = (line: { readonly atMs: InstantMs; readonly ref: str
 /** Undefined for what `encodeCursor` did not write. */
 export function decodeCursor(text: string): RecordCursor | undefined {
   if (text.length > 300 || !/^[A-Za-z0-9_-]+$/.test(text)) return undefined;
-  const match = /^([1-9][0-9]{0,15})\|([A-Za-z0-9_-]{1,160})$/.exec(Buffer.from(text, 'base64url').toString('latin1'));
+  const match = /^([1-9][0-9]{0,15})\|([A-Za-z0-9_-]{1,160})$/.exec(
+    Buffer.from(text, 'base64url').toString('latin1'),
+  );
   return match ? { atMs: instantMs(Number(match[1])), ref: match[2]! } : undefined;
 }

@@ -18,7 +18,11 @@ export function createHttpPayout(options: HttpPayoutOptions): Payout {
 
   async function ask(path: string, init: RequestInit): Promise<PayoutAnswer> {
     try {
-      const response = await fetch(`${base}${path}`, { ...init, redirect: 'error', signal: AbortSignal.timeout(options.timeoutMs) });
+      const response = await fetch(`${base}${path}`, {
+        ...init,
+        redirect: 'error',
+        signal: AbortSignal.timeout(options.timeoutMs),
+      });
       const text = await response.text();
       if (text.length > ANSWER_BYTES_MAX) return unknown('the answer is too large');
       return answerOf(response.status, text);
@@ -56,6 +60,7 @@ function answerOf(status: number, text: string): PayoutAnswer {
   if (status === 404 && body.state === 'unheard-of') return { answer: 'unheard-of' };
   if (body.state === 'paid') return { answer: 'paid' };
   if (body.state === 'processing') return { answer: 'processing' };
-  if (body.state === 'rejected') return { answer: 'rejected', reason: String(body.reason ?? 'no reason given') };
+  if (body.state === 'rejected')
+    return { answer: 'rejected', reason: String(body.reason ?? 'no reason given') };
   return unknown(`status ${status} with a state that is not known`);
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { readRunFile, type RunFile } from '../run-file.ts';
+import { type RunFile, readRunFile } from '../run-file.ts';
 import { CliFailure, EXIT } from './output.ts';
 
 export interface Target {
@@ -24,17 +24,30 @@ export function findTarget(options: TargetOptions): Target {
   return { url, campaign: options.campaign ?? run?.campaign ?? 'gala', run };
 }
 
-const NOT_RUNNING = (url: string) => `No engine answers at ${url}. Start one with \`npm start\` (or say where it is with --url).`;
+const NOT_RUNNING = (url: string) =>
+  `No engine answers at ${url}. Start one with \`npm start\` (or say where it is with --url).`;
 
 /** One request to the engine. Throws CliFailure when it can't be reached or says no. */
-export async function ask(base: string, route: string, init: { method?: string; bearer?: string; body?: unknown; headers?: Record<string, string>; raw?: string } = {}): Promise<Record<string, unknown>> {
+export async function ask(
+  base: string,
+  route: string,
+  init: {
+    method?: string;
+    bearer?: string;
+    body?: unknown;
+    headers?: Record<string, string>;
+    raw?: string;
+  } = {},
+): Promise<Record<string, unknown>> {
   const body = init.raw ?? (init.body === undefined ? undefined : JSON.stringify(init.body));
   let response: Response;
   try {
     response = await fetch(`${base}${route}`, {
       method: init.method ?? (body === undefined ? 'GET' : 'POST'),
       headers: {
-        ...(body === undefined ? {} : { 'content-type': init.raw === undefined ? 'application/json' : 'application/yaml' }),
+        ...(body === undefined
+          ? {}
+          : { 'content-type': init.raw === undefined ? 'application/json' : 'application/yaml' }),
         ...(init.bearer === undefined ? {} : { authorization: `Bearer ${init.bearer}` }),
         ...init.headers,
       },
@@ -47,7 +60,12 @@ export async function ask(base: string, route: string, init: { method?: string; 
   const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
   if (response.ok) return answer;
   const message = `${answer.title ?? 'Refused'}: ${answer.detail ?? response.status} (${answer.titleZh ?? ''})`;
-  throw new CliFailure(EXIT.refused, message, { code: answer.code, status: response.status, retryable: answer.retryable, problems: answer.problems });
+  throw new CliFailure(EXIT.refused, message, {
+    code: answer.code,
+    status: response.status,
+    retryable: answer.retryable,
+    problems: answer.problems,
+  });
 }
 
 export async function demoSession(target: Target, user: string): Promise<string> {
@@ -64,7 +82,11 @@ export interface Pocket {
 const TOKENS_MAX = 200;
 
 const pocketFile = (dataFolder: string, target: Target, user: string): string =>
-  path.join(dataFolder, 'cli', `${createHash('sha256').update(`${target.campaign}\0${user}`).digest('hex').slice(0, 32)}.json`);
+  path.join(
+    dataFolder,
+    'cli',
+    `${createHash('sha256').update(`${target.campaign}\0${user}`).digest('hex').slice(0, 32)}.json`,
+  );
 
 export function readPocket(dataFolder: string, target: Target, user: string): Pocket {
   try {

@@ -6,7 +6,15 @@ import { systemClock } from '../clock.ts';
 import { type Config, readConfig, redactConfig } from '../config.ts';
 import { doctor } from './doctor.ts';
 import { wholeNumber } from './numbers.ts';
-import { auditCommand, campaignApply, campaignCheck, creditRate, keysRotate, statusCommand, upstreamAdd } from './ops-commands.ts';
+import {
+  auditCommand,
+  campaignApply,
+  campaignCheck,
+  creditRate,
+  keysRotate,
+  statusCommand,
+  upstreamAdd,
+} from './ops-commands.ts';
 import { CliFailure, EXIT, type Output, print, printFailure } from './output.ts';
 import { shakeCommand, walletCommand, withdrawCommand } from './play-commands.ts';
 
@@ -31,7 +39,12 @@ export async function main(argv: readonly string[]): Promise<void> {
       process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
       return;
     }
-    const failure = error instanceof CliFailure ? error : new CliFailure(EXIT.refused, error instanceof Error ? error.message : String(error), { code: 'internal' });
+    const failure =
+      error instanceof CliFailure
+        ? error
+        : new CliFailure(EXIT.refused, error instanceof Error ? error.message : String(error), {
+            code: 'internal',
+          });
     printFailure(output, failure);
     process.exitCode = failure.exitCode;
   }
@@ -58,38 +71,68 @@ function program(output: Output): Command {
     .addOption(new Option('--role <role>', 'which part to run').choices(ROLES).default('all'))
     .action(() => {
       if (configuration().config.sessionKeys.length === 0) {
-        throw new CliFailure(EXIT.usage, 'No session keys are configured, so no player could ever come in. Set HONGBAO_SESSION_KEYS_FILE (docs/operations.md), or try `hongbao dev`.', { code: 'usage' });
+        throw new CliFailure(
+          EXIT.usage,
+          'No session keys are configured, so no player could ever come in. Set HONGBAO_SESSION_KEYS_FILE (docs/operations.md), or try `hongbao dev`.',
+          { code: 'usage' },
+        );
       }
       return run({ demo: false });
     });
 
   const campaign = cli.command('campaign').description('check a campaign file, or put it in force');
-  withJson(campaign.command('check <file>').description('every mistake, with its line and what would be right')).action((file: string) => campaignCheck(file, output));
-  withJson(campaign.command('apply <file>').description('check it and put it in force in the running engine')).action((file: string) => campaignApply(file, opsOptions({})));
+  withJson(
+    campaign.command('check <file>').description('every mistake, with its line and what would be right'),
+  ).action((file: string) => campaignCheck(file, output));
+  withJson(
+    campaign.command('apply <file>').description('check it and put it in force in the running engine'),
+  ).action((file: string) => campaignApply(file, opsOptions({})));
 
-  withJson(cli.command('doctor').description('look at everything that a start needs')).action(() => doctor(configuration().config, systemClock.now(), output));
+  withJson(cli.command('doctor').description('look at everything that a start needs')).action(() =>
+    doctor(configuration().config, systemClock.now(), output),
+  );
 
   asPlayer(cli.command('shake').description('shake until something comes, and open it'))
     .option('--times <n>', 'shakes at most', wholeNumber(1, 100_000), 20)
     .option('--interval <ms>', 'between two shakes', wholeNumber(0, 600_000), 300)
-    .action((flags: Flags & { times: number; interval: number }) => shakeCommand({ ...playerOptions(flags), times: flags.times, intervalMs: flags.interval }));
-  asPlayer(cli.command('wallet').description('what a person has')).action((flags: Flags) => walletCommand(playerOptions(flags)));
+    .action((flags: Flags & { times: number; interval: number }) =>
+      shakeCommand({ ...playerOptions(flags), times: flags.times, intervalMs: flags.interval }),
+    );
+  asPlayer(cli.command('wallet').description('what a person has')).action((flags: Flags) =>
+    walletCommand(playerOptions(flags)),
+  );
   asPlayer(cli.command('withdraw').description('take money out'))
     .requiredOption('--amount <fen>', 'in fen, 1/100 yuan', wholeNumber(1, FEN_MAX))
     .option('--idempotency-key <key>', 'the same key again is the same withdrawal')
     .option('--no-wait', 'answer as soon as the money is held')
     .option('--timeout <ms>', 'how long to wait for the payment', wholeNumber(0, 600_000), 30_000)
     .action((flags: Flags & { amount: number; idempotencyKey?: string; wait: boolean; timeout: number }) =>
-      withdrawCommand({ ...playerOptions(flags), amount: flags.amount, idempotencyKey: flags.idempotencyKey, wait: flags.wait, timeoutMs: flags.timeout }),
+      withdrawCommand({
+        ...playerOptions(flags),
+        amount: flags.amount,
+        idempotencyKey: flags.idempotencyKey,
+        wait: flags.wait,
+        timeoutMs: flags.timeout,
+      }),
     );
 
-  withJson(cli.command('keys').command('rotate').description('make a new sealing key; the one before stays valid')).action(() => keysRotate(opsOptions({})));
-  withJson(cli.command('credit-rate [creditsPerSecond]').description('see or set how fast the ledger is credited (off: no limit)')).action((rate: string | undefined) => creditRate(rate, opsOptions({})));
+  withJson(
+    cli.command('keys').command('rotate').description('make a new sealing key; the one before stays valid'),
+  ).action(() => keysRotate(opsOptions({})));
+  withJson(
+    cli
+      .command('credit-rate [creditsPerSecond]')
+      .description('see or set how fast the ledger is credited (off: no limit)'),
+  ).action((rate: string | undefined) => creditRate(rate, opsOptions({})));
   withJson(cli.command('upstream').command('add <name>').description('a credential for a service upstream'))
     .requiredOption('--scenes <ids>', 'scenes that it may grant, with commas')
     .option('--campaign <id>', 'the campaign')
-    .action((name: string, flags: { scenes: string; campaign?: string }) => upstreamAdd(name, flags.scenes, opsOptions(flags)));
-  withJson(cli.command('status').description('backlog, outcomes, throttle level, health')).action(() => statusCommand(opsOptions({})));
+    .action((name: string, flags: { scenes: string; campaign?: string }) =>
+      upstreamAdd(name, flags.scenes, opsOptions(flags)),
+    );
+  withJson(cli.command('status').description('backlog, outcomes, throttle level, health')).action(() =>
+    statusCommand(opsOptions({})),
+  );
 
   withJson(cli.command('audit').description('check the invariants on a data folder, with code of its own'))
     .option('--data <folder>', 'the data folder', configuration().config.dataFolder)
@@ -97,10 +140,22 @@ function program(output: Output): Command {
     .option('--history <file>', 'what clients saw, JSON lines')
     .option('--settled', 'the backlog is drained: everything promised must be in the ledger')
     .action((flags: { data: string; ledger?: string; history?: string; settled?: boolean }) =>
-      auditCommand({ ...output, dataFolder: path.resolve(flags.data), ledger: flags.ledger ?? configuration().config.ledgerUrl, history: flags.history, settled: flags.settled ?? false }),
+      auditCommand({
+        ...output,
+        dataFolder: path.resolve(flags.data),
+        ledger: flags.ledger ?? configuration().config.ledgerUrl,
+        history: flags.history,
+        settled: flags.settled ?? false,
+      }),
     );
 
-  withJson(cli.command('config').command('print').description('the configuration in force, without secrets').option('--redact', 'always so')).action(() => {
+  withJson(
+    cli
+      .command('config')
+      .command('print')
+      .description('the configuration in force, without secrets')
+      .option('--redact', 'always so'),
+  ).action(() => {
     const redacted = redactConfig(configuration().config);
     print(output, redacted, JSON.stringify(redacted, undefined, 2));
   });
@@ -111,7 +166,13 @@ function program(output: Output): Command {
   }
   function opsOptions(flags: { url?: string; campaign?: string }) {
     const { config } = configuration();
-    return { ...output, dataFolder: config.dataFolder, port: config.port, url: flags.url, campaign: flags.campaign };
+    return {
+      ...output,
+      dataFolder: config.dataFolder,
+      port: config.port,
+      url: flags.url,
+      campaign: flags.campaign,
+    };
   }
 }
 
@@ -127,7 +188,11 @@ function configuration(): { config: Config; warnings: string[] } {
   const read = readConfig(process.env);
   if ('config' in read) return read;
   const lines = read.problems.map(({ variable, message }) => `${variable}: ${message}`);
-  throw new CliFailure(EXIT.usage, `The environment is not right, so nothing was started:\n${lines.join('\n')}`, { code: 'config', problems: read.problems });
+  throw new CliFailure(
+    EXIT.usage,
+    `The environment is not right, so nothing was started:\n${lines.join('\n')}`,
+    { code: 'config', problems: read.problems },
+  );
 }
 
 /** The package's own example, from wherever the command is run. */
@@ -138,5 +203,8 @@ function exampleCampaign(): string {
 
 async function run(options: { demo: boolean; campaignFile?: string }): Promise<void> {
   const { runEngine } = await import('../all-in-one.ts');
-  await runEngine(configuration().config, { ...options, portIsDefault: process.env.HONGBAO_PORT === undefined });
+  await runEngine(configuration().config, {
+    ...options,
+    portIsDefault: process.env.HONGBAO_PORT === undefined,
+  });
 }

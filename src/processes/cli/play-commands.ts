@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Fen, formatYuan } from '../../vocabulary/fen.ts';
-import { ask, demoSession, findTarget, readPocket, type Target, type TargetOptions, writePocket } from './engine-client.ts';
+import {
+  ask,
+  demoSession,
+  findTarget,
+  readPocket,
+  type Target,
+  type TargetOptions,
+  writePocket,
+} from './engine-client.ts';
 import { CliFailure, EXIT, type Output, print } from './output.ts';
 
 export interface PlayerOptions extends TargetOptions, Output {
@@ -18,7 +26,9 @@ async function signIn(options: PlayerOptions): Promise<{ target: Target; bearer:
 }
 
 /** Shakes until something other than nothing comes, at most `times`; opens a packet if it is one. */
-export async function shakeCommand(options: PlayerOptions & { times: number; intervalMs: number }): Promise<void> {
+export async function shakeCommand(
+  options: PlayerOptions & { times: number; intervalMs: number },
+): Promise<void> {
   const { target, bearer, route } = await signIn(options);
   const pocket = readPocket(options.dataFolder, target, options.user);
   let answer: Record<string, unknown> = { prize: 'nothing' };
@@ -38,25 +48,52 @@ export async function shakeCommand(options: PlayerOptions & { times: number; int
     const sponsor = answer.sponsor as { en: string; zh: string };
     return print(
       options,
-      { ...common, result: 'packet', amountFen: packet.amountFen, orderNumber: packet.orderNumber, sponsorId: packet.sponsorId, sponsor, bill: packet.bill, drawnAtMs: packet.drawnAtMs, token: packet.token },
+      {
+        ...common,
+        result: 'packet',
+        amountFen: packet.amountFen,
+        orderNumber: packet.orderNumber,
+        sponsorId: packet.sponsorId,
+        sponsor,
+        bill: packet.bill,
+        drawnAtMs: packet.drawnAtMs,
+        token: packet.token,
+      },
       `🧧 ${yuan(packet.amountFen)} from ${sponsor.en} · ${sponsor.zh}送你 ${yuan(packet.amountFen)}`,
     );
   }
   if (answer.prize === 'greeting') {
     const text = answer.text as { en: string; zh: string };
-    return print(options, { ...common, result: 'greeting', sponsorId: answer.sponsorId, text }, `💌 ${text.en} · ${text.zh}`);
+    return print(
+      options,
+      { ...common, result: 'greeting', sponsorId: answer.sponsorId, text },
+      `💌 ${text.en} · ${text.zh}`,
+    );
   }
-  return print(options, { ...common, result: 'nothing' }, `Nothing this time, after ${shakes} shakes · 摇了 ${shakes} 次，再接再厉`);
+  return print(
+    options,
+    { ...common, result: 'nothing' },
+    `Nothing this time, after ${shakes} shakes · 摇了 ${shakes} 次，再接再厉`,
+  );
 }
 
 /** A stale claim record (another data folder's, say) is dropped, as a phone would. */
-async function shakeOnce(target: Target, route: string, bearer: string, claimRecord: string | undefined): Promise<Record<string, unknown>> {
+async function shakeOnce(
+  target: Target,
+  route: string,
+  bearer: string,
+  claimRecord: string | undefined,
+): Promise<Record<string, unknown>> {
   for (let tries = 0; ; tries += 1) {
     try {
-      return await ask(target.url, `${route}/shakes`, { bearer, body: claimRecord && tries === 0 ? { claimRecord } : {} });
+      return await ask(target.url, `${route}/shakes`, {
+        bearer,
+        body: claimRecord && tries === 0 ? { claimRecord } : {},
+      });
     } catch (error) {
       const code = error instanceof CliFailure ? error.details.code : undefined;
-      if (tries < 5 && (code === 'claim-invalid' || code === 'throttled' || code === 'overloaded')) await delay(code === 'claim-invalid' ? 0 : 1_000);
+      if (tries < 5 && (code === 'claim-invalid' || code === 'throttled' || code === 'overloaded'))
+        await delay(code === 'claim-invalid' ? 0 : 1_000);
       else throw error;
     }
   }
@@ -65,16 +102,40 @@ async function shakeOnce(target: Target, route: string, bearer: string, claimRec
 export async function walletCommand(options: PlayerOptions): Promise<void> {
   const { target, bearer, route } = await signIn(options);
   const pocket = readPocket(options.dataFolder, target, options.user);
-  const wallet = await ask(target.url, `${route}/wallet`, { bearer, body: { tokens: Object.values(pocket.tokens) } });
-  const records = wallet.records as { kind: string; amountFen: number; status: string; bill: { en: string; zh: string }; ref: string; atMs: number }[];
+  const wallet = await ask(target.url, `${route}/wallet`, {
+    bearer,
+    body: { tokens: Object.values(pocket.tokens) },
+  });
+  const records = wallet.records as {
+    kind: string;
+    amountFen: number;
+    status: string;
+    bill: { en: string; zh: string };
+    ref: string;
+    atMs: number;
+  }[];
   for (const record of records) if (record.status === 'credited') delete pocket.tokens[record.ref];
   writePocket(options.dataFolder, target, options.user, pocket);
-  const lines = records.map((record) => `  ${new Date(record.atMs).toISOString().slice(0, 19)}  ${yuan(record.amountFen).padStart(10)}  ${record.bill.en} · ${record.bill.zh}${record.kind === 'withdrawal' ? ` (${record.status})` : ''}`);
-  const text = [`Balance · 余额      ${yuan(wallet.balanceFen)}`, `Income · 累计收入  ${yuan(wallet.totalIncomeFen)}`, ...lines].join('\n');
+  const lines = records.map(
+    (record) =>
+      `  ${new Date(record.atMs).toISOString().slice(0, 19)}  ${yuan(record.amountFen).padStart(10)}  ${record.bill.en} · ${record.bill.zh}${record.kind === 'withdrawal' ? ` (${record.status})` : ''}`,
+  );
+  const text = [
+    `Balance · 余额      ${yuan(wallet.balanceFen)}`,
+    `Income · 累计收入  ${yuan(wallet.totalIncomeFen)}`,
+    ...lines,
+  ].join('\n');
   print(options, { user: options.user, campaign: target.campaign, ...wallet }, text);
 }
 
-export async function withdrawCommand(options: PlayerOptions & { amount: number; idempotencyKey?: string | undefined; wait: boolean; timeoutMs: number }): Promise<void> {
+export async function withdrawCommand(
+  options: PlayerOptions & {
+    amount: number;
+    idempotencyKey?: string | undefined;
+    wait: boolean;
+    timeoutMs: number;
+  },
+): Promise<void> {
   const { target, bearer, route } = await signIn(options);
   const pocket = readPocket(options.dataFolder, target, options.user);
   const asked = await ask(target.url, `${route}/withdrawals`, {
@@ -84,11 +145,25 @@ export async function withdrawCommand(options: PlayerOptions & { amount: number;
   });
   let withdrawal = asked;
   const until = performance.now() + options.timeoutMs;
-  while (options.wait && withdrawal.state !== 'paid' && withdrawal.state !== 'returned' && performance.now() < until) {
+  while (
+    options.wait &&
+    withdrawal.state !== 'paid' &&
+    withdrawal.state !== 'returned' &&
+    performance.now() < until
+  ) {
     await delay(150);
     withdrawal = await ask(target.url, `${route}/withdrawals/${asked.withdrawalId}`, { bearer });
   }
-  const said: Record<string, string> = { paid: 'paid · 已到账', returned: 'returned to the wallet · 已退回钱包', held: 'on its way · 处理中', paying: 'on its way · 处理中' };
-  print(options, { user: options.user, campaign: target.campaign, ...withdrawal }, `${yuan(withdrawal.amountFen)} ${said[withdrawal.state as string] ?? withdrawal.state}`);
+  const said: Record<string, string> = {
+    paid: 'paid · 已到账',
+    returned: 'returned to the wallet · 已退回钱包',
+    held: 'on its way · 处理中',
+    paying: 'on its way · 处理中',
+  };
+  print(
+    options,
+    { user: options.user, campaign: target.campaign, ...withdrawal },
+    `${yuan(withdrawal.amountFen)} ${said[withdrawal.state as string] ?? withdrawal.state}`,
+  );
   if (withdrawal.state === 'returned') process.exitCode = EXIT.refused;
 }

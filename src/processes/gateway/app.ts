@@ -3,7 +3,7 @@ import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/typ
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { ErrorKind } from '../../protocol/error-kinds.ts';
-import { isRefusal, type Refusal, refuse, RetryableFault } from '../../protocol/failures.ts';
+import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { PROBLEM_CONTENT_TYPE, problemOf } from '../../protocol/problem.ts';
 
 const BODY_BYTES_MAX = 64 << 10;
@@ -11,7 +11,10 @@ const BODY_BYTES_MAX = 64 << 10;
 export const TOKENS_BODY_BYTES_MAX = 320 << 10;
 
 /** An HTTP application with our manners: typed routes, problem+json for every failure, time-outs, no surprises. */
-export function createApp(options: { logger: Logger; onProblem: (kind: ErrorKind) => void }): FastifyInstance {
+export function createApp(options: {
+  logger: Logger;
+  onProblem: (kind: ErrorKind) => void;
+}): FastifyInstance {
   const app = fastify({
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: 15_000,
@@ -26,12 +29,18 @@ export function createApp(options: { logger: Logger; onProblem: (kind: ErrorKind
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const body = problemOf(failureOf(error));
     options.onProblem(body.code);
-    if (body.code === 'internal') options.logger.error({ err: error, traceId: body.traceId, route: request.routeOptions.url }, 'a request could not be answered');
+    if (body.code === 'internal')
+      options.logger.error(
+        { err: error, traceId: body.traceId, route: request.routeOptions.url },
+        'a request could not be answered',
+      );
     if (body.status === 503 || body.status === 429) reply.header('retry-after', '1');
     return reply.code(body.status).type(PROBLEM_CONTENT_TYPE).send(body);
   });
   app.setNotFoundHandler((request, reply) => {
-    const body = problemOf(refuse('not-found', `${request.method} ${request.url.slice(0, 100)} is not offered here`));
+    const body = problemOf(
+      refuse('not-found', `${request.method} ${request.url.slice(0, 100)} is not offered here`),
+    );
     return reply.code(404).type(PROBLEM_CONTENT_TYPE).send(body);
   });
   app.addHook('onSend', async (_, reply) => {
@@ -45,7 +54,12 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Hongbao', version: '1', description: 'Players and services upstream. Amounts are in fen; errors are RFC 9457 problem details.' },
+      info: {
+        title: 'Hongbao',
+        version: '1',
+        description:
+          'Players and services upstream. Amounts are in fen; errors are RFC 9457 problem details.',
+      },
       components: { securitySchemes: { session: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
     },
   });
@@ -60,6 +74,8 @@ function failureOf(error: FastifyError): Refusal | RetryableFault | unknown {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return refuse('unsupported-media-type', 'send application/json');
     default:
-      return error.statusCode !== undefined && error.statusCode < 500 ? refuse('malformed', error.message) : error;
+      return error.statusCode !== undefined && error.statusCode < 500
+        ? refuse('malformed', error.message)
+        : error;
   }
 }

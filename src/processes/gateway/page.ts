@@ -22,7 +22,11 @@ export function servePage(app: FastifyInstance): void {
     if (!type) continue;
     const content = readFileSync(path.join(folder, name));
     app.get(name === 'index.html' ? '/' : `/${name}`, { schema: { hide: true } }, async (_, reply) =>
-      reply.type(type).header('content-security-policy', CONTENT_SECURITY_POLICY).header('cache-control', 'no-cache').send(content),
+      reply
+        .type(type)
+        .header('content-security-policy', CONTENT_SECURITY_POLICY)
+        .header('cache-control', 'no-cache')
+        .send(content),
     );
   }
 }

@@ -19,7 +19,8 @@ export const EMPTY_CLAIM: ClaimRecord = { packets: 0, sponsors: [] };
 export const CLAIM_BYTES_MAX = 1_024;
 
 const VERSION = 'c1';
-const headOf = (owner: ClaimOwner): string => `${VERSION}|${owner.campaignId}|${owner.phaseKey}|${owner.actId}|`;
+const headOf = (owner: ClaimOwner): string =>
+  `${VERSION}|${owner.campaignId}|${owner.phaseKey}|${owner.actId}|`;
 
 export function encodeClaim(mac: Mac, owner: ClaimOwner, claim: ClaimRecord): Buffer {
   const body = Buffer.from(`${headOf(owner)}${claim.packets}|${claim.sponsors.join(',')}`, 'latin1');
@@ -32,12 +33,15 @@ export function encodeClaim(mac: Mac, owner: ClaimOwner, claim: ClaimRecord): Bu
  */
 export function decodeClaim(mac: Mac, owner: ClaimOwner, bytes: Uint8Array): ClaimRecord | Refusal {
   if (bytes.length === 0) return EMPTY_CLAIM;
-  if (bytes.length > CLAIM_BYTES_MAX || bytes.length < MAC_BYTES) return refuse('claim-invalid', 'no claim record of ours');
+  if (bytes.length > CLAIM_BYTES_MAX || bytes.length < MAC_BYTES)
+    return refuse('claim-invalid', 'no claim record of ours');
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length - MAC_BYTES);
-  if (!mac.verify(body, bytes.subarray(bytes.length - MAC_BYTES))) return refuse('claim-invalid', 'no claim record of ours');
+  if (!mac.verify(body, bytes.subarray(bytes.length - MAC_BYTES)))
+    return refuse('claim-invalid', 'no claim record of ours');
   const parts = body.toString('latin1').split('|');
   const [version, campaignId, phaseKey, actId, packets, sponsors] = parts;
-  if (version !== VERSION || parts.length !== 6) return refuse('claim-invalid', 'a claim record of another version');
+  if (version !== VERSION || parts.length !== 6)
+    return refuse('claim-invalid', 'a claim record of another version');
   if (actId !== String(owner.actId)) return refuse('claim-invalid', 'a claim record of another person');
   if (campaignId !== owner.campaignId || phaseKey !== String(owner.phaseKey)) return EMPTY_CLAIM;
   return {

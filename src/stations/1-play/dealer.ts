@@ -75,17 +75,30 @@ export function createDealer(options: DealerOptions): Dealer {
     let table = tables.get(key);
     if (!table) {
       const pace = newPace(Math.max(clock.now(), rain.startsAtMs));
-      table = { phase, rain, deal, ticketTtlMs: campaign.ticketTtlMs, pace, held: [], dealt: 0, leasing: false, exhaustedUntilMs: 0 };
+      table = {
+        phase,
+        rain,
+        deal,
+        ticketTtlMs: campaign.ticketTtlMs,
+        pace,
+        held: [],
+        dealt: 0,
+        leasing: false,
+        exhaustedUntilMs: 0,
+      };
       tables.set(key, table);
     }
     return table;
   }
 
-  const undealt = (table: Table): number => table.held.reduce((sum, one) => sum + one.slice.packets - one.nextIndex, 0);
+  const undealt = (table: Table): number =>
+    table.held.reduce((sum, one) => sum + one.slice.packets - one.nextIndex, 0);
 
   function wantedPackets(table: Table): number {
     const { rain, deal } = table;
-    const perMs = Math.max(1, deal.packets - table.dealt) / Math.max(1_000, rain.endsAtMs - Math.max(clock.now(), rain.startsAtMs));
+    const perMs =
+      Math.max(1, deal.packets - table.dealt) /
+      Math.max(1_000, rain.endsAtMs - Math.max(clock.now(), rain.startsAtMs));
     return Math.min(SLICE_PACKETS_MAX, Math.max(1, Math.ceil(perMs * SLICE_COVERS_MS)));
   }
 
@@ -96,7 +109,9 @@ export function createDealer(options: DealerOptions): Dealer {
     table.leasing = true;
     try {
       await setRainLines(campaign, table);
-      const dealUntilMs = instantMs(Math.min(Math.max(nowMs, table.rain.startsAtMs) + SLICE_DEALS_FOR_MS, table.rain.endsAtMs));
+      const dealUntilMs = instantMs(
+        Math.min(Math.max(nowMs, table.rain.startsAtMs) + SLICE_DEALS_FOR_MS, table.rain.endsAtMs),
+      );
       const slice = await allotments.lease({
         phaseKey: table.phase.key,
         sceneId: table.deal.sceneId,
@@ -130,13 +145,19 @@ export function createDealer(options: DealerOptions): Dealer {
         rule: scene.amount.rule,
       },
     ]);
-    if (refusal) logger.error({ scene: scene.id, rain: table.rain.id, detail: refusal.detail }, 'a round’s budget could not be set');
+    if (refusal)
+      logger.error(
+        { scene: scene.id, rain: table.rain.id, detail: refusal.detail },
+        'a round’s budget could not be set',
+      );
   }
 
   /** What can't be dealt any more goes back at once; what was dealt stays open until its tickets have ended. */
   async function giveBack(table: Table, all: boolean): Promise<void> {
     const nowMs = clock.now();
-    const over = table.held.filter(({ slice, nextIndex }) => all || nowMs >= slice.dealUntilMs || nextIndex >= slice.packets);
+    const over = table.held.filter(
+      ({ slice, nextIndex }) => all || nowMs >= slice.dealUntilMs || nextIndex >= slice.packets,
+    );
     table.held = table.held.filter((one) => !over.includes(one));
     for (const { slice, nextIndex } of over) {
       if (nextIndex >= slice.packets) continue;
@@ -144,7 +165,10 @@ export function createDealer(options: DealerOptions): Dealer {
         await allotments.returnTail(slice, nextIndex, sumFen(slice.packetsFen!.slice(nextIndex)));
       } catch (error) {
         // The slice is closed by its tally later: nothing is lost, it only takes longer.
-        logger.warn({ sliceId: String(slice.sliceId), error: (error as Error).message }, 'undealt packets could not be given back yet');
+        logger.warn(
+          { sliceId: String(slice.sliceId), error: (error as Error).message },
+          'undealt packets could not be given back yet',
+        );
       }
     }
   }
@@ -155,7 +179,10 @@ export function createDealer(options: DealerOptions): Dealer {
       const phase = phaseAt(campaign, nowMs);
       if (!phase) continue;
       const next = nextRain(phase, nowMs);
-      const rains = [rainAt(phase, nowMs), next && next.startsAtMs - nowMs <= LEASE_AHEAD_MS ? next : undefined];
+      const rains = [
+        rainAt(phase, nowMs),
+        next && next.startsAtMs - nowMs <= LEASE_AHEAD_MS ? next : undefined,
+      ];
       for (const rain of rains) {
         for (const deal of rain?.deals ?? []) await leaseFor(tableOf(campaign, phase, rain!, deal), campaign);
       }
@@ -168,7 +195,9 @@ export function createDealer(options: DealerOptions): Dealer {
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      await maintain().catch((error: Error) => logger.warn({ error: error.message }, 'slices could not be leased; dealing what is in hand'));
+      await maintain().catch((error: Error) =>
+        logger.warn({ error: error.message }, 'slices could not be leased; dealing what is in hand'),
+      );
       await delay(MAINTAIN_EVERY_MS, undefined, { signal: stopping.signal }).catch(() => {});
     }
   }
@@ -189,7 +218,10 @@ export function createDealer(options: DealerOptions): Dealer {
       const nowMs = clock.now();
       const { startsAtMs, endsAtMs } = rain;
       if (nowMs >= held.slice.dealUntilMs) return undefined;
-      if (refill(table.pace, { nowMs, startsAtMs, endsAtMs, remaining: table.deal.packets - table.dealt }) < 1) return undefined;
+      if (
+        refill(table.pace, { nowMs, startsAtMs, endsAtMs, remaining: table.deal.packets - table.dealt }) < 1
+      )
+        return undefined;
       spend(table.pace);
       table.dealt += 1;
       const index = held.nextIndex;

@@ -5,7 +5,15 @@ import type { CampaignSnapshot, Rain } from '../../campaign/snapshot.ts';
 import { admit, type PlayerRouteDeps } from '../../guard/http.ts';
 import type { Player } from '../../guard/player.ts';
 import { isRefusal } from '../../protocol/failures.ts';
-import { BilingualShape, CampaignParams, FenShape, problemResponses, sendProblem, sendProblemOf, TimeMsShape } from '../../protocol/http.ts';
+import {
+  BilingualShape,
+  CampaignParams,
+  FenShape,
+  problemResponses,
+  sendProblem,
+  sendProblemOf,
+  TimeMsShape,
+} from '../../protocol/http.ts';
 import type { ThrottleLevel } from '../../rules/throttle.ts';
 import { fenToJson } from '../../vocabulary/fen.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
@@ -21,7 +29,12 @@ export interface PlayRouteDeps extends PlayerRouteDeps {
 }
 
 const Base64Url = Type.String({ maxLength: 2_000, pattern: '^[A-Za-z0-9_-]*$', description: 'base64url' });
-const ThrottleShape = Type.Object({ level: Type.Integer(), intervalMs: Type.Integer(), jitterMs: Type.Integer(), localPermille: Type.Integer() });
+const ThrottleShape = Type.Object({
+  level: Type.Integer(),
+  intervalMs: Type.Integer(),
+  jitterMs: Type.Integer(),
+  localPermille: Type.Integer(),
+});
 const RainShape = Type.Object({ rainId: Type.Integer(), startsAtMs: TimeMsShape, endsAtMs: TimeMsShape });
 const CampaignShape = Type.Object({
   id: Type.String(),
@@ -71,7 +84,10 @@ export function campaignJson(campaign: CampaignSnapshot, nowMs: ReturnType<Clock
 }
 
 function shakeJson({ prize, claimRecord }: ShakeAnswer, throttle: ThrottleLevel) {
-  const common = { throttle: { ...throttle }, ...(claimRecord ? { claimRecord: claimRecord.toString('base64url') } : {}) };
+  const common = {
+    throttle: { ...throttle },
+    ...(claimRecord ? { claimRecord: claimRecord.toString('base64url') } : {}),
+  };
   switch (prize.prize) {
     case 'nothing':
       return { prize: 'nothing' as const, ...common };
@@ -104,10 +120,18 @@ const packetJson = ({ amountFen, orderNumber, token, scene, order }: OpenedPacke
 export const playRoutes: FastifyPluginAsyncTypebox<PlayRouteDeps> = async (app, deps) => {
   app.get(
     '/v1/campaigns/:campaignId',
-    { schema: { summary: 'What is on', params: CampaignParams, response: { 200: CampaignShape, ...problemResponses } } },
+    {
+      schema: {
+        summary: 'What is on',
+        params: CampaignParams,
+        response: { 200: CampaignShape, ...problemResponses },
+      },
+    },
     async (request, reply) => {
       const campaign = deps.campaign(request.params.campaignId);
-      return campaign ? campaignJson(campaign, deps.clock.now()) : sendProblemOf(reply, 'campaign-unknown', 'no campaign of this id is in force');
+      return campaign
+        ? campaignJson(campaign, deps.clock.now())
+        : sendProblemOf(reply, 'campaign-unknown', 'no campaign of this id is in force');
     },
   );
 
@@ -117,15 +141,26 @@ export const playRoutes: FastifyPluginAsyncTypebox<PlayRouteDeps> = async (app, 
       schema: {
         summary: 'Shake',
         params: CampaignParams,
-        body: Type.Object({ claimRecord: Type.Optional(Base64Url), shakes: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })) }, { additionalProperties: false }),
+        body: Type.Object(
+          {
+            claimRecord: Type.Optional(Base64Url),
+            shakes: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
+          },
+          { additionalProperties: false },
+        ),
         response: { 200: ShakeShape, ...problemResponses },
       },
     },
     async (request, reply) => {
       const admitted = await admit(deps, request);
       if (isRefusal(admitted)) return sendProblem(reply, admitted);
-      if (!deps.allow(admitted.player)) return sendProblemOf(reply, 'throttled', 'at most a few requests a second');
-      const answer = await deps.play.shake(admitted.player, admitted.campaign, Buffer.from(request.body.claimRecord ?? '', 'base64url'));
+      if (!deps.allow(admitted.player))
+        return sendProblemOf(reply, 'throttled', 'at most a few requests a second');
+      const answer = await deps.play.shake(
+        admitted.player,
+        admitted.campaign,
+        Buffer.from(request.body.claimRecord ?? '', 'base64url'),
+      );
       if (isRefusal(answer)) return sendProblem(reply, answer);
       deps.onShake(answer.prize.prize);
       return reply.send(shakeJson(answer, deps.throttle()));
@@ -145,8 +180,13 @@ export const playRoutes: FastifyPluginAsyncTypebox<PlayRouteDeps> = async (app, 
     async (request, reply) => {
       const admitted = await admit(deps, request);
       if (isRefusal(admitted)) return sendProblem(reply, admitted);
-      if (!deps.allow(admitted.player)) return sendProblemOf(reply, 'throttled', 'at most a few requests a second');
-      const opened = await deps.play.open(admitted.player, admitted.campaign, Buffer.from(request.body.ticket, 'base64url'));
+      if (!deps.allow(admitted.player))
+        return sendProblemOf(reply, 'throttled', 'at most a few requests a second');
+      const opened = await deps.play.open(
+        admitted.player,
+        admitted.campaign,
+        Buffer.from(request.body.ticket, 'base64url'),
+      );
       return isRefusal(opened) ? sendProblem(reply, opened) : reply.send(packetJson(opened));
     },
   );

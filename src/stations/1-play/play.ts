@@ -18,7 +18,12 @@ import { openTicket, sealTicket } from './tickets.ts';
 export type Prize =
   | { readonly prize: 'nothing' }
   | { readonly prize: 'greeting'; readonly sponsorId: SponsorId; readonly text: Bilingual }
-  | { readonly prize: 'ticket'; readonly ticket: Buffer; readonly sponsor: Sponsor; readonly expiresAtMs: InstantMs };
+  | {
+      readonly prize: 'ticket';
+      readonly ticket: Buffer;
+      readonly sponsor: Sponsor;
+      readonly expiresAtMs: InstantMs;
+    };
 
 export interface ShakeAnswer {
   readonly prize: Prize;
@@ -52,12 +57,18 @@ export interface PlayDeps {
   /** 3-grant. */
   readonly grant: (order: Order) => Promise<{ readonly order: Order; readonly token: Uint8Array } | Refusal>;
   /** The first answer to this order, when there was one. */
-  readonly granted: (order: Order) => Promise<{ readonly order: Order; readonly token: Uint8Array } | undefined>;
+  readonly granted: (
+    order: Order,
+  ) => Promise<{ readonly order: Order; readonly token: Uint8Array } | undefined>;
 }
 
 export interface Play {
   /** Decides a shake. Synchronous once this account is in memory, which its first shake brings about. */
-  shake(player: Player, campaign: CampaignSnapshot, claimRecord: Uint8Array): ShakeAnswer | Refusal | Promise<ShakeAnswer | Refusal>;
+  shake(
+    player: Player,
+    campaign: CampaignSnapshot,
+    claimRecord: Uint8Array,
+  ): ShakeAnswer | Refusal | Promise<ShakeAnswer | Refusal>;
   open(player: Player, campaign: CampaignSnapshot, ticket: Uint8Array): Promise<OpenedPacket | Refusal>;
 }
 
@@ -75,13 +86,26 @@ export function createPlay(deps: PlayDeps): Play {
     if (!phase || !inAudience(phase, player.actId)) return refuse('phase-closed', 'nothing is on right now');
     const memory = accounts.get(accountKey(player.actId, phase));
     if (memory) return shakeFrom(memory, player, campaign, phase, nowMs, claimRecord);
-    return recall(player, campaign, phase).then((recalled) => shakeFrom(recalled, player, campaign, phase, nowMs, claimRecord));
+    return recall(player, campaign, phase).then((recalled) =>
+      shakeFrom(recalled, player, campaign, phase, nowMs, claimRecord),
+    );
   }
 
-  function shakeFrom(memory: Memory, player: Player, campaign: CampaignSnapshot, phase: Phase, nowMs: InstantMs, claimRecord: Uint8Array): ShakeAnswer | Refusal {
+  function shakeFrom(
+    memory: Memory,
+    player: Player,
+    campaign: CampaignSnapshot,
+    phase: Phase,
+    nowMs: InstantMs,
+    claimRecord: Uint8Array,
+  ): ShakeAnswer | Refusal {
     const rain = rainAt(phase, nowMs);
     if (claimRecord.length > 0) {
-      const claim = decodeClaim(deps.claims, { campaignId: campaign.id, phaseKey: phase.key, actId: player.actId }, claimRecord);
+      const claim = decodeClaim(
+        deps.claims,
+        { campaignId: campaign.id, phaseKey: phase.key, actId: player.actId },
+        claimRecord,
+      );
       if (isRefusal(claim)) return claim;
       join(memory, claim);
     }
@@ -89,7 +113,14 @@ export function createPlay(deps: PlayDeps): Play {
     return win(memory, player, campaign, phase, rain, nowMs) ?? consolation(campaign);
   }
 
-  function win(memory: Memory, player: Player, campaign: CampaignSnapshot, phase: Phase, rain: Rain, nowMs: InstantMs): ShakeAnswer | undefined {
+  function win(
+    memory: Memory,
+    player: Player,
+    campaign: CampaignSnapshot,
+    phase: Phase,
+    rain: Rain,
+    nowMs: InstantMs,
+  ): ShakeAnswer | undefined {
     if (memory.packets >= campaign.limits.packets) return undefined;
     const first = Math.floor(deps.random() * rain.deals.length);
     for (let at = 0; at < rain.deals.length; at += 1) {
@@ -103,8 +134,17 @@ export function createPlay(deps: PlayDeps): Play {
       const expiresAtMs = instantMs(Math.min(nowMs + campaign.ticketTtlMs, packet.grantUntilMs));
       const order = orderOf(player, campaign, phase, rain, scene, packet.amountFen, nowMs, packet.unit);
       return {
-        prize: { prize: 'ticket', ticket: sealTicket(deps.tickets, { order, expiresAtMs }), sponsor: campaign.sponsors.get(scene.sponsorId)!, expiresAtMs },
-        claimRecord: encodeClaim(deps.claims, { campaignId: campaign.id, phaseKey: phase.key, actId: player.actId }, { packets: memory.packets, sponsors: [...memory.sponsors] }),
+        prize: {
+          prize: 'ticket',
+          ticket: sealTicket(deps.tickets, { order, expiresAtMs }),
+          sponsor: campaign.sponsors.get(scene.sponsorId)!,
+          expiresAtMs,
+        },
+        claimRecord: encodeClaim(
+          deps.claims,
+          { campaignId: campaign.id, phaseKey: phase.key, actId: player.actId },
+          { packets: memory.packets, sponsors: [...memory.sponsors] },
+        ),
       };
     }
     return undefined;
@@ -141,23 +181,37 @@ export function createPlay(deps: PlayDeps): Play {
     return memory;
   }
 
-  async function open(player: Player, campaign: CampaignSnapshot, bytes: Uint8Array): Promise<OpenedPacket | Refusal> {
+  async function open(
+    player: Player,
+    campaign: CampaignSnapshot,
+    bytes: Uint8Array,
+  ): Promise<OpenedPacket | Refusal> {
     const ticket = openTicket(deps.tickets, bytes);
     if (!ticket) return refuse('ticket-invalid', 'no packet ticket of ours');
     const { order, expiresAtMs } = ticket;
     if (order.actId !== player.actId) return refuse('ticket-foreign', 'the packet is of another person');
-    if (order.campaignId !== campaign.id) return refuse('ticket-invalid', `the packet is of campaign ${order.campaignId}`);
+    if (order.campaignId !== campaign.id)
+      return refuse('ticket-invalid', `the packet is of campaign ${order.campaignId}`);
     const scene = campaign.scenes.get(order.sceneId);
-    if (!scene) return refuse('scene-unknown', `campaign ${campaign.id} has no scene ${order.sceneId} any more`);
+    if (!scene)
+      return refuse('scene-unknown', `campaign ${campaign.id} has no scene ${order.sceneId} any more`);
     // A packet that was opened in time is answered for ever; only a first opening can come too late.
     const granted = clock.now() > expiresAtMs ? await late(order) : await deps.grant(order);
     if (isRefusal(granted)) return granted;
-    return { amountFen: granted.order.amountFen, orderNumber: granted.order.orderNumber, token: granted.token, scene, order: granted.order };
+    return {
+      amountFen: granted.order.amountFen,
+      orderNumber: granted.order.orderNumber,
+      token: granted.token,
+      scene,
+      order: granted.order,
+    };
   }
 
   async function late(order: Order) {
     const first = await deps.granted(order);
-    return first && first.order.unit.sliceId === order.unit.sliceId && first.order.unit.index === order.unit.index
+    return first &&
+      first.order.unit.sliceId === order.unit.sliceId &&
+      first.order.unit.index === order.unit.index
       ? first
       : refuse('ticket-expired', 'the packet went back into the rain');
   }
@@ -173,8 +227,23 @@ function join(memory: Memory, claim: ClaimRecord): void {
   for (const sponsor of claim.sponsors) memory.sponsors.add(sponsor);
 }
 
-function orderOf(player: Player, campaign: CampaignSnapshot, phase: Phase, rain: Rain, scene: Scene, amountFen: Fen, drawnAtMs: InstantMs, unit: Order['unit']): Order {
-  const parts = { actId: player.actId, sceneId: scene.id, rainId: rain.id, awardType: scene.award, stage: phase.id };
+function orderOf(
+  player: Player,
+  campaign: CampaignSnapshot,
+  phase: Phase,
+  rain: Rain,
+  scene: Scene,
+  amountFen: Fen,
+  drawnAtMs: InstantMs,
+  unit: Order['unit'],
+): Order {
+  const parts = {
+    actId: player.actId,
+    sceneId: scene.id,
+    rainId: rain.id,
+    awardType: scene.award,
+    stage: phase.id,
+  };
   return {
     orderNumber: formatOrderNumber(parts),
     appId: player.appId,
@@ -190,4 +259,3 @@ function orderOf(player: Player, campaign: CampaignSnapshot, phase: Phase, rain:
     unit,
   };
 }
-

@@ -6,9 +6,15 @@ import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { Player } from '../../guard/player.ts';
 import type { Session } from '../../guard/sessions.ts';
 import { ERROR_KINDS, type ErrorKind } from '../../protocol/error-kinds.ts';
-import { isRefusal, type Refusal, refuse, RetryableFault } from '../../protocol/failures.ts';
+import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import type { Hello } from '../../protocol/gen/hongbao/v1/play_pb.ts';
-import { decodeClientFrame, decodeShakeFast, encodeNothingFast, encodeServerFrame, FRAME_BYTES_MAX } from '../../protocol/play-frames.ts';
+import {
+  decodeClientFrame,
+  decodeShakeFast,
+  encodeNothingFast,
+  encodeServerFrame,
+  FRAME_BYTES_MAX,
+} from '../../protocol/play-frames.ts';
 import { mayAsk, newAllowance, type RequestAllowance } from '../../rules/request-allowance.ts';
 import type { ThrottleLevel } from '../../rules/throttle.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
@@ -67,7 +73,9 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
   server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     stream.on('error', () => stream.destroy());
     if (closing || new URL(request.url ?? '/', 'http://x').pathname !== PATH) {
-      stream.end(`HTTP/1.1 ${closing ? '503 Service Unavailable' : '404 Not Found'}\r\nConnection: close\r\n\r\n`);
+      stream.end(
+        `HTTP/1.1 ${closing ? '503 Service Unavailable' : '404 Not Found'}\r\nConnection: close\r\n\r\n`,
+      );
       return;
     }
     sockets.handleUpgrade(request, stream, head, accept);
@@ -86,14 +94,19 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
       lastHeardMs: nowMs,
     };
     connections.add(connection);
-    const helloTimer = setTimeout(() => connection.player ?? socket.close(CLOSING.policy, 'no hello'), HELLO_WITHIN_MS);
+    const helloTimer = setTimeout(
+      () => connection.player ?? socket.close(CLOSING.policy, 'no hello'),
+      HELLO_WITHIN_MS,
+    );
     socket.on('message', (data, isBinary) => {
       connection.lastHeardMs = deps.clock.monotonicMs();
       if (isBinary) hear(connection, data as Buffer);
       else tell(connection, 0, refuse('malformed', 'frames are binary'));
     });
     // ws closes by itself with the right code (oversized, reserved bits, unmasked); only the report is ours.
-    socket.on('error', (error) => deps.logger.debug({ error: error.message }, 'a connection broke the protocol'));
+    socket.on('error', (error) =>
+      deps.logger.debug({ error: error.message }, 'a connection broke the protocol'),
+    );
     socket.on('close', () => {
       clearTimeout(helloTimer);
       connections.delete(connection);
@@ -105,7 +118,8 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
     const fast = connection.player ? decodeShakeFast(bytes) : undefined;
     if (fast) return shake(connection, fast.requestId, fast.claimRecord);
     const frame = decodeClientFrame(bytes);
-    if (!frame || frame.body.case === undefined) return tell(connection, 0, refuse('malformed', 'not a frame of this protocol'));
+    if (!frame || frame.body.case === undefined)
+      return tell(connection, 0, refuse('malformed', 'not a frame of this protocol'));
     const { requestId, body } = frame;
     switch (body.case) {
       case 'hello':
@@ -117,13 +131,18 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
     }
   }
 
-  async function greet(connection: Connection, requestId: number, hello: Hello): Promise<Refusal | undefined> {
+  async function greet(
+    connection: Connection,
+    requestId: number,
+    hello: Hello,
+  ): Promise<Refusal | undefined> {
     if (connection.player) return refuse('malformed', 'one hello a connection');
     const campaign = deps.campaign(hello.campaignId);
     if (!campaign) return refuse('campaign-unknown', 'no campaign of this id is in force');
     const session = await deps.authenticate(hello.session);
     if (isRefusal(session)) return session;
-    if (!campaign.apps.has(session.appId)) return refuse('forbidden', 'this app does not take part in the campaign');
+    if (!campaign.apps.has(session.appId))
+      return refuse('forbidden', 'this app does not take part in the campaign');
     connection.player = session;
     connection.campaign = campaign.id;
     connection.expiresAtMs = session.expiresAtMs;
@@ -131,7 +150,12 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
       connection,
       encodeServerFrame(requestId, {
         case: 'welcome',
-        value: { $typeName: 'hongbao.v1.Welcome', actId: String(session.actId), throttle: throttleMessage(deps.throttle()), serverTimeMs: BigInt(deps.clock.now()) },
+        value: {
+          $typeName: 'hongbao.v1.Welcome',
+          actId: String(session.actId),
+          throttle: throttleMessage(deps.throttle()),
+          serverTimeMs: BigInt(deps.clock.now()),
+        },
       }),
     );
     return undefined;
@@ -140,17 +164,26 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
   /** Who is asking, and in which campaign; or why not. */
   function admitFrame(connection: Connection): { player: Player; campaign: CampaignSnapshot } | Refusal {
     if (!connection.player) return refuse('session-missing', 'say hello first');
-    if (deps.clock.now() >= connection.expiresAtMs) return refuse('session-expired', 'connect again with a new session');
-    if (deps.requestsLimited !== false && !mayAsk(connection.allowance, deps.clock.monotonicMs())) return refuse('throttled', 'too many frames');
+    if (deps.clock.now() >= connection.expiresAtMs)
+      return refuse('session-expired', 'connect again with a new session');
+    if (deps.requestsLimited !== false && !mayAsk(connection.allowance, deps.clock.monotonicMs()))
+      return refuse('throttled', 'too many frames');
     const campaign = deps.campaign(connection.campaign);
-    return campaign ? { player: connection.player, campaign } : refuse('campaign-unknown', 'the campaign is over');
+    return campaign
+      ? { player: connection.player, campaign }
+      : refuse('campaign-unknown', 'the campaign is over');
   }
 
   function shake(connection: Connection, requestId: number, claimRecord: Uint8Array): void {
     const admitted = admitFrame(connection);
     if (isRefusal(admitted)) return tell(connection, requestId, admitted);
-    const isKnown = claimRecord.length === connection.claim.length && Buffer.compare(claimRecord, connection.claim) === 0;
-    const answered = deps.play.shake(admitted.player, admitted.campaign, isKnown ? new Uint8Array() : claimRecord);
+    const isKnown =
+      claimRecord.length === connection.claim.length && Buffer.compare(claimRecord, connection.claim) === 0;
+    const answered = deps.play.shake(
+      admitted.player,
+      admitted.campaign,
+      isKnown ? new Uint8Array() : claimRecord,
+    );
     const say = (result: ShakeAnswer | Refusal) => {
       if (isRefusal(result)) return tell(connection, requestId, result);
       connection.claim = result.claimRecord ?? (isKnown ? connection.claim : Buffer.from(claimRecord));
@@ -162,7 +195,11 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
     else say(answered);
   }
 
-  async function open(connection: Connection, requestId: number, ticket: Uint8Array): Promise<Refusal | undefined> {
+  async function open(
+    connection: Connection,
+    requestId: number,
+    ticket: Uint8Array,
+  ): Promise<Refusal | undefined> {
     const admitted = admitFrame(connection);
     if (isRefusal(admitted)) return admitted;
     const opened = await deps.play.open(admitted.player, admitted.campaign, ticket);
@@ -178,7 +215,11 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
       (error: unknown) => {
         const kind = error instanceof RetryableFault ? error.kind : 'internal';
         if (kind === 'internal') deps.logger.error({ err: error }, 'a frame could not be answered');
-        tell(connection, requestId, refuse(kind, error instanceof RetryableFault ? error.message : 'the log has the details'));
+        tell(
+          connection,
+          requestId,
+          refuse(kind, error instanceof RetryableFault ? error.message : 'the log has the details'),
+        );
       },
     );
   }
@@ -210,7 +251,8 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
   }
 
   function send(connection: Connection, bytes: Uint8Array): void {
-    if (connection.socket.readyState === connection.socket.OPEN) connection.socket.send(bytes, { binary: true, compress: false });
+    if (connection.socket.readyState === connection.socket.OPEN)
+      connection.socket.send(bytes, { binary: true, compress: false });
   }
 
   const idleTimer = setInterval(() => {
@@ -225,25 +267,51 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
       closing = true;
       clearInterval(idleTimer);
       for (const connection of connections) {
-        send(connection, encodeServerFrame(0, { case: 'goodbye', value: { $typeName: 'hongbao.v1.Goodbye', reconnectAfterMs: 500, jitterMs: 3_000 } }));
+        send(
+          connection,
+          encodeServerFrame(0, {
+            case: 'goodbye',
+            value: { $typeName: 'hongbao.v1.Goodbye', reconnectAfterMs: 500, jitterMs: 3_000 },
+          }),
+        );
         connection.socket.close(CLOSING.goingAway, 'closing');
       }
     },
   };
 }
 
-const throttleMessage = (throttle: ThrottleLevel) => ({ $typeName: 'hongbao.v1.Throttle' as const, ...throttle });
+const throttleMessage = (throttle: ThrottleLevel) => ({
+  $typeName: 'hongbao.v1.Throttle' as const,
+  ...throttle,
+});
 
 function shakeFrame(requestId: number, { prize, claimRecord }: ShakeAnswer): Uint8Array {
   if (prize.prize === 'nothing' && !claimRecord) return encodeNothingFast(requestId);
-  const base = { $typeName: 'hongbao.v1.ShakeResult' as const, claimRecord: (claimRecord ?? new Uint8Array()) as Uint8Array<ArrayBuffer> };
+  const base = {
+    $typeName: 'hongbao.v1.ShakeResult' as const,
+    claimRecord: (claimRecord ?? new Uint8Array()) as Uint8Array<ArrayBuffer>,
+  };
   switch (prize.prize) {
     case 'nothing':
-      return encodeServerFrame(requestId, { case: 'shakeResult', value: { ...base, prize: { case: 'nothing', value: { $typeName: 'hongbao.v1.Nothing' } } } });
+      return encodeServerFrame(requestId, {
+        case: 'shakeResult',
+        value: { ...base, prize: { case: 'nothing', value: { $typeName: 'hongbao.v1.Nothing' } } },
+      });
     case 'greeting':
       return encodeServerFrame(requestId, {
         case: 'shakeResult',
-        value: { ...base, prize: { case: 'greeting', value: { $typeName: 'hongbao.v1.Greeting', sponsorId: prize.sponsorId, textZh: prize.text.zh, textEn: prize.text.en } } },
+        value: {
+          ...base,
+          prize: {
+            case: 'greeting',
+            value: {
+              $typeName: 'hongbao.v1.Greeting',
+              sponsorId: prize.sponsorId,
+              textZh: prize.text.zh,
+              textEn: prize.text.en,
+            },
+          },
+        },
       });
     case 'ticket':
       return encodeServerFrame(requestId, {
@@ -282,4 +350,3 @@ const openFrame = (requestId: number, opened: OpenedPacket): Uint8Array =>
       sponsorId: opened.scene.sponsorId,
     },
   });
-

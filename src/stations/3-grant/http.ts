@@ -24,7 +24,8 @@ export const grantRoutes: FastifyPluginAsyncTypebox<GrantRouteDeps> = async (app
     '/v1/grants',
     {
       schema: {
-        summary: 'Grant a packet (services upstream). The same person, scene, round and phase again gives the first answer',
+        summary:
+          'Grant a packet (services upstream). The same person, scene, round and phase again gives the first answer',
         body: Type.Object(
           {
             campaignId: Type.String({ maxLength: 64 }),
@@ -33,19 +34,30 @@ export const grantRoutes: FastifyPluginAsyncTypebox<GrantRouteDeps> = async (app
             app: Type.String({ maxLength: 64, description: 'The app’s name in the campaign' }),
             user: Type.String({ maxLength: 128 }),
             amountFen: Type.Optional(Type.Integer({ description: 'For scenes whose amounts callers name' })),
-            drawnAtMs: Type.Optional(Type.Integer({ minimum: 1, description: 'When it was drawn; chooses the phase, also on a late retry' })),
+            drawnAtMs: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                description: 'When it was drawn; chooses the phase, also on a late retry',
+              }),
+            ),
           },
           { additionalProperties: false },
         ),
         response: {
-          200: Type.Object({ orderNumber: Type.String(), amountFen: FenShape, drawnAtMs: TimeMsShape, replayed: Type.Boolean() }),
+          200: Type.Object({
+            orderNumber: Type.String(),
+            amountFen: FenShape,
+            drawnAtMs: TimeMsShape,
+            replayed: Type.Boolean(),
+          }),
           ...problemResponses,
         },
       },
     },
     async (request, reply) => {
       const credential = await deps.credentialOf(bearerOf(request.headers.authorization));
-      if (!credential) return sendProblemOf(reply, 'credential-invalid', 'send Authorization: Bearer <upstream secret>');
+      if (!credential)
+        return sendProblemOf(reply, 'credential-invalid', 'send Authorization: Bearer <upstream secret>');
       const { body } = request;
       const campaign = deps.campaign(body.campaignId);
       if (!campaign) return sendProblemOf(reply, 'campaign-unknown', 'no campaign of this id is in force');
@@ -53,11 +65,18 @@ export const grantRoutes: FastifyPluginAsyncTypebox<GrantRouteDeps> = async (app
       const scene = sceneId && campaign.scenes.get(sceneId);
       if (!scene) return sendProblemOf(reply, 'scene-unknown', 'the campaign has no such scene');
       const rainId = parseRainId(body.rainId);
-      if (!rainId) return sendProblemOf(reply, 'rain-unknown', 'rainId is a whole number from 1 to 2147483647');
+      if (!rainId)
+        return sendProblemOf(reply, 'rain-unknown', 'rainId is a whole number from 1 to 2147483647');
       const appOf = [...campaign.apps.values()].find((one) => one.name === body.app);
-      if (!appOf || !isUserName(body.user)) return sendProblemOf(reply, 'malformed', 'app is one of the campaign’s, user is 1 to 128 visible characters');
+      if (!appOf || !isUserName(body.user))
+        return sendProblemOf(
+          reply,
+          'malformed',
+          'app is one of the campaign’s, user is 1 to 128 visible characters',
+        );
       const amountFen = body.amountFen === undefined ? undefined : parsePositiveFen(body.amountFen);
-      if (body.amountFen !== undefined && amountFen === undefined) return sendProblemOf(reply, 'amount-invalid', 'amountFen is a whole number of fen, at least 1');
+      if (body.amountFen !== undefined && amountFen === undefined)
+        return sendProblemOf(reply, 'amount-invalid', 'amountFen is a whole number of fen, at least 1');
       const granted = await deps.upstream.grant(credential, {
         campaign,
         scene,
@@ -69,7 +88,12 @@ export const grantRoutes: FastifyPluginAsyncTypebox<GrantRouteDeps> = async (app
       });
       if (isRefusal(granted)) return sendProblem(reply, granted);
       const { order, replayed } = granted;
-      return reply.send({ orderNumber: order.orderNumber, amountFen: fenToJson(order.amountFen), drawnAtMs: order.drawnAtMs, replayed });
+      return reply.send({
+        orderNumber: order.orderNumber,
+        amountFen: fenToJson(order.amountFen),
+        drawnAtMs: order.drawnAtMs,
+        replayed,
+      });
     },
   );
 };

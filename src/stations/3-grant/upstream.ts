@@ -52,7 +52,11 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
   const held = new Map<string, Held>();
 
   /** The next unit of the scene's slice; leases another when this one can't pay. One lease at a time per scene. */
-  function takeUnit(scene: Scene, phaseKey: PhaseKey, amountFen: Fen | undefined): Promise<{ unit: SliceUnit; amountFen: Fen } | Refusal> {
+  function takeUnit(
+    scene: Scene,
+    phaseKey: PhaseKey,
+    amountFen: Fen | undefined,
+  ): Promise<{ unit: SliceUnit; amountFen: Fen } | Refusal> {
     const key = `${phaseKey}/${scene.id}`;
     return turns.take(key, async () => {
       for (let leased = false; ; leased = true) {
@@ -70,8 +74,12 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     });
   }
 
-  function unitFrom(from: Held | undefined, amountFen: Fen | undefined): { unit: SliceUnit; amountFen: Fen } | undefined {
-    if (!from || from.nextIndex >= from.slice.packets || clock.now() >= from.slice.dealUntilMs) return undefined;
+  function unitFrom(
+    from: Held | undefined,
+    amountFen: Fen | undefined,
+  ): { unit: SliceUnit; amountFen: Fen } | undefined {
+    if (!from || from.nextIndex >= from.slice.packets || clock.now() >= from.slice.dealUntilMs)
+      return undefined;
     const amount = from.slice.packetsFen?.[from.nextIndex] ?? amountFen!;
     if (amount > from.fenLeft) return undefined;
     const unit = { sliceId: from.slice.sliceId, epoch: from.slice.epoch, index: from.nextIndex };
@@ -83,7 +91,9 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
   function lease(scene: Scene, phaseKey: PhaseKey, amountFen: Fen | undefined): Promise<Slice | undefined> {
     const dealUntilMs = instantMs(clock.now() + SLICE_DEALS_FOR_MS);
     const mean = scene.budget.fen / BigInt(scene.budget.packets) || 1n;
-    const fenWanted = (mean * BigInt(SLICE_PACKETS) > (amountFen ?? 0n) ? mean * BigInt(SLICE_PACKETS) : amountFen!) as Fen;
+    const fenWanted = (
+      mean * BigInt(SLICE_PACKETS) > (amountFen ?? 0n) ? mean * BigInt(SLICE_PACKETS) : amountFen!
+    ) as Fen;
     return allotments.lease({
       phaseKey,
       sceneId: scene.id,
@@ -103,7 +113,8 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
   return {
     async grant(credential, ask) {
       const { campaign, scene } = ask;
-      if (credential.campaignId !== campaign.id || !credential.scenes.has(scene.id)) return refuse('forbidden', `this credential is not for scene ${scene.id}`);
+      if (credential.campaignId !== campaign.id || !credential.scenes.has(scene.id))
+        return refuse('forbidden', `this credential is not for scene ${scene.id}`);
       const nowMs = clock.now();
       const drawnAtMs = ask.drawnAtMs ?? nowMs;
       if (drawnAtMs > nowMs + DRAWN_AHEAD_MS_MAX) return refuse('malformed', 'drawnAtMs lies in the future');
@@ -112,14 +123,32 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
       const amountRefusal = checkAmount(scene, ask.amountFen);
       if (amountRefusal) return amountRefusal;
 
-      const parts = { actId: ask.actId, sceneId: scene.id, rainId: ask.rainId, awardType: scene.award, stage: phase.id };
+      const parts = {
+        actId: ask.actId,
+        sceneId: scene.id,
+        rainId: ask.rainId,
+        awardType: scene.award,
+        stage: phase.id,
+      };
       const orderNumber = formatOrderNumber(parts);
       const name = { actId: ask.actId, phaseKey: phase.key, orderNumber };
       const earlier = await granter.find(name);
       if (earlier) return again(earlier, ask);
       const taken = await takeUnit(scene, phase.key, ask.amountFen);
       if (isRefusal(taken)) return taken;
-      const order: Order = { orderNumber, appId: ask.appId, actId: ask.actId, campaignId: campaign.id, phaseId: phase.id, phaseKey: phase.key, sceneId: scene.id, rainId: ask.rainId, awardType: scene.award, drawnAtMs, ...taken };
+      const order: Order = {
+        orderNumber,
+        appId: ask.appId,
+        actId: ask.actId,
+        campaignId: campaign.id,
+        phaseId: phase.id,
+        phaseKey: phase.key,
+        sceneId: scene.id,
+        rainId: ask.rainId,
+        awardType: scene.award,
+        drawnAtMs,
+        ...taken,
+      };
       const granted = await granter.grant(order);
       // Two requests with one number at the same moment: the other took another unit, which comes back by its slice.
       if (isRefusal(granted) && granted.refused === 'order-conflict') {
@@ -136,10 +165,15 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
 
 function checkAmount(scene: Scene, amountFen: Fen | undefined): Refusal | undefined {
   if (scene.amount.rule !== 'given') {
-    return amountFen === undefined ? undefined : refuse('amount-invalid', `the amounts of scene ${scene.id} are not named by callers`);
+    return amountFen === undefined
+      ? undefined
+      : refuse('amount-invalid', `the amounts of scene ${scene.id} are not named by callers`);
   }
-  if (amountFen === undefined) return refuse('amount-invalid', `a grant of scene ${scene.id} names its amountFen`);
-  return amountFen > scene.packetCapFen ? refuse('amount-over-cap', `a packet of scene ${scene.id} is at most ${scene.packetCapFen} fen`) : undefined;
+  if (amountFen === undefined)
+    return refuse('amount-invalid', `a grant of scene ${scene.id} names its amountFen`);
+  return amountFen > scene.packetCapFen
+    ? refuse('amount-over-cap', `a packet of scene ${scene.id} is at most ${scene.packetCapFen} fen`)
+    : undefined;
 }
 
 /** The first answer, if this asks for the same: what the caller named must be what it named then. */
@@ -148,6 +182,7 @@ function again(first: Granted, ask: UpstreamGrant): Granted | Refusal {
     (ask.amountFen === undefined || ask.amountFen === first.order.amountFen) &&
     (ask.drawnAtMs === undefined || ask.drawnAtMs === first.order.drawnAtMs) &&
     ask.appId === first.order.appId;
-  return same ? { ...first, replayed: true } : refuse('order-conflict', `order ${first.order.orderNumber} was granted with other content`);
+  return same
+    ? { ...first, replayed: true }
+    : refuse('order-conflict', `order ${first.order.orderNumber} was granted with other content`);
 }
-

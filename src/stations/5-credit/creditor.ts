@@ -1,6 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { CreditReceipt, GrantLog, Ledger, LogRecord, LogSequence, TokenBook } from '../../engines/ports.ts';
+import type {
+  CreditReceipt,
+  GrantLog,
+  Ledger,
+  LogRecord,
+  LogSequence,
+  TokenBook,
+} from '../../engines/ports.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
 import { type Fences, isVoid, passFence } from '../../rules/fences.ts';
 import { newRate, takeUpTo, waitMs } from '../../rules/rate-limit.ts';
@@ -100,7 +107,9 @@ export function createCreditor(options: CreditorOptions): Creditor {
       } catch (error) {
         if (!(error instanceof RetryableFault)) throw error;
         stalledBecause = error.message;
-        const pauseMs = Math.min(BACK_OFF_MS_MAX, error.delayMs * 2 ** Math.min(failures, 6)) * (0.5 + options.random() / 2);
+        const pauseMs =
+          Math.min(BACK_OFF_MS_MAX, error.delayMs * 2 ** Math.min(failures, 6)) *
+          (0.5 + options.random() / 2);
         logger.warn({ pauseMs, reason: error.message }, 'crediting waits for the ledger');
         await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => {});
       }
@@ -113,7 +122,10 @@ export function createCreditor(options: CreditorOptions): Creditor {
     outcomes['already-credited'] += receipt.alreadyCredited;
     outcomes.conflicting += receipt.conflicting.length;
     if (receipt.conflicting.length > 0) {
-      logger.error({ orders: receipt.conflicting }, 'orders stand in the ledger with other content; nothing was moved for them');
+      logger.error(
+        { orders: receipt.conflicting },
+        'orders stand in the ledger with other content; nothing was moved for them',
+      );
     }
   }
 
@@ -123,7 +135,9 @@ export function createCreditor(options: CreditorOptions): Creditor {
     const voided: Order[] = [];
     for (const record of records) {
       if (record.kind === 'fence') passFence(options.fences, record.sliceId, record.epoch);
-      else for (const order of record.orders) (isVoid(options.fences, order.unit) ? voided : counting).push(order);
+      else
+        for (const order of record.orders)
+          (isVoid(options.fences, order.unit) ? voided : counting).push(order);
     }
     return { counting, voided };
   }

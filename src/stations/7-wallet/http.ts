@@ -2,11 +2,24 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { admit, type PlayerRouteDeps } from '../../guard/http.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
-import { BilingualShape, CampaignParams, FenShape, problemResponses, sendProblem, TimeMsShape } from '../../protocol/http.ts';
+import {
+  BilingualShape,
+  CampaignParams,
+  FenShape,
+  problemResponses,
+  sendProblem,
+  TimeMsShape,
+} from '../../protocol/http.ts';
 import { decodeCursor } from '../../rules/wallet-overlay.ts';
 import { fenToJson } from '../../vocabulary/fen.ts';
 import { PHONE_TOKENS_MAX } from './tokens.ts';
-import { FIRST_PAGE_LINES, type RecordsPage, type Wallet, type WalletLine, type WalletOverview } from './wallet.ts';
+import {
+  FIRST_PAGE_LINES,
+  type RecordsPage,
+  type Wallet,
+  type WalletLine,
+  type WalletOverview,
+} from './wallet.ts';
 
 const RecordShape = Type.Object({
   kind: Type.String(),
@@ -29,7 +42,10 @@ const OverviewShape = Type.Object({
   nextCursor: Type.Optional(Type.String()),
   refusedTokens: Type.Array(Type.Object({ index: Type.Integer(), code: Type.String() })),
 });
-export const TokensShape = Type.Array(Type.String({ maxLength: 1_400, description: 'A sealed token, base64url' }), { maxItems: PHONE_TOKENS_MAX });
+export const TokensShape = Type.Array(
+  Type.String({ maxLength: 1_400, description: 'A sealed token, base64url' }),
+  { maxItems: PHONE_TOKENS_MAX },
+);
 
 const lineJson = (line: WalletLine) => ({ ...line, amountFen: fenToJson(line.amountFen) });
 const pageJson = (page: RecordsPage) => ({
@@ -47,12 +63,21 @@ const overviewJson = (overview: WalletOverview) => ({
 });
 
 /** GET and POST …/wallet, GET …/wallet/records. */
-export const walletRoutes: FastifyPluginAsyncTypebox<PlayerRouteDeps & { wallet: Wallet }> = async (app, deps) => {
+export const walletRoutes: FastifyPluginAsyncTypebox<PlayerRouteDeps & { wallet: Wallet }> = async (
+  app,
+  deps,
+) => {
   const { wallet } = deps;
 
   app.get(
     '/v1/campaigns/:campaignId/wallet',
-    { schema: { summary: 'What the person has', params: CampaignParams, response: { 200: OverviewShape, ...problemResponses } } },
+    {
+      schema: {
+        summary: 'What the person has',
+        params: CampaignParams,
+        response: { 200: OverviewShape, ...problemResponses },
+      },
+    },
     async (request, reply) => {
       const admitted = await admit(deps, request);
       if (isRefusal(admitted)) return sendProblem(reply, admitted);
@@ -96,9 +121,17 @@ export const walletRoutes: FastifyPluginAsyncTypebox<PlayerRouteDeps & { wallet:
       const admitted = await admit(deps, request);
       if (isRefusal(admitted)) return sendProblem(reply, admitted);
       const { cursor, limit } = request.query;
-      const after = cursor === undefined ? undefined : (decodeCursor(cursor) ?? refuse('cursor-invalid', 'take the cursor from nextCursor'));
+      const after =
+        cursor === undefined
+          ? undefined
+          : (decodeCursor(cursor) ?? refuse('cursor-invalid', 'take the cursor from nextCursor'));
       if (isRefusal(after)) return sendProblem(reply, after as Refusal);
-      const page = await wallet.records(admitted.player, admitted.campaign, after, Number(limit ?? FIRST_PAGE_LINES));
+      const page = await wallet.records(
+        admitted.player,
+        admitted.campaign,
+        after,
+        Number(limit ?? FIRST_PAGE_LINES),
+      );
       return isRefusal(page) ? sendProblem(reply, page) : reply.send(pageJson(page));
     },
   );

@@ -11,7 +11,10 @@ export const PHONE_TOKENS_MAX = 200;
 
 export interface PhoneTokensDeps {
   readonly book: TokenBook;
-  readonly unseal: (bytes: Uint8Array, expected: { actId: ActId; campaignId: CampaignId; phaseKey: PhaseKey }) => Order | Refusal;
+  readonly unseal: (
+    bytes: Uint8Array,
+    expected: { actId: ActId; campaignId: CampaignId; phaseKey: PhaseKey },
+  ) => Order | Refusal;
   /** Makes the promise of an order again: into the log, and from there into the book. */
   readonly repromise: (order: Order) => Promise<void>;
   readonly onUnrecorded: () => void;
@@ -44,7 +47,10 @@ export async function takeIn(
     if (isRefusal(order)) refused.push({ index, code: order.refused });
     else if (!known.has(order.orderNumber)) {
       deps.onUnrecorded();
-      deps.logger.warn({ keyed: order.unit.sliceId.toString() }, 'a phone showed a token that we sealed and have no record of');
+      deps.logger.warn(
+        { keyed: order.unit.sliceId.toString() },
+        'a phone showed a token that we sealed and have no record of',
+      );
       await deps.repromise(order);
       known.add(order.orderNumber);
     }

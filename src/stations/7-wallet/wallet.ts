@@ -3,7 +3,13 @@ import type { Bilingual, CampaignSnapshot, Phase } from '../../campaign/snapshot
 import type { Account, Ledger, RecordCursor } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
-import { type Balances, encodeCursor, mergeRecords, overlayBalances, type WalletRecord } from '../../rules/wallet-overlay.ts';
+import {
+  type Balances,
+  encodeCursor,
+  mergeRecords,
+  overlayBalances,
+  type WalletRecord,
+} from '../../rules/wallet-overlay.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
@@ -30,8 +36,17 @@ export interface WalletOverview extends Balances, RecordsPage {
 
 export interface Wallet {
   /** Everything this person has, the phone's tokens counted in first. */
-  overview(player: Player, campaign: CampaignSnapshot, tokens: readonly string[]): Promise<WalletOverview | Refusal>;
-  records(player: Player, campaign: CampaignSnapshot, after: RecordCursor | undefined, limit: number): Promise<RecordsPage | Refusal>;
+  overview(
+    player: Player,
+    campaign: CampaignSnapshot,
+    tokens: readonly string[],
+  ): Promise<WalletOverview | Refusal>;
+  records(
+    player: Player,
+    campaign: CampaignSnapshot,
+    after: RecordCursor | undefined,
+    limit: number,
+  ): Promise<RecordsPage | Refusal>;
 }
 
 export const FIRST_PAGE_LINES = 20;
@@ -39,7 +54,8 @@ const WITHDRAWAL_BILL: Bilingual = { zh: '提现', en: 'Withdrawal' };
 
 export function createWallet(deps: WalletDeps): Wallet {
   const phaseNow = (campaign: CampaignSnapshot): Phase | Refusal =>
-    walletPhaseAt(campaign, deps.clock.now()) ?? refuse('phase-closed', `campaign ${campaign.id} has not opened yet`);
+    walletPhaseAt(campaign, deps.clock.now()) ??
+    refuse('phase-closed', `campaign ${campaign.id} has not opened yet`);
 
   /**
    * The book is read first, the ledger second. A token leaves the book only after its credit is committed; so whatever
@@ -51,7 +67,12 @@ export function createWallet(deps: WalletDeps): Wallet {
     return entries.map((entry) => entry.order);
   }
 
-  async function page(account: Account, campaign: CampaignSnapshot, after: RecordCursor | undefined, limit: number): Promise<RecordsPage> {
+  async function page(
+    account: Account,
+    campaign: CampaignSnapshot,
+    after: RecordCursor | undefined,
+    limit: number,
+  ): Promise<RecordsPage> {
     const tokens = await outstanding(account);
     const lines = await deps.ledger.records(account, after, limit + 1);
     const merged = mergeRecords(lines, tokens, after, limit + 1);
@@ -70,8 +91,15 @@ export function createWallet(deps: WalletDeps): Wallet {
       const refusedTokens = await takeIn(deps, player, campaign, phase, tokens);
       const account = { actId: player.actId, phaseKey: phase.key };
       const orders = await outstanding(account);
-      const seen = await deps.ledger.wallet(account, orders.map((order) => order.orderNumber));
-      return { ...overlayBalances(seen, orders), ...(await page(account, campaign, undefined, FIRST_PAGE_LINES)), refusedTokens };
+      const seen = await deps.ledger.wallet(
+        account,
+        orders.map((order) => order.orderNumber),
+      );
+      return {
+        ...overlayBalances(seen, orders),
+        ...(await page(account, campaign, undefined, FIRST_PAGE_LINES)),
+        refusedTokens,
+      };
     },
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);

@@ -51,8 +51,12 @@ export function createPayer(options: PayerOptions): Payer {
     } else answer = await payout.query(withdrawal);
     for (let tries = 0; !(await settled(withdrawal, answer)); tries += 1) {
       if (stopping.signal.aborted) return;
-      const pauseMs = Math.min(options.retryMsMax ?? 30_000, (options.retryMs ?? 500) * 2 ** tries) * (0.5 + options.random() / 2);
-      await delay(pauseMs, undefined, { signal: AbortSignal.any([stopping.signal, wakeUp.signal]) }).catch(() => {});
+      const pauseMs =
+        Math.min(options.retryMsMax ?? 30_000, (options.retryMs ?? 500) * 2 ** tries) *
+        (0.5 + options.random() / 2);
+      await delay(pauseMs, undefined, { signal: AbortSignal.any([stopping.signal, wakeUp.signal]) }).catch(
+        () => {},
+      );
       wakeUp = new AbortController();
       working.set(withdrawal.id, wakeUp);
       if (stopping.signal.aborted) return;
@@ -66,14 +70,20 @@ export function createPayer(options: PayerOptions): Payer {
         await ledger.settle(withdrawal.id, withdrawal.account, 'paid', options.clock.now());
         return true;
       case 'rejected':
-        logger.warn({ withdrawalId: withdrawal.id, reason: answer.reason }, 'a payout was rejected; the money went back to the wallet');
+        logger.warn(
+          { withdrawalId: withdrawal.id, reason: answer.reason },
+          'a payout was rejected; the money went back to the wallet',
+        );
         await ledger.settle(withdrawal.id, withdrawal.account, 'returned', options.clock.now());
         return true;
       case 'processing':
       case 'unheard-of':
         return false;
       case 'unknown':
-        logger.warn({ withdrawalId: withdrawal.id, reason: answer.reason }, 'a payout’s outcome is unknown; asking again');
+        logger.warn(
+          { withdrawalId: withdrawal.id, reason: answer.reason },
+          'a payout’s outcome is unknown; asking again',
+        );
         return false;
     }
   }
@@ -86,7 +96,11 @@ export function createPayer(options: PayerOptions): Payer {
     const job = work(withdrawal, nudged)
       .catch((error: unknown) => {
         // Whatever passes is taken up by the next sweep; a broken invariant is not for this room to survive.
-        if (error instanceof RetryableFault) logger.warn({ withdrawalId: withdrawal.id, reason: error.message }, 'a payout waits for the ledger');
+        if (error instanceof RetryableFault)
+          logger.warn(
+            { withdrawalId: withdrawal.id, reason: error.message },
+            'a payout waits for the ledger',
+          );
         else options.onFatal(error);
       })
       .finally(() => {

@@ -65,7 +65,10 @@ export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
     async find(player, campaign, id) {
       const account = accountOf(player, campaign);
       if (isRefusal(account)) return account;
-      return (await ledger.withdrawal(account, id)) ?? refuse('withdrawal-unknown', 'this person has no withdrawal of this id');
+      return (
+        (await ledger.withdrawal(account, id)) ??
+        refuse('withdrawal-unknown', 'this person has no withdrawal of this id')
+      );
     },
   };
 }
@@ -77,5 +80,7 @@ export function newWithdrawalId(clock: Clock): WithdrawalId {
   bytes[6] = 0x70 | (bytes[6]! & 0x0f);
   bytes[8] = 0x80 | (bytes[8]! & 0x3f);
   const hex = bytes.toString('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-') as WithdrawalId;
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join(
+    '-',
+  ) as WithdrawalId;
 }

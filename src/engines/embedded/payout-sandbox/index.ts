@@ -1,12 +1,30 @@
 import { once } from 'node:events';
-import { closeSync, existsSync, fdatasyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import type { Clock } from '../../../vocabulary/instant.ts';
 
 /** How the sandbox treats the next payments (PUT /behaviour), to see what the engine makes of it. */
-export const PAYOUT_MODES = ['ok', 'time-out-then-paid', 'time-out-not-done', 'fail', 'fail-but-paid', 'reject', 'twice', 'late'] as const;
+export const PAYOUT_MODES = [
+  'ok',
+  'time-out-then-paid',
+  'time-out-not-done',
+  'fail',
+  'fail-but-paid',
+  'reject',
+  'twice',
+  'late',
+] as const;
 export type PayoutMode = (typeof PAYOUT_MODES)[number];
 
 interface Payment {
@@ -30,7 +48,12 @@ const BODY_BYTES_MAX = 16 << 10;
  * answered: {"payoutId","amountFen","payeeRef","state","atMs"}; the last line of an id counts, and money moved exactly
  * when a line says "paid".
  */
-export async function startPayoutSandbox(options: { port: number; folder: string; clock: Clock; logger: Logger }): Promise<PayoutSandbox> {
+export async function startPayoutSandbox(options: {
+  port: number;
+  folder: string;
+  clock: Clock;
+  logger: Logger;
+}): Promise<PayoutSandbox> {
   mkdirSync(options.folder, { recursive: true, mode: 0o700 });
   const file = path.join(options.folder, 'payments.jsonl');
   const payments = readPayments(file);
@@ -52,17 +75,38 @@ export async function startPayoutSandbox(options: { port: number; folder: string
   };
   const notify = (url: unknown, payoutId: string): void => {
     if (typeof url !== 'string' || !/^http:\/\/(127\.0\.0\.1|localhost|\[::1\]):/.test(url)) return;
-    fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ payoutId }) }).catch(() => {});
+    fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ payoutId }),
+    }).catch(() => {});
   };
 
   function pay(body: Record<string, unknown>, reply: Reply): void {
     const { payoutId, amountFen, payeeRef, notifyUrl } = body;
-    if (typeof payoutId !== 'string' || !/^[0-9a-f-]{36}$/.test(payoutId) || !Number.isSafeInteger(amountFen) || Number(amountFen) < 1 || typeof payeeRef !== 'string') {
-      return reply(400, { error: 'payoutId (a UUID), amountFen (a whole number from 1) and payeeRef are needed' });
+    if (
+      typeof payoutId !== 'string' ||
+      !/^[0-9a-f-]{36}$/.test(payoutId) ||
+      !Number.isSafeInteger(amountFen) ||
+      Number(amountFen) < 1 ||
+      typeof payeeRef !== 'string'
+    ) {
+      return reply(400, {
+        error: 'payoutId (a UUID), amountFen (a whole number from 1) and payeeRef are needed',
+      });
     }
     const earlier = payments.get(payoutId);
-    if (earlier) return earlier.amountFen === amountFen ? reply(200, earlier) : reply(409, { error: 'this payout id was used with another amount' });
-    const payment = (state: Payment['state']): Payment => ({ payoutId, amountFen: Number(amountFen), payeeRef, state, atMs: options.clock.now() });
+    if (earlier)
+      return earlier.amountFen === amountFen
+        ? reply(200, earlier)
+        : reply(409, { error: 'this payout id was used with another amount' });
+    const payment = (state: Payment['state']): Payment => ({
+      payoutId,
+      amountFen: Number(amountFen),
+      payeeRef,
+      state,
+      atMs: options.clock.now(),
+    });
     switch (behaviour.mode) {
       case 'ok':
         write(payment('paid'));
@@ -98,7 +142,8 @@ export async function startPayoutSandbox(options: { port: number; folder: string
     const mode = PAYOUT_MODES.find((one) => one === body.mode);
     if (!mode) return reply(400, { error: `mode is one of ${PAYOUT_MODES.join(', ')}` });
     const lateMs = body.lateMs ?? behaviour.lateMs;
-    if (!Number.isSafeInteger(lateMs) || Number(lateMs) < 0) return reply(400, { error: 'lateMs is a whole number of milliseconds' });
+    if (!Number.isSafeInteger(lateMs) || Number(lateMs) < 0)
+      return reply(400, { error: 'lateMs is a whole number of milliseconds' });
     behaviour = { mode, lateMs: Number(lateMs) };
     return reply(200, behaviour);
   }
@@ -130,7 +175,8 @@ export async function startPayoutSandbox(options: { port: number; folder: string
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
   // A payment that was being worked on when we were killed is worked on again.
-  for (const payment of payments.values()) if (payment.state === 'processing') later(behaviour.lateMs, () => write({ ...payment, state: 'paid' }));
+  for (const payment of payments.values())
+    if (payment.state === 'processing') later(behaviour.lateMs, () => write({ ...payment, state: 'paid' }));
 
   return {
     url: `http://127.0.0.1:${port}`,
@@ -173,7 +219,9 @@ async function readJson(request: IncomingMessage): Promise<Record<string, unknow
   }
   try {
     const body: unknown = JSON.parse(text);
-    return typeof body === 'object' && body !== null && !Array.isArray(body) ? (body as Record<string, unknown>) : undefined;
+    return typeof body === 'object' && body !== null && !Array.isArray(body)
+      ? (body as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }
