@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/telemetry',
   ],
   'src/processes': ['src', 'rehearsal'],
-  client: ['src/protocol/gen'],
+  client: ['src/protocol/gen', 'src/protocol/error-kinds.ts'],
   web: ['client'],
   rehearsal: [],
 };

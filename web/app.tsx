@@ -1,0 +1,135 @@
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { type CampaignInfo, type ConnectionState, createHongbaoClient } from '../client/index.ts';
+import { campaignId, changeDemoUser, demoUser, isDemo, languageAsked, sessionSource } from './session.ts';
+import { ShakeScreen } from './shake-screen.tsx';
+import { WalletScreen } from './wallet-screen.tsx';
+import { type Language, WORDS } from './words.ts';
+
+const LANGUAGE_KEY = 'hongbao:language';
+
+function firstLanguage(): Language {
+  const wanted = languageAsked ?? localStorage.getItem(LANGUAGE_KEY) ?? navigator.language;
+  return wanted.startsWith('zh') ? 'zh' : 'en';
+}
+
+/** The page: two screens, one client. */
+export function App() {
+  const [language, setLanguage] = useState<Language>(firstLanguage);
+  const [screen, setScreen] = useState<'shake' | 'wallet'>('shake');
+  const [state, setState] = useState<ConnectionState>('connecting');
+  const [campaign, setCampaign] = useState<CampaignInfo>();
+  const user = useMemo(() => (isDemo ? demoUser() : 'app'), []);
+  const client = useMemo(
+    () =>
+      createHongbaoClient({
+        baseUrl: location.origin,
+        campaignId,
+        person: user,
+        session: sessionSource(user),
+        storage: localStorage,
+        onState: setState,
+      }),
+    [user],
+  );
+  const words = WORDS[language];
+
+  useEffect(() => {
+    document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+    localStorage.setItem(LANGUAGE_KEY, language);
+  }, [language]);
+
+  useEffect(() => {
+    const refresh = () => client.campaign().then(setCampaign, () => {});
+    client.connect().catch(() => {});
+    refresh();
+    const timer = setInterval(refresh, 20_000);
+    return () => {
+      clearInterval(timer);
+      client.close();
+    };
+  }, [client]);
+
+  const title = campaign?.title[language] ?? words.title;
+  return (
+    <main class="phone">
+      <header>
+        <h1>{title}</h1>
+        <button
+          type="button"
+          class="quiet"
+          lang={language === 'zh' ? 'en' : 'zh-CN'}
+          onClick={() => setLanguage(language === 'zh' ? 'en' : 'zh')}
+        >
+          {words.language}
+        </button>
+      </header>
+      {state === 'waiting' && (
+        <p class="notice" role="status">
+          {words.offline}
+        </p>
+      )}
+      {screen === 'shake' ? (
+        <ShakeScreen
+          client={client}
+          words={words}
+          language={language}
+          campaign={campaign}
+          onWallet={() => setScreen('wallet')}
+        />
+      ) : (
+        <WalletScreen client={client} words={words} language={language} />
+      )}
+      {isDemo && <Who user={user} words={words} />}
+      <nav aria-label={title}>
+        <button
+          type="button"
+          aria-current={screen === 'shake' ? 'page' : undefined}
+          onClick={() => setScreen('shake')}
+        >
+          <span aria-hidden="true">🧧</span>
+          {words.tabShake}
+        </button>
+        <button
+          type="button"
+          aria-current={screen === 'wallet' ? 'page' : undefined}
+          onClick={() => setScreen('wallet')}
+        >
+          <span aria-hidden="true">👛</span>
+          {words.tabWallet}
+        </button>
+      </nav>
+    </main>
+  );
+}
+
+/** On a developer's machine anybody may be anybody. */
+function Who({ user, words }: { user: string; words: (typeof WORDS)['zh'] }) {
+  const [name, setName] = useState<string>();
+  if (name === undefined) {
+    return (
+      <p class="who">
+        {words.signedInAs} <strong>{user}</strong>
+        <button type="button" class="quiet" onClick={() => setName(user)}>
+          {words.changeUser}
+        </button>
+      </p>
+    );
+  }
+  return (
+    <form
+      class="who"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (name.trim()) changeDemoUser(name.trim());
+      }}
+    >
+      <label>
+        {words.userName}{' '}
+        <input value={name} maxLength={64} onInput={(event) => setName(event.currentTarget.value)} />
+      </label>
+      <button type="submit" class="quiet">
+        {words.save}
+      </button>
+    </form>
+  );
+}
