@@ -17,6 +17,7 @@ export class ShakeCoalescer {
   private throttle = CALM_THROTTLE;
   private nextAtMs = 0;
   private gathered = 0;
+  private asked = false;
 
   constructor(private readonly random: () => number) {}
 
@@ -25,7 +26,10 @@ export class ShakeCoalescer {
     this.gathered += 1;
     if (nowMs < this.nextAtMs) return { ask: false };
     this.nextAtMs = nowMs + this.throttle.intervalMs + this.random() * this.throttle.jitterMs;
-    if (this.random() * 1_000 < this.throttle.localPermille) return { ask: false };
+    // The very first shake of a person is always asked: a page that never answers looks broken.
+    const isFirst = !this.asked;
+    if (!isFirst && this.random() * 1_000 < this.throttle.localPermille) return { ask: false };
+    this.asked = true;
     const shakes = this.gathered;
     this.gathered = 0;
     return { ask: true, shakes };

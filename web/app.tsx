@@ -86,7 +86,7 @@ export function App() {
           aria-current={screen === 'shake' ? 'page' : undefined}
           onClick={() => setScreen('shake')}
         >
-          <span aria-hidden="true">🧧</span>
+          <PacketIcon />
           {words.tabShake}
         </button>
         <button
@@ -94,7 +94,7 @@ export function App() {
           aria-current={screen === 'wallet' ? 'page' : undefined}
           onClick={() => setScreen('wallet')}
         >
-          <span aria-hidden="true">👛</span>
+          <PurseIcon />
           {words.tabWallet}
         </button>
       </nav>
@@ -133,3 +133,18 @@ function Who({ user, words }: { user: string; words: (typeof WORDS)['zh'] }) {
     </form>
   );
 }
+
+const PacketIcon = () => (
+  <svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8" aria-hidden="true">
+    <rect x="5" y="3" width="14" height="18" rx="2.5" />
+    <path d="M5 7.5c4.5 4 9.5 4 14 0" />
+    <circle cx="12" cy="11" r="2.2" fill="currentColor" />
+  </svg>
+);
+
+const PurseIcon = () => (
+  <svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8" aria-hidden="true">
+    <path d="M4 8.5a2.5 2.5 0 0 1 2.5-2.5h11A2.5 2.5 0 0 1 20 8.5v8a2.5 2.5 0 0 1-2.5 2.5h-11A2.5 2.5 0 0 1 4 16.5z" />
+    <path d="M20 11h-4.5a1.75 1.75 0 0 0 0 3.5H20" />
+  </svg>
+);

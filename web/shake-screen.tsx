@@ -180,8 +180,10 @@ function problemText(error: unknown, words: Words, language: Language): string {
 
 /** The amount runs up once; the whole of it stands there at once for who asked for less motion. */
 function CountUp({ fen }: { fen: number }) {
-  const [shown, setShown] = useState(matchMedia('(prefers-reduced-motion: reduce)').matches ? fen : 0);
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  const [shown, setShown] = useState(calm ? fen : 0);
   useEffect(() => {
+    if (calm) return undefined;
     const start = performance.now();
     let frame = requestAnimationFrame(function run(now) {
       const share = Math.min(1, (now - start) / 700);
@@ -189,7 +191,7 @@ function CountUp({ fen }: { fen: number }) {
       if (share < 1) frame = requestAnimationFrame(run);
     });
     return () => cancelAnimationFrame(frame);
-  }, [fen]);
+  }, [fen, calm]);
   return <span>{yuan(shown)}</span>;
 }
 
