@@ -38,7 +38,8 @@ export interface Dealer {
 }
 
 /** Slices are small, so that a crash keeps little from the budget for a while, and the last ones are soon spent. */
-const SLICE_COVERS_MS = 10_000;
+const SLICE_COVERS_MS_MAX = 10_000;
+const SLICES_PER_ROUND_MIN = 10;
 const SLICE_DEALS_FOR_MS = 30_000;
 const SLICE_PACKETS_MAX = 20_000;
 const LEASE_AHEAD_MS = 3_000;
@@ -99,7 +100,15 @@ export function createDealer(options: DealerOptions): Dealer {
     const perMs =
       Math.max(1, deal.packets - table.dealt) /
       Math.max(1_000, rain.endsAtMs - Math.max(clock.now(), rain.startsAtMs));
-    return Math.min(SLICE_PACKETS_MAX, Math.max(1, Math.ceil(perMs * SLICE_COVERS_MS)));
+    return Math.min(
+      SLICE_PACKETS_MAX,
+      Math.max(
+        1,
+        Math.ceil(
+          perMs * Math.min(SLICE_COVERS_MS_MAX, (rain.endsAtMs - rain.startsAtMs) / SLICES_PER_ROUND_MIN),
+        ),
+      ),
+    );
   }
 
   async function leaseFor(table: Table, campaign: CampaignSnapshot): Promise<void> {

@@ -1,0 +1,255 @@
+import type { JournalEntry } from './journal.ts';
+import type { Books, Posting } from './ledger.ts';
+import type { Findings } from './report.ts';
+
+const WALLET = 1;
+const HELD = 2;
+const FUNDING = 3;
+
+export const creditsOf = (books: Books): Posting[] =>
+  books.postings.filter(
+    (posting) => posting.act_id > 0n && posting.purse === WALLET && posting.slice_id !== null,
+  );
+
+/** Credits are the journal's orders, each once and with its content (I1); in the end, all of them (I2, I8). */
+export function checkCredits(
+  orders: ReadonlyMap<string, JournalEntry>,
+  books: Books,
+  drained: number,
+  settled: boolean,
+  findings: Findings,
+): { outstanding: number; voided: number } {
+  const credited = new Map<string, Posting>();
+  for (const credit of creditsOf(books)) {
+    if (credited.has(credit.ref)) findings.add('I1', 'an order was credited twice', credit.ref);
+    credited.set(credit.ref, credit);
+    const entry = orders.get(credit.ref);
+    if (!entry) {
+      findings.add('I8', 'a credit has no promise in the journal', credit.ref);
+      continue;
+    }
+    const { order } = entry;
+    const same =
+      credit.act_id === order.actId &&
+      credit.phase_key === order.phaseKey &&
+      credit.amount_fen === order.fen &&
+      Number(credit.at_ms) === order.drawnAtMs &&
+      credit.slice_id === order.sliceId &&
+      credit.slice_epoch === order.epoch &&
+      credit.slice_index === order.index;
+    if (!same) findings.add('I1', 'a credit is not what was promised', credit.ref);
+    if (entry.isVoid) findings.add('I8', 'a void order was credited', credit.ref);
+  }
+  let outstanding = 0;
+  let voided = 0;
+  for (const [orderNumber, entry] of orders) {
+    if (entry.isVoid) voided += 1;
+    else if (!credited.has(orderNumber)) {
+      outstanding += 1;
+      if (settled || entry.sequence <= drained)
+        findings.add(
+          'I2',
+          'a promise is not in the ledger',
+          orderNumber,
+          `record ${entry.sequence}, drained ${drained}`,
+        );
+    }
+  }
+  return { outstanding, voided };
+}
+
+/** Double entry (I6): everything sums to zero, and a balance is nothing but its postings. */
+export function checkBalances(books: Books, findings: Findings): void {
+  const total = books.postings.reduce((sum, posting) => sum + posting.amount_fen, 0n);
+  if (total !== 0n) findings.add('I6', 'the postings do not sum to zero', 'ledger.posting', `${total} fen`);
+  const keyOf = (row: { act_id: bigint; phase_key: number; purse: number }) =>
+    `${row.act_id}/${row.phase_key}/${row.purse}`;
+  const sums = new Map<string, { balance: bigint; income: bigint }>();
+  for (const posting of books.postings) {
+    if (posting.act_id <= 0n) continue;
+    const sum = sums.get(keyOf(posting)) ?? { balance: 0n, income: 0n };
+    sums.set(keyOf(posting), {
+      balance: sum.balance + posting.amount_fen,
+      income: sum.income + (posting.slice_id === null ? 0n : posting.amount_fen),
+    });
+  }
+  for (const account of books.accounts) {
+    const sum = sums.get(keyOf(account)) ?? { balance: 0n, income: 0n };
+    sums.delete(keyOf(account));
+    if (account.balance_fen !== sum.balance)
+      findings.add(
+        'I6',
+        'a balance is not the sum of its postings',
+        keyOf(account),
+        `${account.balance_fen}, postings ${sum.balance}`,
+      );
+    if (account.purse === WALLET && account.income_fen !== sum.income)
+      findings.add('I6', 'an income is not the sum of its credits', keyOf(account));
+    if (account.balance_fen < 0n) findings.add('I6', 'a balance is negative', keyOf(account));
+  }
+  for (const [key] of sums) findings.add('I6', 'postings have no account', key);
+}
+
+/** What is held is what is being withdrawn; every payment is of one withdrawal, and the other way round. */
+export function checkWithdrawals(
+  books: Books,
+  payments: ReadonlyMap<string, { paidTimes: number; amountFen: number }> | undefined,
+  settled: boolean,
+  findings: Findings,
+): void {
+  const held = new Map<string, bigint>();
+  for (const withdrawal of books.withdrawals) {
+    const key = `${withdrawal.act_id}/${withdrawal.phase_key}`;
+    if (withdrawal.state === 'held' || withdrawal.state === 'paying')
+      held.set(key, (held.get(key) ?? 0n) + withdrawal.amount_fen);
+    const payment = payments?.get(withdrawal.id);
+    if (!payments) continue;
+    if (withdrawal.state === 'paid' && payment?.paidTimes !== 1)
+      findings.add(
+        'I1',
+        'a paid withdrawal has not exactly one payment',
+        withdrawal.id,
+        `${payment?.paidTimes ?? 0} payments`,
+      );
+    if (withdrawal.state === 'returned' && (payment?.paidTimes ?? 0) > 0)
+      findings.add('I1', 'a returned withdrawal was paid', withdrawal.id);
+    if (payment && BigInt(payment.amountFen) !== withdrawal.amount_fen)
+      findings.add('I1', 'a payment is of another amount', withdrawal.id);
+    if (payment && payment.paidTimes > 1)
+      findings.add('I1', 'a withdrawal was paid more than once', withdrawal.id);
+  }
+  for (const account of books.accounts) {
+    if (account.purse !== HELD) continue;
+    const expected = held.get(`${account.act_id}/${account.phase_key}`) ?? 0n;
+    if (account.balance_fen !== expected)
+      findings.add(
+        'I6',
+        'what is held is not what is being withdrawn',
+        String(account.act_id),
+        `${account.balance_fen}, withdrawals ${expected}`,
+      );
+  }
+  if (!settled) return;
+  const known = new Set(books.withdrawals.map((withdrawal) => withdrawal.id));
+  for (const [id, payment] of payments ?? [])
+    if (!known.has(id) && payment.paidTimes > 0) findings.add('I1', 'a payment has no withdrawal', id);
+}
+
+/** Budgets and slices: never over (I4), each packet dealt once (I5), and with everything closed, nothing lost. */
+export function checkBudgets(
+  orders: ReadonlyMap<string, JournalEntry>,
+  books: Books,
+  settled: boolean,
+  findings: Findings,
+): void {
+  const slices = new Map(books.slices.map((slice) => [slice.slice_id, slice]));
+  // A slice that was leased after the books were read is none of this audit's.
+  const lastSlice = books.slices.reduce((last, slice) => (slice.slice_id > last ? slice.slice_id : last), 0n);
+  const units = new Map<string, string>();
+  const givenOf = new Map<bigint, { packets: bigint; fen: bigint }>();
+  for (const { order, isVoid } of orders.values()) {
+    if (isVoid) continue;
+    const unit = `${order.sliceId}/${order.index}`;
+    const other = units.get(unit);
+    if (other) findings.add('I5', 'a packet was dealt twice', unit, `${other} and ${order.orderNumber}`);
+    units.set(unit, order.orderNumber);
+    const slice = slices.get(order.sliceId);
+    if (!slice) {
+      if (settled || order.sliceId <= lastSlice)
+        findings.add('I5', 'an order is paid by a slice that was never leased', order.orderNumber);
+      continue;
+    }
+    if (
+      slice.phase_key !== order.phaseKey ||
+      slice.scene_id !== order.scene ||
+      (slice.rain_id !== 0 && slice.rain_id !== order.rain)
+    )
+      findings.add('I7', 'an order is paid by a slice of something else', order.orderNumber);
+    if (order.index >= Number(slice.packets))
+      findings.add(
+        'I5',
+        'an order takes a packet that its slice does not have',
+        order.orderNumber,
+        `index ${order.index} of ${slice.packets}`,
+      );
+    if (slice.amounts_fen && BigInt(slice.amounts_fen[order.index] ?? 0) !== order.fen)
+      findings.add('I5', 'a packet’s amount is not the one that was cut', order.orderNumber);
+    const given = givenOf.get(order.sliceId) ?? { packets: 0n, fen: 0n };
+    givenOf.set(order.sliceId, { packets: given.packets + 1n, fen: given.fen + order.fen });
+  }
+  checkSlices(books, givenOf, findings);
+  checkLines(books, settled, findings);
+}
+
+function checkSlices(
+  books: Books,
+  givenOf: ReadonlyMap<bigint, { packets: bigint; fen: bigint }>,
+  findings: Findings,
+): void {
+  const funded = new Map<bigint, bigint>();
+  for (const posting of books.postings)
+    if (posting.purse === FUNDING)
+      funded.set(-posting.act_id, (funded.get(-posting.act_id) ?? 0n) - posting.amount_fen);
+  for (const slice of books.slices) {
+    const where = `slice ${slice.slice_id}`;
+    const given = givenOf.get(slice.slice_id) ?? { packets: 0n, fen: 0n };
+    if (given.packets > slice.packets || given.fen > slice.fen)
+      findings.add(
+        'I4',
+        'a slice gave more than it had',
+        where,
+        `${given.packets} packets, ${given.fen} fen`,
+      );
+    if ((funded.get(slice.slice_id) ?? 0n) > slice.fen)
+      findings.add('I4', 'a slice’s account is overdrawn', where);
+    if (
+      slice.state === 'closed' &&
+      (slice.given_packets !== given.packets || slice.given_fen !== given.fen)
+    ) {
+      findings.add(
+        'I4',
+        'a slice was closed with a wrong count',
+        where,
+        `closed with ${slice.given_packets}, journal has ${given.packets}`,
+      );
+    }
+  }
+}
+
+function checkLines(books: Books, settled: boolean, findings: Findings): void {
+  for (const line of books.lines) {
+    const where = `phase ${line.phase_key}, scene ${line.scene_id}, round ${line.rain_id}`;
+    const own = books.slices.filter(
+      (slice) =>
+        slice.phase_key === line.phase_key &&
+        slice.scene_id === line.scene_id &&
+        (line.rain_id === 0 || slice.rain_id === line.rain_id),
+    );
+    const sum = (pick: (slice: Books['slices'][number]) => bigint) =>
+      own.reduce((total, slice) => total + pick(slice), 0n);
+    const leased = sum((slice) => (slice.state === 'closed' ? 0n : slice.packets));
+    const leasedFen = sum((slice) => (slice.state === 'closed' ? 0n : slice.fen));
+    const given = sum((slice) => slice.given_packets ?? 0n);
+    const givenFen = sum((slice) => slice.given_fen ?? 0n);
+    if (
+      line.remaining_packets + leased + given !== line.total_packets ||
+      line.remaining_fen + leasedFen + givenFen !== line.total_fen
+    ) {
+      findings.add(
+        'I4',
+        'a budget does not add up',
+        where,
+        `${line.remaining_packets} remain, ${leased} leased, ${given} given of ${line.total_packets}`,
+      );
+    }
+    if (
+      line.leased_packets !== leased ||
+      line.given_packets !== given ||
+      line.leased_fen !== leasedFen ||
+      line.given_fen !== givenFen
+    )
+      findings.add('I4', 'a budget’s own counts are wrong', where);
+    if (settled && line.rain_id !== 0 && line.remaining_packets + given + leased !== line.total_packets)
+      findings.add('I4', 'packets were wasted', where);
+  }
+}

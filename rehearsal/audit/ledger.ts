@@ -1,0 +1,101 @@
+import pg from 'pg';
+
+export interface Posting {
+  readonly act_id: bigint;
+  readonly phase_key: number;
+  readonly purse: number;
+  readonly ref: string;
+  readonly amount_fen: bigint;
+  readonly at_ms: bigint;
+  readonly slice_id: bigint | null;
+  readonly slice_epoch: number | null;
+  readonly slice_index: number | null;
+}
+export interface AccountRow {
+  readonly act_id: bigint;
+  readonly phase_key: number;
+  readonly purse: number;
+  readonly balance_fen: bigint;
+  readonly income_fen: bigint;
+}
+export interface WithdrawalRow {
+  readonly act_id: bigint;
+  readonly phase_key: number;
+  readonly id: string;
+  readonly amount_fen: bigint;
+  readonly state: string;
+}
+export interface LineRow {
+  readonly phase_key: number;
+  readonly scene_id: string;
+  readonly rain_id: number;
+  readonly packet_cap_fen: bigint;
+  readonly total_packets: bigint;
+  readonly total_fen: bigint;
+  readonly remaining_packets: bigint;
+  readonly remaining_fen: bigint;
+  readonly leased_packets: bigint;
+  readonly leased_fen: bigint;
+  readonly given_packets: bigint;
+  readonly given_fen: bigint;
+}
+export interface SliceRow {
+  readonly slice_id: bigint;
+  readonly phase_key: number;
+  readonly scene_id: string;
+  readonly rain_id: number;
+  readonly state: string;
+  readonly amounts_fen: (string | bigint)[] | null;
+  readonly packets: bigint;
+  readonly fen: bigint;
+  readonly given_packets: bigint | null;
+  readonly given_fen: bigint | null;
+}
+export interface Books {
+  readonly postings: readonly Posting[];
+  readonly accounts: readonly AccountRow[];
+  readonly withdrawals: readonly WithdrawalRow[];
+  readonly lines: readonly LineRow[];
+  readonly slices: readonly SliceRow[];
+  /** The campaigns as applied, newest version of each. */
+  readonly campaigns: readonly { campaign_id: string; source: string }[];
+  readonly phases: readonly { campaign_id: string; phase_id: string; phase_key: number }[];
+}
+
+const INT8 = 20;
+
+/** Everything the database holds, of one moment: a read-only transaction at repeatable read. */
+export async function readBooks(url: string): Promise<Books> {
+  const types = {
+    getTypeParser: (oid: number, format?: unknown) =>
+      oid === INT8 ? BigInt : pg.types.getTypeParser(oid, format as 'text'),
+  };
+  const client = new pg.Client({ connectionString: url, types: types as never });
+  await client.connect();
+  try {
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    const rows = async <Row extends object>(sql: string): Promise<Row[]> =>
+      (await client.query<Row>(sql)).rows;
+    return {
+      postings: await rows(
+        'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
+      ),
+      accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
+      withdrawals: await rows(
+        'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
+      ),
+      lines: await rows(
+        'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
+      ),
+      slices: await rows(
+        'SELECT slice_id, phase_key, scene_id, rain_id, state, amounts_fen, packets, fen, given_packets, given_fen FROM allotment.slice',
+      ),
+      campaigns: await rows(
+        'SELECT DISTINCT ON (campaign_id) campaign_id, source FROM control.campaign ORDER BY campaign_id, version DESC',
+      ),
+      phases: await rows('SELECT campaign_id, phase_id, phase_key FROM control.phase'),
+    };
+  } finally {
+    await client.end();
+  }
+}
