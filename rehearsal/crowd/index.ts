@@ -182,8 +182,10 @@ export function startCrowd(options: CrowdOptions): Crowd {
 
   async function live(person: Person): Promise<void> {
     while (!isDone(person)) {
+      const lostBefore = counts.lost;
       await act(person);
-      await delay(options.thinkMs * (0.5 + random()));
+      // Nobody there: wait a little longer, as people do, and leave the processor to whoever is starting.
+      await delay((counts.lost > lostBefore ? 4 : 1) * options.thinkMs * (0.5 + random()));
     }
   }
 
