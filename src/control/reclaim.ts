@@ -1,6 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Allotments, GrantLog, Ledger, LogSequence, Slice } from '../engines/ports.ts';
+import { createPauses } from '../guard/pauses.ts';
+import { RetryableFault } from '../protocol/failures.ts';
 import type { SliceId } from '../vocabulary/ids.ts';
 import type { Clock } from '../vocabulary/instant.ts';
 
@@ -9,18 +10,24 @@ export interface ReclaimerOptions {
   readonly log: GrantLog;
   readonly ledger: Ledger;
   readonly drainedTo: (sequence: LogSequence) => Promise<void>;
-  /** From then on nothing is granted from the slice in this process. */
-  readonly refuseSlice: (sliceId: SliceId) => void;
+  /**
+   * From then on nothing is granted from the slice in this process. What it gives back is awaited: a promise that
+   * resolves once the grants that were accepted before have been handed to the log keeps them before the fence.
+   */
+  readonly refuseSlice: (sliceId: SliceId) => unknown;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly marginMs: number;
   readonly intervalMs: number;
+  /** Something that is no passing fault, a broken budget above all. Without it the error ends the process. */
+  readonly onFatal?: (error: unknown) => void;
 }
 
 export interface Reclaimer {
   start(): void;
+  /** Leaves what waits for crediting to the next start. */
   stop(): Promise<void>;
-  /** Looks once at every slice that is not closed; resolves when those that could be closed are. */
+  /** Looks once at every slice that is not closed; resolves with the number that was closed. */
   sweepOnce(): Promise<number>;
 }
 
@@ -31,14 +38,17 @@ export interface Reclaimer {
  */
 export function createReclaimer(options: ReclaimerOptions): Reclaimer {
   const { allotments, log, ledger, clock, logger } = options;
-  const stopping = new AbortController();
-  const closing = new Set<SliceId>();
+  const pauses = createPauses();
+  const closing = new Map<SliceId, Promise<boolean>>();
+  /** Those who wait for crediting; stopping sends them home. */
+  const leaving = new Set<(reason: Error) => void>();
   let running: Promise<void> = Promise.resolve();
 
   async function reclaim(slice: Slice): Promise<void> {
-    options.refuseSlice(slice.sliceId);
+    await options.refuseSlice(slice.sliceId);
     await allotments.fence(slice);
-    await options.drainedTo(await log.appendFence(slice));
+    const fence = await log.appendFence(slice);
+    await credited(fence);
     const given = await ledger.sliceTally(slice.phaseKey, slice.sliceId);
     await allotments.close(slice, given);
     logger.info(
@@ -47,38 +57,67 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
     );
   }
 
+  function credited(fence: LogSequence): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (pauses.stopped) reject(stopping());
+      leaving.add(reject);
+      options
+        .drainedTo(fence)
+        .then(resolve, reject)
+        .finally(() => leaving.delete(reject));
+    });
+  }
+
+  /** One slice that can't be closed now stops no other. */
+  async function tryToReclaim(slice: Slice): Promise<boolean> {
+    try {
+      await reclaim(slice);
+      return true;
+    } catch (error) {
+      if (!(error instanceof RetryableFault)) throw error;
+      if (pauses.stopped) return false;
+      logger.warn(
+        { sliceId: String(slice.sliceId), reason: error.message },
+        'a slice could not be closed yet',
+      );
+      return false;
+    } finally {
+      closing.delete(slice.sliceId);
+    }
+  }
+
   async function sweepOnce(): Promise<number> {
-    const nowMs = clock.now();
-    const due = (await allotments.unclosed()).filter(
+    const unclosed = await allotments.unclosed();
+    const overAtMs = clock.now() - options.marginMs;
+    const due = unclosed.filter(
       ({ slice, state }) =>
-        !closing.has(slice.sliceId) && (state === 'fenced' || nowMs > slice.grantUntilMs + options.marginMs),
+        !closing.has(slice.sliceId) && (state === 'fenced' || slice.grantUntilMs < overAtMs),
     );
-    await Promise.all(
-      due.map(async ({ slice }) => {
-        closing.add(slice.sliceId);
-        try {
-          await reclaim(slice);
-        } catch (error) {
-          logger.warn(
-            { sliceId: String(slice.sliceId), error: (error as Error).message },
-            'a slice could not be closed yet',
-          );
-        } finally {
-          closing.delete(slice.sliceId);
-        }
-      }),
-    );
-    return due.length;
+    for (const { slice } of due) closing.set(slice.sliceId, tryToReclaim(slice));
+    const tries = due.map(({ slice }) => closing.get(slice.sliceId));
+    return (await allOf(tries)).filter(Boolean).length;
   }
 
   async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
+    const sweeps = new Set<Promise<void>>();
+    while (!pauses.stopped) {
       // A sweep may wait for a backlog; the next one starts in time all the same, and passes over what is closing.
-      void sweepOnce().catch((error: Error) =>
-        logger.warn({ error: error.message }, 'slices could not be looked at'),
-      );
-      await delay(options.intervalMs, undefined, { signal: stopping.signal }).catch(() => {});
+      const sweep: Promise<void> = sweepOnce()
+        .then(() => {}, onSweepFailed)
+        .finally(() => sweeps.delete(sweep));
+      sweeps.add(sweep);
+      await pauses.pause(options.intervalMs);
     }
+    await Promise.all(sweeps);
+  }
+
+  function onSweepFailed(error: unknown): void {
+    if (error instanceof RetryableFault) {
+      logger.warn({ reason: error.message }, 'slices could not be looked at');
+      return;
+    }
+    if (!options.onFatal) throw error;
+    options.onFatal(error);
   }
 
   return {
@@ -86,9 +125,23 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
       running = run();
     },
     async stop() {
-      stopping.abort();
+      pauses.stop();
+      for (const leave of leaving) leave(stopping());
       await running;
+      await Promise.allSettled(closing.values());
     },
     sweepOnce,
   };
+}
+
+const stopping = () => new RetryableFault('draining', 'the engine is stopping', 1_000);
+
+/** As Promise.all, but only once every one of them has ended: nothing goes on behind the caller's back. */
+async function allOf<Result>(
+  promises: readonly (Promise<Result> | undefined)[],
+): Promise<(Result | undefined)[]> {
+  const settled = await Promise.allSettled(promises);
+  const failed = settled.find((one) => one.status === 'rejected');
+  if (failed) throw failed.reason;
+  return settled.map((one) => (one as PromiseFulfilledResult<Result | undefined>).value);
 }

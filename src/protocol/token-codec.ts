@@ -1,13 +1,36 @@
+import { AWARD_TYPES, type AwardType } from '../vocabulary/award-type.ts';
 import { FEN_MAX, type Fen } from '../vocabulary/fen.ts';
-import { parseActId, parseAppId, parseCampaignId, parsePhaseKey, parseSliceId } from '../vocabulary/ids.ts';
+import {
+  type ActId,
+  type AppId,
+  type CampaignId,
+  type PhaseId,
+  type PhaseKey,
+  parseCampaignId,
+  parsePhaseId,
+  parseSceneId,
+  type RainId,
+  type SceneId,
+  type SliceId,
+} from '../vocabulary/ids.ts';
 import { instantMs } from '../vocabulary/instant.ts';
 import type { Order } from '../vocabulary/order.ts';
-import { ORDER_NUMBER_LENGTH_MAX, type OrderNumber, parseOrderNumber } from '../vocabulary/order-number.ts';
+import { ORDER_NUMBER_LENGTH_MAX, type OrderNumber } from '../vocabulary/order-number.ts';
 import { TOKEN_STATUS } from '../vocabulary/token-status.ts';
-import { WIRE_BYTES, WIRE_VARINT, WireError, WireReader, WireWriter } from './wire.ts';
+import {
+  asciiText,
+  isAsciiAt,
+  Names,
+  WIRE_BYTES,
+  WIRE_VARINT,
+  WireError,
+  WireReader,
+  WireWriter,
+} from './wire.ts';
 
 const INT32_MAX = 2 ** 31 - 1;
 const ID_LENGTH_MAX = 32;
+const MAX_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Wire type of each field of RedPacketToken, by number. */
 const TOKEN_WIRE: readonly (number | undefined)[] = [
@@ -63,21 +86,27 @@ export function decodeToken(bytes: Uint8Array): Order | undefined {
   }
 }
 
+const campaigns = new Names(ID_LENGTH_MAX, parseCampaignId);
+const scenes = new Names(ID_LENGTH_MAX, parseSceneId);
+const stages = new Names(ID_LENGTH_MAX, parsePhaseId);
+const NOWHERE = { start: 0, end: 0 };
+
 function readToken(bytes: Uint8Array): Order | undefined {
   const reader = new WireReader(bytes);
-  let [appId, actId, amount, openTime, rainId, status, phaseKey, sliceId, epoch, index] = [
-    0,
-    0n,
-    0n,
-    0,
-    0,
-    0,
-    0,
-    0n,
-    0,
-    0,
-  ];
-  let [activityId, sceneId, orderNumber, stage] = ['', '', '', ''];
+  let appId = 0;
+  let actId = 0n;
+  let campaignId: CampaignId | undefined;
+  let sceneId: SceneId | undefined;
+  let amount = 0n;
+  let number = NOWHERE;
+  let openTime = 0;
+  let rainId = 0;
+  let status = 0;
+  let stage: PhaseId | undefined;
+  let phaseKey = 0;
+  let sliceId = 0n;
+  let epoch = 0;
+  let index = 0;
   while (!reader.done) {
     switch (reader.next(TOKEN_WIRE)) {
       case 1:
@@ -87,16 +116,16 @@ function readToken(bytes: Uint8Array): Order | undefined {
         actId = reader.int64();
         break;
       case 3:
-        activityId = reader.ascii(ID_LENGTH_MAX);
+        campaignId = reader.name(campaigns);
         break;
       case 4:
-        sceneId = reader.ascii(ID_LENGTH_MAX);
+        sceneId = reader.name(scenes);
         break;
       case 5:
         amount = reader.int64();
         break;
       case 6:
-        orderNumber = reader.ascii(ORDER_NUMBER_LENGTH_MAX);
+        number = reader.skipBytes(ORDER_NUMBER_LENGTH_MAX);
         break;
       case 7:
         openTime = reader.uint();
@@ -108,7 +137,7 @@ function readToken(bytes: Uint8Array): Order | undefined {
         status = reader.uint();
         break;
       case 10:
-        stage = reader.ascii(ID_LENGTH_MAX);
+        stage = reader.name(stages);
         break;
       case 11:
         phaseKey = reader.uint();
@@ -124,31 +153,57 @@ function readToken(bytes: Uint8Array): Order | undefined {
         break;
     }
   }
-  const parts = parseOrderNumber(orderNumber);
-  const app = parseAppId(appId);
-  const campaignId = parseCampaignId(activityId);
-  const phase = parsePhaseKey(phaseKey);
-  const slice = parseSliceId(sliceId);
-  if (!parts || !app || !campaignId || !phase || !slice || !parseActId(actId)) return undefined;
-  if (parts.actId !== actId || parts.sceneId !== sceneId || parts.rainId !== rainId || parts.stage !== stage)
+  if (!campaignId || !sceneId || !stage || status !== TOKEN_STATUS.outstanding) return undefined;
+  if (actId === 0n || amount === 0n || amount > FEN_MAX || sliceId === 0n || openTime === 0) return undefined;
+  if (!isInt32(appId) || !isInt32(rainId) || !isInt32(phaseKey) || !isInt32(epoch) || index > INT32_MAX)
     return undefined;
-  if (status !== TOKEN_STATUS.outstanding || amount <= 0n || amount > FEN_MAX) return undefined;
-  if (openTime <= 0 || epoch <= 0 || epoch > INT32_MAX || index > INT32_MAX) return undefined;
+  // The order number must be the format of the other fields; compared in place, because formatting costs more.
+  const afterAct = digitsEnd(bytes, number.start, actId);
+  const afterScene = textEnd(bytes, textEnd(bytes, afterAct, '_'), sceneId);
+  const afterRain = digitsEnd(bytes, textEnd(bytes, afterScene, '_'), BigInt(rainId));
+  const awardType = AWARD_TYPES.find(
+    (one) => textEnd(bytes, textEnd(bytes, afterRain, AWARD_INFIX[one]), stage) === number.end,
+  );
+  if (!awardType) return undefined;
   return {
-    orderNumber: orderNumber as OrderNumber,
-    appId: app,
-    actId: parts.actId,
+    orderNumber: asciiText(bytes, number.start, number.end) as OrderNumber,
+    appId: appId as AppId,
+    actId: actId as ActId,
     campaignId,
-    phaseId: parts.stage,
-    phaseKey: phase,
-    sceneId: parts.sceneId,
-    rainId: parts.rainId,
-    awardType: parts.awardType,
+    phaseId: stage,
+    phaseKey: phaseKey as PhaseKey,
+    sceneId,
+    rainId: rainId as RainId,
+    awardType,
     amountFen: amount as Fen,
     drawnAtMs: instantMs(openTime),
-    unit: { sliceId: slice, epoch, index },
+    unit: { sliceId: sliceId as SliceId, epoch, index },
   };
 }
+
+const AWARD_INFIX = Object.fromEntries(AWARD_TYPES.map((one) => [one, `_${one}_`])) as Record<
+  AwardType,
+  string
+>;
+
+/** Where this text ends that must begin at `start`; NaN when it does not stand there, and from NaN on. */
+const textEnd = (bytes: Uint8Array, start: number, text: string): number =>
+  isAsciiAt(bytes, start, text) ? start + text.length : Number.NaN;
+
+/** The same for a number in decimal. */
+function digitsEnd(bytes: Uint8Array, start: number, value: bigint): number {
+  if (value > MAX_EXACT) return textEnd(bytes, start, value.toString());
+  let rest = Number(value);
+  let digits = 1;
+  for (let power = 10; power <= rest; power *= 10) digits += 1;
+  for (let at = start + digits - 1; at >= start; at -= 1) {
+    if (bytes[at] !== 0x30 + (rest % 10)) return Number.NaN;
+    rest = Math.floor(rest / 10);
+  }
+  return start + digits;
+}
+
+const isInt32 = (value: number): boolean => value > 0 && value <= INT32_MAX;
 
 /** A SealedToken in fields. */
 export interface SealedTokenFields {

@@ -94,7 +94,10 @@ export class WireWriter {
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 const INT64_MAX = 2n ** 63n - 1n;
 
-/** Reads strictly: minimal varints only, nothing past the end, fields in rising order and each at most once. */
+/**
+ * Reads strictly: minimal varints only, no zeros (a field that is zero is left out), nothing past the end, fields in
+ * rising order and each at most once.
+ */
 export class WireReader {
   private at = 0;
   private field = 0;
@@ -116,13 +119,25 @@ export class WireReader {
     return field;
   }
 
-  /** A varint up to 2^53 − 1. */
+  /** A varint up to 2^53 − 1; plain numbers, because most numbers of a token fit and a bigint each costs more. */
   uint(): number {
-    const value = this.int64();
-    if (value > MAX_SAFE) throw new WireError('number too large');
-    return Number(value);
+    let value = 0;
+    let scale = 1;
+    for (let read = 0; read < 8; read += 1) {
+      const byte = this.bytes[this.at++];
+      if (byte === undefined) throw new WireError('cut off inside a number');
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (byte === 0) throw new WireError('number not minimal, or a zero');
+        if (value > Number.MAX_SAFE_INTEGER) throw new WireError('number too large');
+        return value;
+      }
+      scale *= 0x80;
+    }
+    throw new WireError('number too large');
   }
 
+  /** A varint up to 2^63 − 1. */
   int64(): bigint {
     let value = 0;
     let scale = 1;
@@ -131,7 +146,7 @@ export class WireReader {
       if (byte === undefined) throw new WireError('cut off inside a number');
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
-        if (byte === 0 && read > 0) throw new WireError('number not minimal');
+        if (byte === 0) throw new WireError('number not minimal, or a zero');
         return BigInt(value);
       }
       scale *= 0x80;
@@ -155,17 +170,73 @@ export class WireReader {
   }
 
   bytesOf(lengthMax: number): Uint8Array {
-    const length = this.uint();
-    if (length === 0) throw new WireError('an empty field is left out');
-    if (length > lengthMax || this.at + length > this.bytes.length)
-      throw new WireError('cut off inside bytes');
-    const taken = this.bytes.subarray(this.at, this.at + length);
-    this.at += length;
+    const end = this.endOf(lengthMax);
+    const taken = this.bytes.subarray(this.at, end);
+    this.at = end;
     return taken;
   }
 
-  ascii(lengthMax: number): string {
-    const taken = this.bytesOf(lengthMax);
-    return Buffer.from(taken.buffer, taken.byteOffset, taken.byteLength).toString('latin1');
+  /** A name that recurs: compared with those seen before, made to a string only when it is new. */
+  name<Name extends string>(names: Names<Name>): Name {
+    const end = this.endOf(names.lengthMax);
+    const name = names.of(this.bytes, this.at, end);
+    if (name === undefined) throw new WireError('no such name');
+    this.at = end;
+    return name;
+  }
+
+  /** Where a field of bytes begins that is read later; passes over it. */
+  skipBytes(lengthMax: number): { readonly start: number; readonly end: number } {
+    const end = this.endOf(lengthMax);
+    const start = this.at;
+    this.at = end;
+    return { start, end };
+  }
+
+  private endOf(lengthMax: number): number {
+    const length = this.uint();
+    if (length > lengthMax || this.at + length > this.bytes.length)
+      throw new WireError('cut off inside bytes');
+    return this.at + length;
+  }
+}
+
+/** Whether the bytes from `start` on are this text. */
+export function isAsciiAt(bytes: Uint8Array, start: number, text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (bytes[start + at] !== text.charCodeAt(at)) return false;
+  return true;
+}
+
+/** The bytes from `start` to `end` as text; a Buffer's own call is three times as fast as putting it together. */
+export const asciiText = (bytes: Uint8Array, start: number, end: number): string => {
+  const buffer = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.toString('latin1', start, end);
+};
+
+const SLOTS = 64;
+
+/**
+ * Names seen lately: a night has a handful of campaigns, scenes and phases, and a million tokens that name them. One
+ * string is kept for all. Two that fall into one slot push each other out, so strangers can't fill the memory.
+ */
+export class Names<Name extends string> {
+  private readonly slots: (Name | undefined)[] = new Array<Name | undefined>(SLOTS).fill(undefined);
+
+  constructor(
+    readonly lengthMax: number,
+    private readonly parse: (text: string) => Name | undefined,
+  ) {}
+
+  of(bytes: Uint8Array, start: number, end: number): Name | undefined {
+    const length = end - start;
+    const slot =
+      (bytes[start]! * 7 + bytes[end - 1]! * 31 + bytes[start + (length >> 1)]! * 3 + length) % SLOTS;
+    const seen = this.slots[slot];
+    if (seen !== undefined && seen.length === length && isAsciiAt(bytes, start, seen)) return seen;
+    const name = this.parse(asciiText(bytes, start, end));
+    if (name !== undefined) this.slots[slot] = name;
+    return name;
   }
 }

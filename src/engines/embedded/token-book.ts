@@ -1,27 +1,13 @@
+import { decodeToken, encodeToken } from '../../protocol/token-codec.ts';
 import type { AwardType } from '../../vocabulary/award-type.ts';
 import type { ActId, PhaseId, PhaseKey, RainId, SceneId } from '../../vocabulary/ids.ts';
 import type { Order } from '../../vocabulary/order.ts';
-import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
+import { formatOrderNumber } from '../../vocabulary/order-number.ts';
 import { TOKEN_STATUS, type TokenStatus } from '../../vocabulary/token-status.ts';
 import type { BookEntry, LogPosition, TokenBook, Win } from '../ports.ts';
-
-interface Outstanding {
-  readonly order: Order;
-  readonly position: LogPosition;
-  status: TokenStatus;
-}
-
-/** What is kept of a win for the life of its phase, in five numbers: a night has millions of them. */
-const SCENE = 0;
-const RAIN = 1;
-const AWARD_AND_STAGE = 4;
-const STRIDE = 5;
-
-interface Person {
-  /** STRIDE numbers per win. */
-  wins: number[];
-  outstanding: Outstanding[] | undefined;
-}
+import { NO_ROW, People } from './token-book/people.ts';
+import { TokenSlab } from './token-book/token-slab.ts';
+import { type WinRow, WinTable } from './token-book/win-table.ts';
 
 /** Names that recur in every order are kept once. */
 function createNames<Name extends string>() {
@@ -40,94 +26,99 @@ function createNames<Name extends string>() {
   };
 }
 
-/** The book in memory; whoever opens the log tells it every record that is there (processes/all-in-one). */
+/**
+ * The book in memory; whoever opens the log tells it every record that is there. A night has millions of wins, so they
+ * stand in flat columns: a million take about 60 MB, and 90 MB more while all of them are outstanding.
+ */
 export function createTokenBook(): TokenBook {
   const scenes = createNames<SceneId>();
   const kinds = createNames<`${AwardType}_${PhaseId}`>();
-  const phases = new Map<PhaseKey, Map<ActId, Person>>();
+  const phases = new Map<PhaseKey, People>();
+  const wins = new WinTable();
+  const slab = new TokenSlab();
   let outstandingCount = 0;
 
-  const personOf = (actId: ActId, phaseKey: PhaseKey): Person | undefined => phases.get(phaseKey)?.get(actId);
+  const newestOf = (actId: ActId, phaseKey: PhaseKey): number => phases.get(phaseKey)?.rowOf(actId) ?? NO_ROW;
 
-  function makePerson(actId: ActId, phaseKey: PhaseKey): Person {
-    let phase = phases.get(phaseKey);
-    if (!phase) {
-      phase = new Map();
-      phases.set(phaseKey, phase);
-    }
-    let person = phase.get(actId);
-    if (!person) {
-      person = { wins: [], outstanding: undefined };
-      phase.set(actId, person);
-    }
-    return person;
+  /** The person's row of this order, or NO_ROW. */
+  function rowOf(order: Order): number {
+    const scene = scenes.number(order.sceneId);
+    const kind = kinds.number(`${order.awardType}_${order.phaseId}`);
+    let row = newestOf(order.actId, order.phaseKey);
+    while (row !== NO_ROW && !wins.is(row, scene, order.rainId, kind)) row = wins.earlierOf(row);
+    return row;
   }
 
-  const winAt = (person: Person, at: number, actId: ActId): Win => {
-    const [sceneNumber, rainId, sequence, leafIndex, kindNumber] = person.wins.slice(at, at + STRIDE);
-    const [awardType, stage] = kinds.name(kindNumber!).split('_') as [AwardType, PhaseId];
-    const sceneId = scenes.name(sceneNumber!);
-    return {
-      orderNumber: formatOrderNumber({ actId, sceneId, rainId: rainId as RainId, awardType, stage }),
-      sceneId,
-      rainId: rainId as RainId,
-      position: { sequence: sequence!, leafIndex: leafIndex! },
-    };
-  };
-
-  function hasWin(person: Person, sceneNumber: number, rainId: number, kindNumber: number): boolean {
-    for (let at = 0; at < person.wins.length; at += STRIDE) {
-      const { wins } = person;
-      if (
-        wins[at + RAIN] === rainId &&
-        wins[at + SCENE] === sceneNumber &&
-        wins[at + AWARD_AND_STAGE] === kindNumber
-      )
-        return true;
-    }
-    return false;
+  /** All wins of a person, oldest first. */
+  function rowsOf(actId: ActId, phaseKey: PhaseKey): WinRow[] {
+    const rows: WinRow[] = [];
+    for (let row = newestOf(actId, phaseKey); row !== NO_ROW; row = wins.earlierOf(row))
+      rows.push(wins.at(row));
+    return rows.reverse();
   }
 
   function recordOne(order: Order, position: LogPosition): void {
-    const person = makePerson(order.actId, order.phaseKey);
-    const sceneNumber = scenes.number(order.sceneId);
-    const kindNumber = kinds.number(`${order.awardType}_${order.phaseId}`);
-    if (hasWin(person, sceneNumber, order.rainId, kindNumber)) return;
-    person.wins.push(sceneNumber, order.rainId, position.sequence, position.leafIndex, kindNumber);
-    person.outstanding ??= [];
-    person.outstanding.push({ order, position, status: TOKEN_STATUS.outstanding });
+    if (rowOf(order) !== NO_ROW) return;
+    let people = phases.get(order.phaseKey);
+    if (!people) {
+      people = new People();
+      phases.set(order.phaseKey, people);
+    }
+    const row = wins.add({
+      earlier: people.rowOf(order.actId),
+      scene: scenes.number(order.sceneId),
+      rain: order.rainId,
+      kind: kinds.number(`${order.awardType}_${order.phaseId}`),
+      sequence: position.sequence,
+      leafIndex: position.leafIndex,
+      token: slab.put(encodeToken(order)),
+      status: TOKEN_STATUS.outstanding,
+    });
+    people.setRow(order.actId, row);
     outstandingCount += 1;
   }
 
-  function advanceOne(orderNumber: OrderNumber, person: Person, status: TokenStatus): void {
-    const at = person.outstanding?.findIndex((entry) => entry.order.orderNumber === orderNumber) ?? -1;
-    const entry = person.outstanding?.[at];
-    if (!entry || entry.status >= status) return;
-    entry.status = status;
+  function advanceOne(order: Order, status: TokenStatus): void {
+    const row = rowOf(order);
+    if (row === NO_ROW) return;
+    const win = wins.at(row);
+    if (win.status >= status) return;
+    wins.setStatus(row, status);
     if (status !== TOKEN_STATUS.credited) return;
-    person.outstanding!.splice(at, 1);
-    if (person.outstanding!.length === 0) person.outstanding = undefined;
+    slab.free(win.token);
     outstandingCount -= 1;
   }
+
+  const positionOf = ({ sequence, leafIndex }: WinRow): LogPosition => ({ sequence, leafIndex });
+
+  const entryOf = (win: WinRow): BookEntry => {
+    const order = decodeToken(slab.at(win.token));
+    if (!order) throw new Error(`the book can't read what it noted of log record ${win.sequence}`);
+    return { order, position: positionOf(win), status: win.status };
+  };
+
+  const winOf = (win: WinRow, actId: ActId): Win => {
+    const [awardType, stage] = kinds.name(win.kind).split('_') as [AwardType, PhaseId];
+    const sceneId = scenes.name(win.scene);
+    const rainId = win.rain as RainId;
+    const orderNumber = formatOrderNumber({ actId, sceneId, rainId, awardType, stage });
+    return { orderNumber, sceneId, rainId, position: positionOf(win) };
+  };
 
   return {
     async record(entries) {
       for (const { order, position } of entries) recordOne(order, position);
     },
     async advance(orders, status) {
-      for (const order of orders) {
-        const person = personOf(order.actId, order.phaseKey);
-        if (person) advanceOne(order.orderNumber, person, status);
-      }
+      for (const order of orders) advanceOne(order, status);
     },
     async outstandingOf(actId, phaseKey) {
-      return (personOf(actId, phaseKey)?.outstanding ?? []).map((entry): BookEntry => ({ ...entry }));
+      return rowsOf(actId, phaseKey)
+        .filter((win) => win.status !== TOKEN_STATUS.credited)
+        .map(entryOf);
     },
     async winsOf(actId, phaseKey) {
-      const person = personOf(actId, phaseKey);
-      const wins: Win[] = [];
-      for (let at = 0; person && at < person.wins.length; at += STRIDE) wins.push(winAt(person, at, actId));
-      return wins;
+      return rowsOf(actId, phaseKey).map((win) => winOf(win, actId));
     },
     outstandingCount: () => outstandingCount,
   };

@@ -1,26 +1,25 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type {
-  CreditReceipt,
-  GrantLog,
-  Ledger,
-  LogRecord,
-  LogSequence,
-  TokenBook,
-} from '../../engines/ports.ts';
+import type { CreditReceipt, GrantLog, Ledger, LogSequence, TokenBook } from '../../engines/ports.ts';
+import { createPauses } from '../../guard/pauses.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
-import { type Fences, isVoid, passFence } from '../../rules/fences.ts';
+import type { Fences } from '../../rules/fences.ts';
 import { newRate, takeUpTo, waitMs } from '../../rules/rate-limit.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { Outcome } from '../../vocabulary/outcome.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
+import { type Batch, batchOf, type VoidOrder } from './batch.ts';
+import { createDrainedWaiters } from './drained-waiters.ts';
+import { createPatience } from './patience.ts';
 
 export interface CreditorStatus {
   readonly drained: LogSequence;
   readonly end: LogSequence;
   /** Tokens that the book knows as outstanding or being credited. */
   readonly backlogOrders: number;
+  /** Orders read from the log since the start. At any moment accepted = inHand + the sum of the outcomes (I8). */
+  readonly acceptedOrders: number;
+  readonly inHandOrders: number;
   readonly outcomes: Readonly<Record<Outcome, number>>;
   /** Why nothing moves at the moment; undefined when it does. */
   readonly stalledBecause?: string;
@@ -28,9 +27,9 @@ export interface CreditorStatus {
 
 export interface Creditor {
   start(): void;
-  /** Finishes the batch in hand. */
+  /** Finishes the batches in hand; whoever waits for more is told so with a RetryableFault. */
   stop(): Promise<void>;
-  /** Credits a second from now on; undefined lifts the limit. Takes effect at once. */
+  /** Credits a second from now on; undefined lifts the limit. At once. Throws a RangeError for what is no rate. */
   setRate(creditsPerSecond: number | undefined): void;
   rate(): number | undefined;
   status(): CreditorStatus;
@@ -45,79 +44,110 @@ export interface CreditorOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
-  /** Fences that stand before the drained mark; gathered when the log was opened. */
+  /** Fences that stand before the drained mark, gathered when the log was opened; those behind it may be in there. */
   readonly fences: Fences;
   readonly onFatal: (error: unknown) => void;
   readonly batchOrdersMax?: number;
+  /** How many statements the ledger is given at once. */
+  readonly inFlightMax?: number;
 }
 
 const BATCH_ORDERS_MAX = 1_000;
-const BACK_OFF_MS_MAX = 5_000;
+/** While the ledger works on one, the next is being written down. */
+const IN_FLIGHT_MAX = 2;
 
 /**
- * Drains the grant log into the ledger, in order and in batches, at the rate that the ledger is allowed ("压单"). What
- * comes twice is credited once: the ledger's key decides, so a restart may begin a little too early.
+ * Drains the grant log into the ledger, in batches and at the rate that the ledger is allowed (seed: 压单). What comes
+ * twice is credited once, by the ledger's key; so a restart may begin too early, and batches may be under way side by
+ * side as long as they are acknowledged in order.
  */
 export function createCreditor(options: CreditorOptions): Creditor {
   const { log, book, ledger, clock, logger } = options;
   const batchOrdersMax = options.batchOrdersMax ?? BATCH_ORDERS_MAX;
-  const rate = newRate(undefined, clock.monotonicMs());
+  const inFlightMax = options.inFlightMax ?? IN_FLIGHT_MAX;
   const outcomes: Record<Outcome, number> = { credited: 0, 'already-credited': 0, conflicting: 0, void: 0 };
+  const waiters = createDrainedWaiters(log.drained);
+  const patience = createPatience(options);
+  /** The main loop's waits for the rate. */
+  const turns = createPauses();
   const stopping = new AbortController();
-  let rateChanged = new AbortController();
-  let drainedWaiters: { readonly sequence: LogSequence; readonly resolve: () => void }[] = [];
-  let stalledBecause: string | undefined;
+  const inFlight = new Set<Promise<boolean>>();
+  let failed = false;
+  let rate = newRate(undefined, clock.monotonicMs());
+  let readTo = log.drained();
+  let acceptedOrders = 0;
+  let inHandOrders = 0;
   let running: Promise<void> = Promise.resolve();
+  /** Whether every batch so far was finished and acknowledged; the next one waits for it. */
+  let acknowledged: Promise<boolean> = Promise.resolve(true);
+
+  async function run(): Promise<void> {
+    try {
+      while (!turns.stopped) await takeNext();
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  async function takeNext(): Promise<void> {
+    const read = await patience.until(() => log.read(readTo, batchOrdersMax));
+    if (!read) return;
+    if (read.result.length === 0) await log.beyond(readTo, stopping.signal);
+    else await take(batchOf(read.result, options.fences));
+  }
+
+  async function take(batch: Batch): Promise<void> {
+    readTo = batch.lastSequence;
+    acceptedOrders += batch.counting.length + batch.voided.length;
+    inHandOrders += batch.counting.length + batch.voided.length;
+    const before = acknowledged;
+    const steps = await creditInSteps(batch.counting);
+    acknowledged = finish(batch, before, steps).catch(fail);
+    if (batch.counting.length === 0) await acknowledged;
+  }
+
+  /** Hands the orders to the ledger, as many at a time as the rate allows; resolves when all are under way. */
+  async function creditInSteps(orders: readonly Order[]): Promise<Promise<boolean>[]> {
+    const steps: Promise<boolean>[] = [];
+    for (let done = 0; done < orders.length; ) {
+      while (inFlight.size >= inFlightMax) await Promise.race(inFlight);
+      const taken = await takeAllowance(orders.length - done);
+      if (taken === 0) return [...steps, Promise.resolve(false)];
+      const step: Promise<boolean> = creditStep(orders.slice(done, done + taken))
+        .catch(fail)
+        .finally(() => inFlight.delete(step));
+      inFlight.add(step);
+      steps.push(step);
+      done += taken;
+    }
+    return steps;
+  }
 
   /** Waits until the rate allows some of `wanted`, and takes them. Zero only when stopping. */
   async function takeAllowance(wanted: number): Promise<number> {
-    while (!stopping.signal.aborted) {
+    while (!turns.stopped) {
       const taken = takeUpTo(rate, wanted, clock.monotonicMs());
       if (taken > 0) return taken;
-      const signal = AbortSignal.any([stopping.signal, rateChanged.signal]);
-      const pauseMs = waitMs(rate) ?? 3_600_000;
-      await delay(pauseMs, undefined, { signal }).catch(() => {});
+      await turns.pause(waitMs(rate, wanted) ?? Number.POSITIVE_INFINITY);
     }
     return 0;
   }
 
-  async function creditInSteps(orders: readonly Order[]): Promise<boolean> {
-    let done = 0;
-    while (done < orders.length) {
-      const taken = await takeAllowance(orders.length - done);
-      if (taken === 0) return false;
-      const step = orders.slice(done, done + taken);
-      await book.advance(step, TOKEN_STATUS.crediting);
-      const receipt = await creditUntilDone(step);
-      if (!receipt) return false;
-      await book.advance(step, TOKEN_STATUS.credited);
-      count(receipt);
-      done += taken;
-    }
-    return true;
+  /** True when the orders are in the ledger and the book knows; false when stopping left them to the next start. */
+  async function creditStep(orders: readonly Order[]): Promise<boolean> {
+    let receipt: CreditReceipt | undefined;
+    const done = await patience.until(async () => {
+      if (!receipt) await book.advance(orders, TOKEN_STATUS.crediting);
+      receipt ??= await ledger.credit(orders);
+      await book.advance(orders, TOKEN_STATUS.credited);
+      return receipt;
+    });
+    if (done) count(orders.length, done.result);
+    return done !== undefined;
   }
 
-  /** A fault passes; only stopping gives up, and then the orders stay in the log for the next start. */
-  async function creditUntilDone(orders: readonly Order[]): Promise<CreditReceipt | undefined> {
-    for (let failures = 0; !stopping.signal.aborted; failures += 1) {
-      try {
-        const receipt = await ledger.credit(orders);
-        stalledBecause = undefined;
-        return receipt;
-      } catch (error) {
-        if (!(error instanceof RetryableFault)) throw error;
-        stalledBecause = error.message;
-        const pauseMs =
-          Math.min(BACK_OFF_MS_MAX, error.delayMs * 2 ** Math.min(failures, 6)) *
-          (0.5 + options.random() / 2);
-        logger.warn({ pauseMs, reason: error.message }, 'crediting waits for the ledger');
-        await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => {});
-      }
-    }
-    return undefined;
-  }
-
-  function count(receipt: CreditReceipt): void {
+  function count(orders: number, receipt: CreditReceipt): void {
+    inHandOrders -= orders;
     outcomes.credited += receipt.credited;
     outcomes['already-credited'] += receipt.alreadyCredited;
     outcomes.conflicting += receipt.conflicting.length;
@@ -129,43 +159,41 @@ export function createCreditor(options: CreditorOptions): Creditor {
     }
   }
 
-  /** The orders of these records that count; passes their fences on the way. */
-  function ordersToCredit(records: readonly LogRecord[]): { counting: Order[]; voided: Order[] } {
-    const counting: Order[] = [];
-    const voided: Order[] = [];
-    for (const record of records) {
-      if (record.kind === 'fence') passFence(options.fences, record.sliceId, record.epoch);
-      else
-        for (const order of record.orders)
-          (isVoid(options.fences, order.unit) ? voided : counting).push(order);
-    }
-    return { counting, voided };
+  /** Acknowledges a batch once all of it is in the ledger, and everything before it. */
+  async function finish(batch: Batch, before: Promise<boolean>, steps: Promise<boolean>[]): Promise<boolean> {
+    const done = await Promise.all(steps);
+    if (!(await before) || done.includes(false)) return false;
+    const finished = await patience.until(async () => {
+      for (const one of batch.voided) await forget(one);
+      await log.acknowledge(batch.lastSequence);
+    });
+    if (!finished) return false;
+    inHandOrders -= batch.voided.length;
+    outcomes.void += batch.voided.length;
+    waiters.reached(log.drained());
+    return true;
   }
 
-  async function creditNext(): Promise<void> {
-    const records = await log.read(log.drained(), batchOrdersMax);
-    const last = records.at(-1);
-    if (!last) return log.beyond(log.drained(), stopping.signal);
-    const { counting, voided } = ordersToCredit(records);
-    if (!(await creditInSteps(counting))) return;
-    await book.advance(voided, TOKEN_STATUS.credited);
-    outcomes.void += voided.length;
-    await log.acknowledge(last.sequence);
-    wakeDrained();
+  /** Takes a void order out of the overlay, but not one of the same number that was granted elsewhere in the log. */
+  async function forget({ order, sequence }: VoidOrder): Promise<void> {
+    const entries = await book.outstandingOf(order.actId, order.phaseKey);
+    const entry = entries.find((one) => one.order.orderNumber === order.orderNumber);
+    if (entry?.position.sequence === sequence) await book.advance([order], TOKEN_STATUS.credited);
   }
 
-  function wakeDrained(): void {
-    const reached = log.drained();
-    for (const waiter of drainedWaiters) if (waiter.sequence <= reached) waiter.resolve();
-    drainedWaiters = drainedWaiters.filter((waiter) => waiter.sequence > reached);
+  function fail(error: unknown): false {
+    if (failed) return false;
+    failed = true;
+    halt('crediting has failed');
+    options.onFatal(error);
+    return false;
   }
 
-  async function run(): Promise<void> {
-    try {
-      while (!stopping.signal.aborted) await creditNext();
-    } catch (error) {
-      options.onFatal(error);
-    }
+  function halt(reason: string): void {
+    stopping.abort();
+    turns.stop();
+    patience.stop();
+    waiters.giveUp(new RetryableFault('draining', reason, 1_000));
   }
 
   return {
@@ -174,28 +202,29 @@ export function createCreditor(options: CreditorOptions): Creditor {
     },
     async stop() {
       stopping.abort();
+      turns.stop();
+      patience.stop();
       await running;
+      await acknowledged;
+      halt('crediting has stopped');
     },
     setRate(creditsPerSecond) {
-      rate.perSecond = creditsPerSecond;
-      rate.allowance = 0;
-      rate.atMs = clock.monotonicMs();
-      const before = rateChanged;
-      rateChanged = new AbortController();
-      before.abort();
+      rate = newRate(creditsPerSecond, clock.monotonicMs());
+      turns.wake();
     },
     rate: () => rate.perSecond,
-    status: () => ({
-      drained: log.drained(),
-      end: log.end(),
-      backlogOrders: book.outstandingCount(),
-      outcomes: { ...outcomes },
-      ...(stalledBecause === undefined ? {} : { stalledBecause }),
-    }),
-    drainedTo: (sequence) =>
-      new Promise((resolve) => {
-        drainedWaiters.push({ sequence, resolve });
-        wakeDrained();
-      }),
+    status() {
+      const stalledBecause = patience.reason();
+      return {
+        drained: log.drained(),
+        end: log.end(),
+        backlogOrders: book.outstandingCount(),
+        acceptedOrders,
+        inHandOrders,
+        outcomes: { ...outcomes },
+        ...(stalledBecause === undefined ? {} : { stalledBecause }),
+      };
+    },
+    drainedTo: waiters.until,
   };
 }

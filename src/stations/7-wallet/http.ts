@@ -1,18 +1,23 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { admit, type PlayerRouteDeps } from '../../guard/http.ts';
-import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { isRefusal } from '../../protocol/failures.ts';
 import {
   BilingualShape,
   CampaignParams,
   FenShape,
   problemResponses,
   sendProblem,
+  sendProblemOf,
   TimeMsShape,
 } from '../../protocol/http.ts';
-import { decodeCursor } from '../../rules/wallet-overlay.ts';
+import {
+  PHONE_TOKENS_BODY_BYTES_MAX,
+  PHONE_TOKENS_MAX,
+  PhoneTokensShape,
+} from '../../protocol/phone-tokens.ts';
+import { decodeCursor } from '../../rules/merge-records.ts';
 import { fenToJson } from '../../vocabulary/fen.ts';
-import { PHONE_TOKENS_MAX } from './tokens.ts';
 import {
   FIRST_PAGE_LINES,
   type RecordsPage,
@@ -22,11 +27,11 @@ import {
 } from './wallet.ts';
 
 const RecordShape = Type.Object({
-  kind: Type.String(),
-  ref: Type.String(),
+  kind: Type.String({ description: 'credit, withdrawal or transfer' }),
+  ref: Type.String({ description: 'The order number of a credit, the id of a withdrawal' }),
   atMs: TimeMsShape,
   amountFen: FenShape,
-  status: Type.String(),
+  status: Type.String({ description: 'outstanding, credited, or a withdrawal’s state' }),
   bill: BilingualShape,
   sceneId: Type.Optional(Type.String()),
   rainId: Type.Optional(Type.Integer()),
@@ -42,10 +47,6 @@ const OverviewShape = Type.Object({
   nextCursor: Type.Optional(Type.String()),
   refusedTokens: Type.Array(Type.Object({ index: Type.Integer(), code: Type.String() })),
 });
-export const TokensShape = Type.Array(
-  Type.String({ maxLength: 1_400, description: 'A sealed token, base64url' }),
-  { maxItems: PHONE_TOKENS_MAX },
-);
 
 const lineJson = (line: WalletLine) => ({ ...line, amountFen: fenToJson(line.amountFen) });
 const pageJson = (page: RecordsPage) => ({
@@ -89,17 +90,21 @@ export const walletRoutes: FastifyPluginAsyncTypebox<PlayerRouteDeps & { wallet:
   app.post(
     '/v1/campaigns/:campaignId/wallet',
     {
+      bodyLimit: PHONE_TOKENS_BODY_BYTES_MAX,
       schema: {
         summary: 'What the person has, with the tokens that the phone keeps counted in',
         params: CampaignParams,
-        body: Type.Object({ tokens: TokensShape }, { additionalProperties: false }),
+        body: Type.Object({ tokens: PhoneTokensShape }, { additionalProperties: false }),
         response: { 200: OverviewShape, ...problemResponses },
       },
     },
     async (request, reply) => {
       const admitted = await admit(deps, request);
       if (isRefusal(admitted)) return sendProblem(reply, admitted);
-      const overview = await wallet.overview(admitted.player, admitted.campaign, request.body.tokens);
+      const { tokens } = request.body;
+      if (tokens.length > PHONE_TOKENS_MAX)
+        return sendProblemOf(reply, 'too-many-tokens', `send at most ${PHONE_TOKENS_MAX} at once`);
+      const overview = await wallet.overview(admitted.player, admitted.campaign, tokens);
       return isRefusal(overview) ? sendProblem(reply, overview) : reply.send(overviewJson(overview));
     },
   );
@@ -111,7 +116,7 @@ export const walletRoutes: FastifyPluginAsyncTypebox<PlayerRouteDeps & { wallet:
         summary: 'The wallet’s lines, newest first',
         params: CampaignParams,
         querystring: Type.Object({
-          cursor: Type.Optional(Type.String({ maxLength: 300 })),
+          cursor: Type.Optional(Type.String({ description: 'The nextCursor of the page before' })),
           limit: Type.Optional(Type.String({ pattern: '^([1-9][0-9]?|100)$', description: '1 to 100' })),
         }),
         response: { 200: PageShape, ...problemResponses },
@@ -121,17 +126,11 @@ export const walletRoutes: FastifyPluginAsyncTypebox<PlayerRouteDeps & { wallet:
       const admitted = await admit(deps, request);
       if (isRefusal(admitted)) return sendProblem(reply, admitted);
       const { cursor, limit } = request.query;
-      const after =
-        cursor === undefined
-          ? undefined
-          : (decodeCursor(cursor) ?? refuse('cursor-invalid', 'take the cursor from nextCursor'));
-      if (isRefusal(after)) return sendProblem(reply, after as Refusal);
-      const page = await wallet.records(
-        admitted.player,
-        admitted.campaign,
-        after,
-        Number(limit ?? FIRST_PAGE_LINES),
-      );
+      const after = cursor === undefined ? undefined : decodeCursor(cursor);
+      if (cursor !== undefined && !after)
+        return sendProblemOf(reply, 'cursor-invalid', 'take the cursor from nextCursor');
+      const lines = Number(limit ?? FIRST_PAGE_LINES);
+      const page = await wallet.records(admitted.player, admitted.campaign, after, lines);
       return isRefusal(page) ? sendProblem(reply, page) : reply.send(pageJson(page));
     },
   );

@@ -3,32 +3,40 @@ import type { CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { TokenBook } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
 import type { ErrorKind } from '../../protocol/error-kinds.ts';
-import { isRefusal, type Refusal } from '../../protocol/failures.ts';
+import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { PHONE_TOKEN_CHARS_MAX } from '../../protocol/phone-tokens.ts';
 import type { ActId, CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
 import type { Order } from '../../vocabulary/order.ts';
 
-export const PHONE_TOKENS_MAX = 200;
-
 export interface PhoneTokensDeps {
   readonly book: TokenBook;
+  /** Checks form, seal and whose it is; never throws. */
   readonly unseal: (
     bytes: Uint8Array,
     expected: { actId: ActId; campaignId: CampaignId; phaseKey: PhaseKey },
   ) => Order | Refusal;
-  /** Makes the promise of an order again: into the log, and from there into the book. */
-  readonly repromise: (order: Order) => Promise<void>;
+  /**
+   * Makes the promise of an order again: into the log, and from there into the book. Refuses what can't be promised
+   * any more: behind its slice's fence an order would be void, and its packet is somebody else's by now.
+   */
+  readonly repromise: (order: Order) => Promise<Refusal | undefined>;
+  /** Counts; the first one is an alarm. */
   readonly onUnrecorded: () => void;
   readonly logger: Logger;
 }
 
 export interface RefusedToken {
+  /** Place in the request, from 0. */
   readonly index: number;
   readonly code: ErrorKind;
 }
 
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
+
 /**
- * Counts in what only the phone still has. A token that we sealed and have no record of means that the log lost
- * something, or that somebody else has our key: it is honoured, appended to the log again, and an alarm.
+ * Counts in what only the phone still has; gives back which tokens are not taken, each with its reason. A token that
+ * we sealed and have no record of means that the log lost something, or that somebody else has our key: it is an
+ * alarm, and promised again. Afterwards the server alone knows what the person has.
  */
 export async function takeIn(
   deps: PhoneTokensDeps,
@@ -39,21 +47,32 @@ export async function takeIn(
 ): Promise<RefusedToken[]> {
   const refused: RefusedToken[] = [];
   if (tokens.length === 0) return refused;
+  const expected = { actId: player.actId, campaignId: campaign.id, phaseKey: phase.key };
   const wins = await deps.book.winsOf(player.actId, phase.key);
   const known = new Set(wins.map((win) => win.orderNumber));
   for (const [index, token] of tokens.entries()) {
-    const expected = { actId: player.actId, campaignId: campaign.id, phaseKey: phase.key };
-    const order = deps.unseal(Buffer.from(token, 'base64url'), expected);
-    if (isRefusal(order)) refused.push({ index, code: order.refused });
-    else if (!known.has(order.orderNumber)) {
-      deps.onUnrecorded();
-      deps.logger.warn(
-        { keyed: order.unit.sliceId.toString() },
-        'a phone showed a token that we sealed and have no record of',
-      );
-      await deps.repromise(order);
-      known.add(order.orderNumber);
-    }
+    const order = readable(token) ? deps.unseal(Buffer.from(token, 'base64url'), expected) : NOT_A_TOKEN;
+    const answer = isRefusal(order)
+      ? order
+      : known.has(order.orderNumber)
+        ? undefined
+        : await promiseAgain(deps, order);
+    if (answer) refused.push({ index, code: answer.refused });
+    else if (!isRefusal(order)) known.add(order.orderNumber);
   }
   return refused;
+}
+
+const NOT_A_TOKEN = refuse('token-malformed', 'not a sealed token in base64url');
+
+const readable = (token: string): boolean => token.length <= PHONE_TOKEN_CHARS_MAX && BASE64URL.test(token);
+
+async function promiseAgain(deps: PhoneTokensDeps, order: Order): Promise<Refusal | undefined> {
+  deps.onUnrecorded();
+  const refusal = await deps.repromise(order);
+  deps.logger.warn(
+    { sliceId: String(order.unit.sliceId), index: order.unit.index, refused: refusal?.refused },
+    'a phone showed a token that we sealed and have no record of',
+  );
+  return refusal;
 }

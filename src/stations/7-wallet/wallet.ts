@@ -2,15 +2,11 @@ import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { Bilingual, CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, RecordCursor } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
-import { type Refusal, refuse } from '../../protocol/failures.ts';
-import {
-  type Balances,
-  encodeCursor,
-  mergeRecords,
-  overlayBalances,
-  type WalletRecord,
-} from '../../rules/wallet-overlay.ts';
+import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { encodeCursor, mergeRecords, type WalletRecord } from '../../rules/merge-records.ts';
+import { type Balances, overlayBalances } from '../../rules/wallet-overlay.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
+import type { Order } from '../../vocabulary/order.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
 
@@ -41,6 +37,7 @@ export interface Wallet {
     campaign: CampaignSnapshot,
     tokens: readonly string[],
   ): Promise<WalletOverview | Refusal>;
+  /** The lines behind a cursor; `limit` from 1. */
   records(
     player: Player,
     campaign: CampaignSnapshot,
@@ -51,60 +48,63 @@ export interface Wallet {
 
 export const FIRST_PAGE_LINES = 20;
 const WITHDRAWAL_BILL: Bilingual = { zh: '提现', en: 'Withdrawal' };
+const PACKET_BILL: Bilingual = { zh: '红包', en: 'Packet' };
 
+/** What a person has: never the backlog, always what is credited and what is promised, each packet once. */
 export function createWallet(deps: WalletDeps): Wallet {
+  const { ledger, book } = deps;
+
   const phaseNow = (campaign: CampaignSnapshot): Phase | Refusal =>
     walletPhaseAt(campaign, deps.clock.now()) ??
     refuse('phase-closed', `campaign ${campaign.id} has not opened yet`);
 
   /**
-   * The book is read first, the ledger second. A token leaves the book only after its credit is committed; so whatever
-   * the first look misses, the second one has, and what both have is taken once, by its order number. The other way
-   * round, a credit between the two looks would be seen by neither.
+   * The book is read first, the ledger after it. A token leaves the book only once its credit is committed; so what
+   * the first look misses the second one has, and what both have is taken once, by its order number. The other way
+   * round, a packet that is credited between the two looks would be seen by neither.
    */
-  async function outstanding(account: Account) {
-    const entries = await deps.book.outstandingOf(account.actId, account.phaseKey);
+  async function promised(account: Account): Promise<Order[]> {
+    const entries = await book.outstandingOf(account.actId, account.phaseKey);
     return entries.map((entry) => entry.order);
   }
 
+  /** `tokens` were read before this is called. */
   async function page(
     account: Account,
     campaign: CampaignSnapshot,
+    tokens: readonly Order[],
     after: RecordCursor | undefined,
     limit: number,
   ): Promise<RecordsPage> {
-    const tokens = await outstanding(account);
-    const lines = await deps.ledger.records(account, after, limit + 1);
+    const lines = await ledger.records(account, after, limit + 1);
     const merged = mergeRecords(lines, tokens, after, limit + 1);
     const shown = merged.slice(0, limit);
-    const last = shown.at(-1);
     return {
       records: shown.map((record) => withBill(record, campaign)),
-      ...(merged.length > limit && last ? { nextCursor: encodeCursor(last) } : {}),
+      ...(merged.length > limit ? { nextCursor: encodeCursor(shown.at(-1)!) } : {}),
     };
   }
 
   return {
-    async overview(player, campaign, tokens) {
+    async overview(player, campaign, phoneTokens) {
       const phase = phaseNow(campaign);
-      if ('refused' in phase) return phase;
-      const refusedTokens = await takeIn(deps, player, campaign, phase, tokens);
+      if (isRefusal(phase)) return phase;
+      const refusedTokens = await takeIn(deps, player, campaign, phase, phoneTokens);
       const account = { actId: player.actId, phaseKey: phase.key };
-      const orders = await outstanding(account);
-      const seen = await deps.ledger.wallet(
-        account,
-        orders.map((order) => order.orderNumber),
-      );
+      const tokens = await promised(account);
+      const numbers = tokens.map((order) => order.orderNumber);
+      const balances = overlayBalances(await ledger.wallet(account, numbers), tokens);
       return {
-        ...overlayBalances(seen, orders),
-        ...(await page(account, campaign, undefined, FIRST_PAGE_LINES)),
+        ...balances,
+        ...(await page(account, campaign, tokens, undefined, FIRST_PAGE_LINES)),
         refusedTokens,
       };
     },
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);
-      if ('refused' in phase) return phase;
-      return page({ actId: player.actId, phaseKey: phase.key }, campaign, after, limit);
+      if (isRefusal(phase)) return phase;
+      const account = { actId: player.actId, phaseKey: phase.key };
+      return page(account, campaign, await promised(account), after, limit);
     },
   };
 }
@@ -112,7 +112,7 @@ export function createWallet(deps: WalletDeps): Wallet {
 function withBill(record: WalletRecord, campaign: CampaignSnapshot): WalletLine {
   if (record.kind !== 'credit') return { ...record, bill: WITHDRAWAL_BILL };
   const parts = parseOrderNumber(record.ref);
-  const scene = parts && campaign.scenes.get(parts.sceneId);
-  const bill = scene?.bill ?? { zh: '红包', en: 'Packet' };
-  return { ...record, bill, ...(parts ? { sceneId: parts.sceneId, rainId: parts.rainId } : {}) };
+  if (!parts) return { ...record, bill: PACKET_BILL };
+  const bill = campaign.scenes.get(parts.sceneId)?.bill ?? PACKET_BILL;
+  return { ...record, bill, sceneId: parts.sceneId, rainId: parts.rainId };
 }

@@ -11,17 +11,17 @@ import {
   sendProblemOf,
   TimeMsShape,
 } from '../../protocol/http.ts';
-import { fenToJson, parsePositiveFen } from '../../vocabulary/fen.ts';
+import { PHONE_TOKENS_BODY_BYTES_MAX } from '../../protocol/phone-tokens.ts';
+import { fenToJson } from '../../vocabulary/fen.ts';
 import { parseWithdrawalId, type WithdrawalId } from '../../vocabulary/ids.ts';
+import { readIdempotencyKey, readWithdrawalBody, WithdrawalBodyShape } from './body.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
-const PHONE_TOKENS_MAX = 200;
-/** IETF draft-ietf-httpapi-idempotency-key-header: a visible string; 255 is what others accept. */
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
+const NOTIFICATION_BYTES_MAX = 4 << 10;
 
 const WithdrawalShape = Type.Object({
   withdrawalId: Type.String(),
-  state: Type.String(),
+  state: Type.String({ description: 'held, paying, paid or returned' }),
   amountFen: FenShape,
   requestedAtMs: TimeMsShape,
   settledAtMs: Type.Optional(TimeMsShape),
@@ -35,9 +35,18 @@ const withdrawalJson = (withdrawal: Withdrawal) => ({
   ...(withdrawal.settledAtMs === undefined ? {} : { settledAtMs: withdrawal.settledAtMs }),
 });
 
+/** What was answered at the moment of holding; a replay is the same, whatever has become of it since. */
+const firstAnswer = ({ id, amountFen, requestedAtMs }: Withdrawal) => ({
+  withdrawalId: id,
+  state: 'held',
+  amountFen: fenToJson(amountFen),
+  requestedAtMs,
+});
+
 export interface WithdrawRouteDeps extends PlayerRouteDeps {
   readonly withdrawals: Withdrawals;
-  readonly nudge: (id: WithdrawalId) => void;
+  /** False when too many came in this second. */
+  readonly nudge: (id: WithdrawalId) => boolean;
 }
 
 /** POST and GET …/withdrawals, and the payout's notification. */
@@ -45,59 +54,31 @@ export const withdrawRoutes: FastifyPluginAsyncTypebox<WithdrawRouteDeps> = asyn
   app.post(
     '/v1/campaigns/:campaignId/withdrawals',
     {
+      bodyLimit: PHONE_TOKENS_BODY_BYTES_MAX,
+      // The handler reads body and headers itself (body.ts); the schema describes them.
+      validatorCompiler: () => () => true,
       schema: {
-        summary:
-          'Take money out. The answer is always of the moment of holding; ask for the withdrawal to see it paid',
+        summary: 'Take money out. Answers at the moment of holding; ask for the withdrawal to see it paid',
         params: CampaignParams,
         headers: Type.Object({
           'idempotency-key': Type.Optional(
             Type.String({ description: 'One key a withdrawal; the same again gives the first answer' }),
           ),
         }),
-        body: Type.Object(
-          {
-            amountFen: Type.Unsafe<unknown>({
-              type: 'integer',
-              minimum: 1,
-              description: 'In fen, 1/100 yuan',
-            }),
-            tokens: Type.Optional(
-              Type.Array(Type.String({ maxLength: 1_400 }), { maxItems: PHONE_TOKENS_MAX }),
-            ),
-          },
-          { additionalProperties: false },
-        ),
+        body: WithdrawalBodyShape,
         response: { 202: WithdrawalShape, ...problemResponses },
       },
-      // The amount's own refusal says more than the schema's would.
-      validatorCompiler: ({ httpPart }) =>
-        httpPart === 'body' ? checkBody : (part: unknown) => ({ value: part }),
     },
     async (request, reply) => {
       const admitted = await admit(deps, request);
       if (isRefusal(admitted)) return sendProblem(reply, admitted);
-      const key = request.headers['idempotency-key'];
-      if (key === undefined)
-        return sendProblemOf(
-          reply,
-          'idempotency-key-missing',
-          'send a fresh Idempotency-Key with each withdrawal',
-        );
-      if (typeof key !== 'string' || !IDEMPOTENCY_KEY.test(key))
-        return sendProblemOf(reply, 'malformed', 'Idempotency-Key is 1 to 255 visible ASCII characters');
-      const body = request.body as { amountFen: unknown; tokens?: string[] };
-      const amountFen = typeof body.amountFen === 'number' ? parsePositiveFen(body.amountFen) : undefined;
-      if (amountFen === undefined)
-        return sendProblemOf(reply, 'amount-invalid', 'amountFen is a whole number of fen, at least 1');
-      const answer = await deps.withdrawals.request(admitted.player, admitted.campaign, {
-        amountFen,
-        idempotencyKey: key,
-        tokens: body.tokens ?? [],
-      });
-      if (isRefusal(answer)) return sendProblem(reply, answer);
-      // A replay is byte for byte the first answer, whatever has become of the withdrawal since.
-      const { withdrawalId, amountFen: amount, requestedAtMs } = withdrawalJson(answer);
-      return reply.code(202).send({ withdrawalId, state: 'held', amountFen: amount, requestedAtMs });
+      const idempotency = readIdempotencyKey(request.headers['idempotency-key']);
+      if (isRefusal(idempotency)) return sendProblem(reply, idempotency);
+      const body = readWithdrawalBody(request.body);
+      if (isRefusal(body)) return sendProblem(reply, body);
+      const ask = { ...body, idempotencyKey: idempotency.key };
+      const answer = await deps.withdrawals.request(admitted.player, admitted.campaign, ask);
+      return isRefusal(answer) ? sendProblem(reply, answer) : reply.code(202).send(firstAnswer(answer));
     },
   );
 
@@ -106,10 +87,7 @@ export const withdrawRoutes: FastifyPluginAsyncTypebox<WithdrawRouteDeps> = asyn
     {
       schema: {
         summary: 'What has become of a withdrawal',
-        params: Type.Object({
-          campaignId: Type.String({ maxLength: 64 }),
-          withdrawalId: Type.String({ maxLength: 64 }),
-        }),
+        params: Type.Object({ ...CampaignParams.properties, withdrawalId: Type.String() }),
         response: { 200: WithdrawalShape, ...problemResponses },
       },
     },
@@ -126,35 +104,19 @@ export const withdrawRoutes: FastifyPluginAsyncTypebox<WithdrawRouteDeps> = asyn
   app.post(
     '/v1/payouts/notifications',
     {
+      bodyLimit: NOTIFICATION_BYTES_MAX,
       schema: {
         summary:
           'A payout’s state may have changed. Carries no authority: the payout is asked, whoever says so',
-        body: Type.Object({ payoutId: Type.String({ maxLength: 64 }) }, { additionalProperties: true }),
+        body: Type.Object({ payoutId: Type.String() }, { additionalProperties: true }),
         response: { 204: Type.Null(), ...problemResponses },
       },
     },
     async (request, reply) => {
       const id = parseWithdrawalId(request.body.payoutId);
-      if (id) deps.nudge(id);
+      if (id && !deps.nudge(id))
+        return sendProblemOf(reply, 'throttled', 'the payouts are asked by themselves, too');
       return reply.code(204).send(null);
     },
   );
 };
-
-function checkBody(body: unknown): { value: unknown } | { error: Error } {
-  const known = ['amountFen', 'tokens'];
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
-    return { error: new Error('body must be an object') };
-  const unknown = Object.keys(body).find((name) => !known.includes(name));
-  if (unknown !== undefined)
-    return { error: new Error(`body has an unknown field ${JSON.stringify(unknown.slice(0, 40))}`) };
-  const { tokens } = body as { tokens?: unknown };
-  const fine =
-    tokens === undefined ||
-    (Array.isArray(tokens) &&
-      tokens.length <= PHONE_TOKENS_MAX &&
-      tokens.every((token) => typeof token === 'string' && token.length <= 1_400));
-  return fine
-    ? { value: body }
-    : { error: new Error(`body/tokens is a list of at most ${PHONE_TOKENS_MAX} sealed tokens`) };
-}

@@ -1,9 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Ledger, Payout, PayoutAnswer, Withdrawal } from '../../engines/ports.ts';
+import { createPauses, type Pauses } from '../../guard/pauses.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
+import { newRate, takeUpTo } from '../../rules/rate-limit.ts';
 import type { WithdrawalId } from '../../vocabulary/ids.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
+import { createSlots } from './slots.ts';
 
 export interface PayerOptions {
   readonly ledger: Ledger;
@@ -12,125 +14,166 @@ export interface PayerOptions {
   readonly logger: Logger;
   readonly random: () => number;
   readonly onFatal: (error: unknown) => void;
+  /** Questions to the payout at once. Withdrawals that wait between two questions hold no place. */
   readonly concurrencyMax?: number;
+  /** Withdrawals kept in memory; what is beyond waits in the ledger. */
+  readonly trackedMax?: number;
   /** First pause before asking again, in ms; doubles up to `retryMsMax`. */
   readonly retryMs?: number;
   readonly retryMsMax?: number;
   /** How often the ledger is looked through for withdrawals that nobody works on. */
   readonly sweepMs?: number;
+  readonly nudgesPerSecondMax?: number;
 }
 
 export interface Payer {
   start(): void;
+  /** Ends the questions under way; what is not known yet stays `paying`, and is asked for at the next start. */
   stop(): Promise<void>;
-  /** Takes a withdrawal up, unless it is being worked on. */
+  /** Takes a withdrawal up, unless it is being worked on or has ended. */
   take(withdrawal: Withdrawal): void;
-  /** Something may be known now: ask at once instead of at the next turn. Harmless however often, for whatever id. */
-  nudge(id: WithdrawalId): void;
+  /**
+   * Something may be known now: ask at once instead of at the next turn. Harmless however often and for whatever id;
+   * false when too many came in this second.
+   */
+  nudge(id: WithdrawalId): boolean;
+  status(): { readonly trackedWithdrawals: number; readonly unknownAnswers: number };
 }
 
+const CONCURRENCY_MAX = 8;
+const TRACKED_MAX = 10_000;
+const SWEEP_ROWS = 200;
+const NUDGES_PER_SECOND_MAX = 1_000;
+/** Between two questions about one withdrawal, however often somebody nudges. */
+const NUDGE_MS_MIN = 50;
+
 /**
- * Pays what is held. Before the first asking the withdrawal is `paying`, so a crash afterwards asks what became of it
- * instead of paying blindly; the payout's own idempotency by withdrawal id makes asking for payment again the same
+ * Pays what is held. The withdrawal is `paying` before the payout is first asked, so that after a crash it is asked
+ * what became of it; and since the payout knows payments by the withdrawal's id, asking for payment again is the same
  * payment. Only a known answer settles: a time-out is no failure.
  */
 export function createPayer(options: PayerOptions): Payer {
-  const { ledger, payout, logger } = options;
-  const concurrencyMax = options.concurrencyMax ?? 8;
-  const stopping = new AbortController();
-  const working = new Map<WithdrawalId, AbortController>();
+  const { ledger, payout, clock, logger } = options;
+  const trackedMax = options.trackedMax ?? TRACKED_MAX;
+  const slots = createSlots(options.concurrencyMax ?? CONCURRENCY_MAX);
+  const nudgesPerSecond = options.nudgesPerSecondMax ?? NUDGES_PER_SECOND_MAX;
+  const nudges = newRate(nudgesPerSecond, clock.monotonicMs() - 1_000);
+  const sweeps = createPauses();
+  const tracked = new Map<WithdrawalId, Pauses>();
   const jobs = new Set<Promise<void>>();
-  let sweeping: Promise<void> = Promise.resolve();
+  let unknownAnswers = 0;
+  let running: Promise<void> = Promise.resolve();
 
-  async function work(withdrawal: Withdrawal, nudged: AbortController): Promise<void> {
-    let wakeUp = nudged;
-    let answer: PayoutAnswer;
-    if (withdrawal.state === 'held') {
-      if (!(await ledger.markPaying(withdrawal.id, withdrawal.account))) return;
-      answer = await payout.pay(withdrawal);
-    } else answer = await payout.query(withdrawal);
-    for (let tries = 0; !(await settled(withdrawal, answer)); tries += 1) {
-      if (stopping.signal.aborted) return;
-      const pauseMs =
-        Math.min(options.retryMsMax ?? 30_000, (options.retryMs ?? 500) * 2 ** tries) *
-        (0.5 + options.random() / 2);
-      await delay(pauseMs, undefined, { signal: AbortSignal.any([stopping.signal, wakeUp.signal]) }).catch(
-        () => {},
-      );
-      wakeUp = new AbortController();
-      working.set(withdrawal.id, wakeUp);
-      if (stopping.signal.aborted) return;
-      answer = answer.answer === 'unheard-of' ? await payout.pay(withdrawal) : await payout.query(withdrawal);
+  /** From `held` or `paying` to its end, or until stopping. */
+  async function payOut(withdrawal: Withdrawal, pauses: Pauses): Promise<void> {
+    let answer = await slots.run(() => firstAnswer(withdrawal));
+    for (let tries = 0; answer && !(await settled(withdrawal, answer)); tries += 1) {
+      await rest(pauses, tries);
+      const unheardOf = answer.answer === 'unheard-of';
+      answer = await slots.run(() => ask(unheardOf ? payout.pay : payout.query, withdrawal));
     }
   }
 
+  /** Pays what was never asked for; asks about what a process before this one may have asked for. */
+  async function firstAnswer(withdrawal: Withdrawal): Promise<PayoutAnswer | undefined> {
+    if (withdrawal.state === 'paying') return ask(payout.query, withdrawal);
+    if (sweeps.stopped || !(await ledger.markPaying(withdrawal.id, withdrawal.account))) return undefined;
+    return ask(payout.pay, withdrawal);
+  }
+
+  const ask = async (
+    question: (withdrawal: Withdrawal) => Promise<PayoutAnswer>,
+    withdrawal: Withdrawal,
+  ): Promise<PayoutAnswer | undefined> => (sweeps.stopped ? undefined : question(withdrawal));
+
+  /** Whether that was the end of it. */
   async function settled(withdrawal: Withdrawal, answer: PayoutAnswer): Promise<boolean> {
+    const { id: withdrawalId, account } = withdrawal;
     switch (answer.answer) {
       case 'paid':
-        await ledger.settle(withdrawal.id, withdrawal.account, 'paid', options.clock.now());
+        await ledger.settle(withdrawalId, account, 'paid', clock.now());
         return true;
       case 'rejected':
+        await ledger.settle(withdrawalId, account, 'returned', clock.now());
         logger.warn(
-          { withdrawalId: withdrawal.id, reason: answer.reason },
-          'a payout was rejected; the money went back to the wallet',
+          { withdrawalId, reason: answer.reason },
+          'a payout was rejected; the money is back in the wallet',
         );
-        await ledger.settle(withdrawal.id, withdrawal.account, 'returned', options.clock.now());
         return true;
+      case 'unknown':
+        unknownAnswers += 1;
+        logger.warn(
+          { withdrawalId, reason: answer.reason },
+          'what became of a payout is unknown; it is asked again',
+        );
+        return false;
       case 'processing':
       case 'unheard-of':
         return false;
-      case 'unknown':
-        logger.warn(
-          { withdrawalId: withdrawal.id, reason: answer.reason },
-          'a payout’s outcome is unknown; asking again',
-        );
-        return false;
     }
   }
 
+  async function rest(pauses: Pauses, tries: number): Promise<void> {
+    const longestMs = Math.min(
+      options.retryMsMax ?? 30_000,
+      (options.retryMs ?? 500) * 2 ** Math.min(tries, 16),
+    );
+    const pauseMs = longestMs * (0.5 + options.random() / 2);
+    const leastMs = Math.min(NUDGE_MS_MIN, pauseMs);
+    await sweeps.pause(leastMs);
+    await pauses.pause(pauseMs - leastMs);
+  }
+
   function take(withdrawal: Withdrawal): void {
-    if (stopping.signal.aborted || working.has(withdrawal.id) || working.size >= concurrencyMax) return;
+    if (sweeps.stopped || tracked.has(withdrawal.id) || tracked.size >= trackedMax) return;
     if (withdrawal.state !== 'held' && withdrawal.state !== 'paying') return;
-    const nudged = new AbortController();
-    working.set(withdrawal.id, nudged);
-    const job = work(withdrawal, nudged)
-      .catch((error: unknown) => {
-        // Whatever passes is taken up by the next sweep; a broken invariant is not for this room to survive.
-        if (error instanceof RetryableFault)
-          logger.warn(
-            { withdrawalId: withdrawal.id, reason: error.message },
-            'a payout waits for the ledger',
-          );
-        else options.onFatal(error);
-      })
+    const pauses = createPauses();
+    tracked.set(withdrawal.id, pauses);
+    const job = payOut(withdrawal, pauses)
+      .catch((error: unknown) => onJobFailed(withdrawal, error))
       .finally(() => {
-        working.delete(withdrawal.id);
+        tracked.delete(withdrawal.id);
         jobs.delete(job);
       });
     jobs.add(job);
   }
 
+  /** What may pass is taken up by the next sweep; a broken invariant is not for this room to survive. */
+  function onJobFailed(withdrawal: Withdrawal, error: unknown): void {
+    if (!(error instanceof RetryableFault)) options.onFatal(error);
+    else logger.warn({ withdrawalId: withdrawal.id, reason: error.message }, 'a payout waits for the ledger');
+  }
+
   async function sweep(): Promise<void> {
-    while (!stopping.signal.aborted) {
+    while (!sweeps.stopped) {
       try {
-        for (const withdrawal of await ledger.unsettled(100)) take(withdrawal);
+        // Those that are tracked are among the oldest: room for as many again and some more finds the others.
+        const rows = Math.min(tracked.size + SWEEP_ROWS, trackedMax + SWEEP_ROWS);
+        for (const withdrawal of await ledger.unsettled(rows)) take(withdrawal);
       } catch (error) {
-        logger.warn({ reason: (error as Error).message }, 'unsettled withdrawals could not be read');
+        if (!(error instanceof RetryableFault)) return options.onFatal(error);
+        logger.warn({ reason: error.message }, 'unsettled withdrawals could not be looked at');
       }
-      await delay(options.sweepMs ?? 2_000, undefined, { signal: stopping.signal }).catch(() => {});
+      await sweeps.pause(options.sweepMs ?? 2_000);
     }
   }
 
   return {
     start() {
-      sweeping = sweep();
+      running = sweep();
     },
     async stop() {
-      stopping.abort();
-      await sweeping;
+      sweeps.stop();
+      for (const pauses of tracked.values()) pauses.stop();
+      await running;
       await Promise.all(jobs);
     },
     take,
-    nudge: (id) => working.get(id)?.abort(),
+    nudge(id) {
+      if (takeUpTo(nudges, 1, clock.monotonicMs()) === 0) return false;
+      tracked.get(id)?.wake();
+      return true;
+    },
+    status: () => ({ trackedWithdrawals: tracked.size, unknownAnswers }),
   };
 }

@@ -1,13 +1,14 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
-import type { Ledger, TokenBook, Withdrawal } from '../../engines/ports.ts';
+import type { Account, Ledger, TokenBook, Withdrawal } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { WithdrawalId } from '../../vocabulary/ids.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
+import { newWithdrawalId } from './withdrawal-id.ts';
 
 export interface WithdrawalsDeps {
   readonly ledger: Ledger;
@@ -22,11 +23,17 @@ export interface WithdrawalsDeps {
 export interface WithdrawalAsk {
   readonly amountFen: Fen;
   readonly idempotencyKey: string;
+  /** Sealed tokens of the phone, base64url. */
   readonly tokens: readonly string[];
 }
 
 export interface Withdrawals {
+  /**
+   * Holds the amount, or gives the first answer to this key again. Refuses as Ledger.hold does, and with phase-closed
+   * before the campaign's first phase.
+   */
   request(player: Player, campaign: CampaignSnapshot, ask: WithdrawalAsk): Promise<Withdrawal | Refusal>;
+  /** A withdrawal of this person in the phase that is shown now (I7); withdrawal-unknown for anybody else's. */
   find(player: Player, campaign: CampaignSnapshot, id: WithdrawalId): Promise<Withdrawal | Refusal>;
 }
 
@@ -34,7 +41,7 @@ export interface Withdrawals {
 export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
   const { ledger, book, clock } = deps;
 
-  const accountOf = (player: Player, campaign: CampaignSnapshot) => {
+  const accountOf = (player: Player, campaign: CampaignSnapshot): Account | Refusal => {
     const phase = walletPhaseAt(campaign, clock.now());
     return phase
       ? { actId: player.actId, phaseKey: phase.key }
@@ -46,18 +53,20 @@ export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
       const account = accountOf(player, campaign);
       if (isRefusal(account)) return account;
       await deps.takeIn(player, campaign, ask.tokens);
-      const force = (await book.outstandingOf(account.actId, account.phaseKey)).map((entry) => entry.order);
+      const outstanding = await book.outstandingOf(account.actId, account.phaseKey);
+      const force = outstanding.map((entry) => entry.order);
+      const nowMs = clock.now();
       const held = await ledger.hold({
-        id: newWithdrawalId(clock),
+        id: newWithdrawalId(nowMs),
         account,
         amountFen: ask.amountFen,
         idempotencyKey: ask.idempotencyKey,
-        // The tokens are no part of it: a retry may send others, and asks for the same withdrawal.
-        payloadHash: createHash('sha256').update(`${campaign.id}\0${ask.amountFen}`).digest(),
-        requestedAtMs: clock.now(),
+        payloadHash: payloadHash(campaign, ask),
+        requestedAtMs: nowMs,
         force,
       });
       if (isRefusal(held)) return held;
+      // A replay has forced nothing: what is outstanding by now is left to crediting, or to the next withdrawal.
       if (!held.replayed) await book.advance(force, TOKEN_STATUS.credited);
       deps.onHeld(held.withdrawal);
       return held.withdrawal;
@@ -65,22 +74,12 @@ export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
     async find(player, campaign, id) {
       const account = accountOf(player, campaign);
       if (isRefusal(account)) return account;
-      return (
-        (await ledger.withdrawal(account, id)) ??
-        refuse('withdrawal-unknown', 'this person has no withdrawal of this id')
-      );
+      const found = await ledger.withdrawal(account, id);
+      return found ?? refuse('withdrawal-unknown', 'this person has no withdrawal of this id');
     },
   };
 }
 
-/** UUID v7 (RFC 9562): the time in front, so that keys of one night lie together. */
-export function newWithdrawalId(clock: Clock): WithdrawalId {
-  const bytes = randomBytes(16);
-  bytes.writeUIntBE(clock.now(), 0, 6);
-  bytes[6] = 0x70 | (bytes[6]! & 0x0f);
-  bytes[8] = 0x80 | (bytes[8]! & 0x3f);
-  const hex = bytes.toString('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join(
-    '-',
-  ) as WithdrawalId;
-}
+/** The tokens are no part of it: a retry may send others, and asks for the same withdrawal. */
+const payloadHash = (campaign: CampaignSnapshot, ask: WithdrawalAsk): Buffer =>
+  createHash('sha256').update(`${campaign.id}\0${ask.amountFen}`).digest();

@@ -83,9 +83,10 @@ async function openLocked(
 
   const append = async (
     record: Buffer,
+    weight: number,
     remember: (sequence: LogSequence) => LogRecord,
   ): Promise<LogSequence> => {
-    const sequence = await writer.append(record);
+    const sequence = await writer.append(record, weight);
     reader.remember(remember(sequence));
     return sequence;
   };
@@ -99,9 +100,13 @@ async function openLocked(
 
   return {
     append: async (batch) =>
-      append(encodeGrants(batch), (sequence) => ({ kind: 'grants', sequence, ...batch })),
+      append(encodeGrants(batch), batch.orders.length, (sequence) => ({
+        kind: 'grants',
+        sequence,
+        ...batch,
+      })),
     appendFence: async ({ sliceId, epoch }) =>
-      append(encodeFence({ sliceId, epoch }), (sequence) => ({ kind: 'fence', sequence, sliceId, epoch })),
+      append(encodeFence({ sliceId, epoch }), 1, (sequence) => ({ kind: 'fence', sequence, sliceId, epoch })),
     read: reader.read,
     at: reader.at,
     end: () => index.count,

@@ -17,7 +17,7 @@ export interface JournalReader {
   close(): Promise<void>;
 }
 
-const weight = (record: LogRecord): number => (record.kind === 'grants' ? record.orders.length : 1);
+export const weightOf = (record: LogRecord): number => (record.kind === 'grants' ? record.orders.length : 1);
 
 export function createReader(options: {
   files: JournalFiles;
@@ -27,6 +27,8 @@ export function createReader(options: {
   const { files, index, segments } = options;
   const cache = new Map<LogSequence, LogRecord>();
   let cachedOrders = 0;
+  // Counted, because a Map from whose beginning things are taken walks over their graves to find its first.
+  let oldest = index.count + 1;
   const opened = new Map<number, Promise<JournalFile>>();
 
   const fileOf = (segment: number): Promise<JournalFile> => {
@@ -38,15 +40,17 @@ export function createReader(options: {
     return file;
   };
 
-  /** As many records from `sequence` on as one read of the disk brings, at least one. */
-  async function fromDisk(sequence: LogSequence): Promise<LogRecord[]> {
+  /** As many records from `sequence` on as one read of the disk brings and the reader wants, at least one. */
+  async function fromDisk(sequence: LogSequence, ordersWanted: number): Promise<LogRecord[]> {
     const first = index.of(sequence);
     let last = sequence;
     let end = first.offset + first.length;
-    while (last < index.count) {
+    let orders = first.weight;
+    while (last < index.count && orders < ordersWanted) {
       const next = index.of(last + 1);
       if (next.segment !== first.segment || next.offset + next.length > first.offset + READ_BYTES) break;
       end = next.offset + next.length;
+      orders += next.weight;
       last += 1;
     }
     const start = first.offset - RECORD_HEAD_BYTES;
@@ -81,10 +85,9 @@ export function createReader(options: {
       let next = after + 1;
       while (next <= index.count && orders < ordersMax) {
         const cached = cache.get(next);
-        for (const record of cached ? [cached] : await fromDisk(next)) {
-          if (orders >= ordersMax) break;
+        for (const record of cached ? [cached] : await fromDisk(next, ordersMax - orders)) {
           records.push(record);
-          orders += weight(record);
+          orders += weightOf(record);
           next += 1;
         }
       }
@@ -93,15 +96,16 @@ export function createReader(options: {
     async at(sequence) {
       if (!(sequence >= 1 && sequence <= index.count))
         throw new Error(`the journal has no record ${sequence}`);
-      return cache.get(sequence) ?? (await fromDisk(sequence))[0]!;
+      return cache.get(sequence) ?? (await fromDisk(sequence, 1))[0]!;
     },
     remember(record) {
       cache.set(record.sequence, record);
-      cachedOrders += weight(record);
-      for (const [sequence, oldest] of cache) {
-        if (cachedOrders <= CACHED_ORDERS_MAX) break;
-        cache.delete(sequence);
-        cachedOrders -= weight(oldest);
+      cachedOrders += weightOf(record);
+      for (; cachedOrders > CACHED_ORDERS_MAX; oldest += 1) {
+        const dropped = cache.get(oldest);
+        if (!dropped) continue;
+        cache.delete(oldest);
+        cachedOrders -= weightOf(dropped);
       }
     },
     async close() {

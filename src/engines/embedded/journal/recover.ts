@@ -12,6 +12,7 @@ import {
   recordsOf,
 } from './frame.ts';
 import type { PlaceIndex } from './place-index.ts';
+import { weightOf } from './reader.ts';
 import { decodeRecord } from './record-codec.ts';
 import { JournalDamaged, listSegments, SEGMENT_HEAD_BYTES, type Segment, segmentHead } from './segments.ts';
 
@@ -134,7 +135,12 @@ function tellRecords(
         : undefined;
     if (!place || !record)
       throw new JournalDamaged(segment.file, offset, `record ${expected} is not what it should be`);
-    options.index.add(ordinal, offset + FRAME_HEAD_BYTES + place.start, place.end - place.start);
+    options.index.add({
+      segment: ordinal,
+      offset: offset + FRAME_HEAD_BYTES + place.start,
+      length: place.end - place.start,
+      weight: weightOf(record),
+    });
     options.onRecord(record);
   }
 }

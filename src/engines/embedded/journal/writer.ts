@@ -9,12 +9,14 @@ const REFUSED_DELAY_MS = 1_000;
 
 interface Waiting {
   readonly record: Buffer;
+  readonly weight: number;
   readonly durable: (sequence: number) => void;
   readonly failed: (error: unknown) => void;
 }
 
 export interface JournalWriter {
-  append(record: Buffer): Promise<number>;
+  /** `weight`: how many orders it holds. */
+  append(record: Buffer, weight: number): Promise<number>;
   health(): { readonly accepting: boolean; readonly reason?: string };
   /** Commits what waits, then closes the file. */
   close(): Promise<void>;
@@ -91,7 +93,8 @@ export function createWriter(options: WriterOptions): JournalWriter {
     noteWritable();
     let start = offset + FRAME_HEAD_BYTES;
     for (const one of group) {
-      index.add(segment, start + RECORD_HEAD_BYTES, one.record.length);
+      const { weight, record } = one;
+      index.add({ segment, offset: start + RECORD_HEAD_BYTES, length: record.length, weight });
       start += RECORD_HEAD_BYTES + one.record.length;
     }
     for (const [at, one] of group.entries()) one.durable(firstSequence + at);
@@ -132,10 +135,10 @@ export function createWriter(options: WriterOptions): JournalWriter {
   };
 
   return {
-    append(record) {
+    append(record, weight) {
       if (closed) return Promise.reject(refusal('the journal is closed'));
       return new Promise((durable, failed) => {
-        waiting.push({ record, durable, failed });
+        waiting.push({ record, weight, durable, failed });
         working ??= Promise.resolve().then(run);
       });
     },

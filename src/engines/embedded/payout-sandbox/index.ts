@@ -1,227 +1,181 @@
 import { once } from 'node:events';
-import {
-  closeSync,
-  existsSync,
-  fdatasyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  writeSync,
-} from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import path from 'node:path';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { Clock } from '../../../vocabulary/instant.ts';
+import { createBehaviours, isWhole } from './behaviour.ts';
+import { openPayments, type Payment } from './payments.ts';
 
-/** How the sandbox treats the next payments (PUT /behaviour), to see what the engine makes of it. */
-export const PAYOUT_MODES = [
-  'ok',
-  'time-out-then-paid',
-  'time-out-not-done',
-  'fail',
-  'fail-but-paid',
-  'reject',
-  'twice',
-  'late',
-] as const;
-export type PayoutMode = (typeof PAYOUT_MODES)[number];
-
-interface Payment {
-  readonly payoutId: string;
-  readonly amountFen: number;
-  readonly payeeRef: string;
-  readonly state: 'paid' | 'processing' | 'rejected';
-  readonly atMs: number;
-}
+export { PAYOUT_MODES, type PayoutMode } from './behaviour.ts';
+export type { CountedPayment } from './payments.ts';
 
 export interface PayoutSandbox {
   readonly url: string;
   stop(): Promise<void>;
 }
 
+export interface PayoutSandboxOptions {
+  /** 0 for any free one. */
+  readonly port: number;
+  /** Holds payments.jsonl (payments.ts). */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What to answer; undefined never does. */
+type Answer = { readonly status: number; readonly body: unknown } | undefined;
+const answer = (status: number, body: unknown): Answer => ({ status, body });
+
 const BODY_BYTES_MAX = 16 << 10;
+const JSON_TYPE = { 'content-type': 'application/json' };
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const OFFERED = 'POST /payouts, GET /payouts/:id, GET /payments, PUT /behaviour';
 
 /**
  * A payout service to try the engine against: a real HTTP server on loopback with a memory on disk, so that a crash of
- * ours is none of its. `payments.jsonl` in its folder holds one line per change of a payment, fsynced before it is
- * answered: {"payoutId","amountFen","payeeRef","state","atMs"}; the last line of an id counts, and money moved exactly
- * when a line says "paid".
+ * ours is none of its, and it can be told to misbehave (behaviour.ts). The same payout id again is the same payment;
+ * with other content it is refused with 409. GET /payments lists them all with how often money moved.
  */
-export async function startPayoutSandbox(options: {
-  port: number;
-  folder: string;
-  clock: Clock;
-  logger: Logger;
-}): Promise<PayoutSandbox> {
-  mkdirSync(options.folder, { recursive: true, mode: 0o700 });
-  const file = path.join(options.folder, 'payments.jsonl');
-  const payments = readPayments(file);
-  const fd = openSync(file, 'a', 0o600);
+export async function startPayoutSandbox(options: PayoutSandboxOptions): Promise<PayoutSandbox> {
+  const { clock, logger } = options;
+  const payments = openPayments(options.folder);
+  const behaviours = createBehaviours();
   const timers = new Set<NodeJS.Timeout>();
-  let behaviour: { mode: PayoutMode; lateMs: number } = { mode: 'ok', lateMs: 500 };
 
-  const write = (payment: Payment): void => {
-    writeSync(fd, `${JSON.stringify(payment)}\n`);
-    fdatasyncSync(fd);
-    payments.set(payment.payoutId, payment);
-  };
-  const later = (delayMs: number, act: () => void): void => {
+  function payLater(payment: Payment, afterMs: number, notifyUrl?: unknown): void {
     const timer = setTimeout(() => {
       timers.delete(timer);
-      act();
-    }, delayMs);
+      payments.write({ ...payment, state: 'paid', atMs: clock.now() });
+      notify(notifyUrl, payment.payoutId);
+    }, afterMs);
     timers.add(timer);
-  };
-  const notify = (url: unknown, payoutId: string): void => {
-    if (typeof url !== 'string' || !/^http:\/\/(127\.0\.0\.1|localhost|\[::1\]):/.test(url)) return;
-    fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ payoutId }),
-    }).catch(() => {});
-  };
+  }
 
-  function pay(body: Record<string, unknown>, reply: Reply): void {
+  function pay(body: Record<string, unknown>): Answer {
     const { payoutId, amountFen, payeeRef, notifyUrl } = body;
-    if (
-      typeof payoutId !== 'string' ||
-      !/^[0-9a-f-]{36}$/.test(payoutId) ||
-      !Number.isSafeInteger(amountFen) ||
-      Number(amountFen) < 1 ||
-      typeof payeeRef !== 'string'
-    ) {
-      return reply(400, {
-        error: 'payoutId (a UUID), amountFen (a whole number from 1) and payeeRef are needed',
-      });
-    }
+    if (typeof payoutId !== 'string' || !UUID.test(payoutId))
+      return answer(400, { error: 'payoutId is a UUID in small letters' });
+    if (!isWhole(amountFen, 1)) return answer(400, { error: 'amountFen is a whole number from 1' });
+    if (typeof payeeRef !== 'string' || payeeRef === '' || payeeRef.length > 200)
+      return answer(400, { error: 'payeeRef is a text of 1 to 200 characters' });
     const earlier = payments.get(payoutId);
-    if (earlier)
-      return earlier.amountFen === amountFen
-        ? reply(200, earlier)
-        : reply(409, { error: 'this payout id was used with another amount' });
-    const payment = (state: Payment['state']): Payment => ({
-      payoutId,
-      amountFen: Number(amountFen),
-      payeeRef,
-      state,
-      atMs: options.clock.now(),
-    });
-    switch (behaviour.mode) {
+    if (!earlier) return begin({ payoutId, amountFen, payeeRef }, notifyUrl);
+    return earlier.amountFen === amountFen && earlier.payeeRef === payeeRef
+      ? answer(200, earlier)
+      : answer(409, { error: 'this payout id was used with other content' });
+  }
+
+  function begin(ask: Pick<Payment, 'payoutId' | 'amountFen' | 'payeeRef'>, notifyUrl: unknown): Answer {
+    const { mode, lateMs } = behaviours.for(ask.amountFen);
+    const becomes = (state: Payment['state']): Payment => {
+      const payment = { ...ask, state, atMs: clock.now() };
+      payments.write(payment);
+      return payment;
+    };
+    switch (mode) {
       case 'ok':
-        write(payment('paid'));
-        return reply(200, payment('paid'));
-      case 'twice':
-        write(payment('paid'));
-        notify(notifyUrl, payoutId);
-        notify(notifyUrl, payoutId);
-        return reply(200, payment('paid'));
+        return answer(200, becomes('paid'));
+      case 'twice': {
+        const payment = becomes('paid');
+        notify(notifyUrl, ask.payoutId);
+        notify(notifyUrl, ask.payoutId);
+        return answer(200, payment);
+      }
       case 'time-out-then-paid':
-        return write(payment('paid'));
+        becomes('paid');
+        return undefined;
       case 'time-out-not-done':
         return undefined;
       case 'fail':
-        return reply(500, { error: 'told to fail' });
+        return answer(500, { error: 'told to fail' });
       case 'fail-but-paid':
-        write(payment('paid'));
-        return reply(500, { error: 'told to fail, and paid' });
+        becomes('paid');
+        return answer(500, { error: 'told to fail, and paid' });
       case 'reject':
-        write(payment('rejected'));
-        return reply(422, { ...payment('rejected'), reason: 'told to reject' });
-      case 'late':
-        write(payment('processing'));
-        later(behaviour.lateMs, () => {
-          write(payment('paid'));
-          notify(notifyUrl, payoutId);
-        });
-        return reply(202, payment('processing'));
+        return answer(422, { ...becomes('rejected'), reason: 'told to reject' });
+      case 'late': {
+        const payment = becomes('processing');
+        payLater(payment, lateMs, notifyUrl);
+        return answer(202, payment);
+      }
     }
   }
 
-  function behave(body: Record<string, unknown>, reply: Reply): void {
-    const mode = PAYOUT_MODES.find((one) => one === body.mode);
-    if (!mode) return reply(400, { error: `mode is one of ${PAYOUT_MODES.join(', ')}` });
-    const lateMs = body.lateMs ?? behaviour.lateMs;
-    if (!Number.isSafeInteger(lateMs) || Number(lateMs) < 0)
-      return reply(400, { error: 'lateMs is a whole number of milliseconds' });
-    behaviour = { mode, lateMs: Number(lateMs) };
-    return reply(200, behaviour);
-  }
-
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const reply: Reply = (status, body) => {
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-    };
-    const where = `${request.method} ${request.url}`;
-    if (where === 'POST /payouts' || where === 'PUT /behaviour') {
+  async function answerTo(request: IncomingMessage): Promise<Answer> {
+    const route = `${request.method} ${request.url}`;
+    if (route === 'POST /payouts' || route === 'PUT /behaviour') {
       const body = await readJson(request);
-      if (!body) return reply(400, { error: 'a JSON object is needed' });
-      return where === 'PUT /behaviour' ? behave(body, reply) : pay(body, reply);
+      if (!body) return answer(400, { error: 'a JSON object is needed, as application/json' });
+      if (route === 'POST /payouts') return pay(body);
+      const told = behaviours.tell(body);
+      return answer('error' in told ? 400 : 200, told);
     }
-    if (where === 'GET /payments') return reply(200, [...payments.values()]);
-    const id = /^GET \/payouts\/([0-9a-f-]{36})$/.exec(where)?.[1];
-    if (!id) return reply(404, { error: 'POST /payouts, GET /payouts/:id, GET /payments, PUT /behaviour' });
+    if (route === 'GET /payments') return answer(200, payments.all());
+    const id = /^GET \/payouts\/([0-9a-f-]{36})$/.exec(route)?.[1];
+    if (!id) return answer(404, { error: OFFERED });
     const payment = payments.get(id);
-    return payment ? reply(200, payment) : reply(404, { state: 'unheard-of' });
+    return payment ? answer(200, payment) : answer(404, { state: 'unheard-of' });
   }
 
   const server = createServer((request, response) => {
-    serve(request, response).catch((error: Error) => {
-      options.logger.warn({ error: error.message }, 'the payout sandbox could not answer');
-      response.destroy();
-    });
+    answerTo(request).then(
+      (said) => {
+        if (said) response.writeHead(said.status, JSON_TYPE).end(JSON.stringify(said.body));
+      },
+      (error: Error) => {
+        logger.warn({ error: error.message }, 'the payout sandbox could not answer');
+        response.destroy();
+      },
+    );
   });
   server.listen(options.port, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
-  // A payment that was being worked on when we were killed is worked on again.
-  for (const payment of payments.values())
-    if (payment.state === 'processing') later(behaviour.lateMs, () => write({ ...payment, state: 'paid' }));
+  // What was being worked on when we were killed is worked on again.
+  for (const payment of payments.all()) {
+    if (payment.state === 'processing') payLater(payment, behaviours.for(payment.amountFen).lateMs);
+  }
 
   return {
     url: `http://127.0.0.1:${port}`,
     async stop() {
       for (const timer of timers) clearTimeout(timer);
-      server.closeAllConnections();
       server.close();
+      server.closeAllConnections();
       await once(server, 'close');
-      closeSync(fd);
+      payments.close();
     },
   };
 }
 
-type Reply = (status: number, body: unknown) => void;
-
-/** The payments on disk. A last line that was cut off was never answered, and is cut away. */
-function readPayments(file: string): Map<string, Payment> {
-  const payments = new Map<string, Payment>();
-  if (!existsSync(file)) return payments;
-  const text = readFileSync(file, 'utf8');
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  if (whole.length < text.length) {
-    const fd = openSync(file, 'r+');
-    ftruncateSync(fd, Buffer.byteLength(whole));
-    closeSync(fd);
-  }
-  for (const line of whole.split('\n')) {
-    if (!line) continue;
-    const payment = JSON.parse(line) as Payment;
-    payments.set(payment.payoutId, payment);
-  }
-  return payments;
+/** Tells whoever asked, on this machine only; nobody waits for an answer. */
+function notify(url: unknown, payoutId: string): void {
+  if (typeof url !== 'string' || !/^http:\/\/(127\.0\.0\.1|localhost|\[::1\]):/.test(url)) return;
+  const body = JSON.stringify({ payoutId });
+  const told = fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+    redirect: 'error',
+    signal: AbortSignal.timeout(2_000),
+  });
+  told.then((response) => response.body?.cancel()).catch(() => {});
 }
 
+/** Only what is declared as JSON: a web page in the same browser can't send that across origins unasked. */
 async function readJson(request: IncomingMessage): Promise<Record<string, unknown> | undefined> {
-  let text = '';
-  for await (const chunk of request) {
-    text += String(chunk);
-    if (text.length > BODY_BYTES_MAX) return undefined;
+  if (!/^application\/json\b/.test(request.headers['content-type'] ?? '')) return undefined;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) return undefined;
+    chunks.push(chunk);
   }
   try {
-    const body: unknown = JSON.parse(text);
-    return typeof body === 'object' && body !== null && !Array.isArray(body)
-      ? (body as Record<string, unknown>)
-      : undefined;
+    const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
+    return isObject ? (body as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }

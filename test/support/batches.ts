@@ -1,0 +1,21 @@
+import type { LogRecord, MicroBatch } from '../../src/engines/ports.ts';
+import { anOrder } from './orders.ts';
+
+/** A micro-batch for these people; its seal is made of filler, no key has signed it. */
+export const aBatch = (people: readonly number[]): MicroBatch => ({
+  orders: people.map((person) => anOrder({ person })),
+  seal: {
+    keyId: 1,
+    nonce: Buffer.alloc(8, people[0]),
+    signature: Buffer.alloc(64, 9),
+    ciphertexts: people.map((person) => Buffer.alloc(40, person % 251)),
+  },
+});
+
+/** Whose orders stand in these records, in order. */
+export const peopleOf = (records: readonly LogRecord[]): number[] =>
+  records.flatMap((record) =>
+    record.kind === 'grants' ? record.orders.map((order) => Number(order.actId) - 1_000_000) : [],
+  );
+
+export const upTo = (count: number): number[] => Array.from({ length: count }, (_, at) => at + 1);

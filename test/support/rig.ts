@@ -1,0 +1,140 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import { openJournal } from '../../src/engines/embedded/journal/index.ts';
+import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
+import type { Allotments, GrantLog, Ledger, TokenBook } from '../../src/engines/ports.ts';
+import { allotmentMigrations, createAllotments } from '../../src/engines/postgres/allotments/index.ts';
+import { migrate } from '../../src/engines/postgres/migrate.ts';
+import { openPool } from '../../src/engines/postgres/pool.ts';
+import { createLedger, ledgerMigrations } from '../../src/ledger/index.ts';
+import { type Fences, isVoid, passFence } from '../../src/rules/fences.ts';
+import { type Clock, instantMs } from '../../src/vocabulary/instant.ts';
+import type { Order } from '../../src/vocabulary/order.ts';
+import { TOKEN_STATUS } from '../../src/vocabulary/token-status.ts';
+import { quiet, startTestPostgres } from './postgres.ts';
+
+/** A clock that the test moves; monotonic time runs by itself unless moved too. */
+export interface TestClock extends Clock {
+  set(nowMs: number): void;
+}
+
+export function testClock(startMs = 1_800_000_000_000): TestClock {
+  let nowMs = startMs;
+  return {
+    now: () => instantMs(nowMs),
+    monotonicMs: () => performance.now(),
+    set(next) {
+      nowMs = next;
+    },
+  };
+}
+
+/** The engine's memory without the engine: journal, book and fences as a process has them after its start. */
+export interface Promises {
+  readonly log: GrantLog;
+  readonly book: TokenBook;
+  readonly fences: Fences;
+  /** Appends orders and tells the book, as 4-seal does; resolves with the record's sequence. */
+  promise(orders: readonly Order[]): Promise<number>;
+}
+
+export async function openPromises(folder: string): Promise<Promises> {
+  const book = createTokenBook();
+  const fences: Fences = new Map();
+  const noted: Promise<void>[] = [];
+  const log = await openJournal({
+    folder,
+    logger: quiet,
+    onRecord: (record, isDrained) => {
+      if (record.kind === 'fence') return passFence(fences, record.sliceId, record.epoch, record.sequence);
+      const orders = record.orders.map((order, leafIndex) => ({
+        order,
+        position: { sequence: record.sequence, leafIndex },
+      }));
+      const counting = orders.filter(({ order }) => !isVoid(fences, order.unit, record.sequence));
+      noted.push(book.record(counting));
+      if (isDrained) noted.push(book.advance(record.orders, TOKEN_STATUS.credited));
+    },
+  });
+  await Promise.all(noted);
+  return {
+    log,
+    book,
+    fences,
+    async promise(orders) {
+      const ciphertexts = orders.map(() => Buffer.alloc(100));
+      const sequence = await log.append({
+        orders,
+        seal: { keyId: 1, nonce: Buffer.alloc(8), ciphertexts, signature: Buffer.alloc(64) },
+      });
+      await book.record(orders.map((order, leafIndex) => ({ order, position: { sequence, leafIndex } })));
+      return sequence;
+    },
+  };
+}
+
+/** Real engines in temporary folders. */
+export interface Rig {
+  readonly pool: Pool;
+  readonly ledger: Ledger;
+  readonly allotments: Allotments;
+  /** A fresh journal folder a name; opening it again is a restart. */
+  journal(name: string): Promise<Promises>;
+  folder(name: string): string;
+  stop(): Promise<void>;
+}
+
+export async function startRig(): Promise<Rig> {
+  const server = await startTestPostgres();
+  const root = mkdtempSync(path.join(tmpdir(), 'hongbao-rig-'));
+  const pool = openPool({
+    url: await server.createDatabase(),
+    logger: quiet,
+    connectionsMax: 12,
+    applicationName: 'test',
+  });
+  await migrate(pool, [...ledgerMigrations, ...allotmentMigrations]);
+  const retry = { tries: 5, sleepMs: (ms: number) => delay(ms), random: Math.random };
+  const randomBelow = (below: bigint) => BigInt(Math.floor(Math.random() * Number(below)));
+  return {
+    pool,
+    ledger: createLedger({ pool, retry }),
+    allotments: createAllotments({ pool, randomBelow, retry }),
+    journal: (name) => openPromises(path.join(root, name)),
+    folder: (name) => path.join(root, name),
+    async stop() {
+      await pool.end();
+      await server.stop();
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Waits until something holds, looking every few milliseconds: for what no event tells of. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  withinMs = 10_000,
+): Promise<void> {
+  const lastMs = performance.now() + withinMs;
+  while (!(await holds())) {
+    if (performance.now() > lastMs) throw new Error(`it did not come about within ${withinMs} ms: ${what}`);
+    await delay(2);
+  }
+}
+
+/** Double entry holds: everything sums to zero, and each balance is the sum of its postings (I6). */
+export async function ledgerFaults(pool: Pool): Promise<string[]> {
+  const { rows: sums } = await pool.query<{ total: bigint }>(
+    'SELECT coalesce(sum(amount_fen), 0)::bigint AS total FROM ledger.posting',
+  );
+  const { rows: wrong } = await pool.query<{ act_id: bigint }>(
+    `SELECT a.act_id FROM ledger.account a LEFT JOIN ledger.posting p USING (act_id, phase_key, purse)
+     GROUP BY a.act_id, a.phase_key, a.purse, a.balance_fen HAVING a.balance_fen <> coalesce(sum(p.amount_fen), 0)`,
+  );
+  const unbalanced = sums[0]!.total === 0n ? [] : [`the postings sum to ${sums[0]!.total}`];
+  return [...unbalanced, ...wrong.map((row) => `account ${row.act_id} is not the sum of its postings`)];
+}
