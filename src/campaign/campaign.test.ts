@@ -63,7 +63,7 @@ describe('a campaign file', () => {
     ['a list', '- a\n', 'not a mapping'],
     ['two documents', `${night}\n---\na: 1\n`, 'several documents'],
     ['a NUL', 'a: \0', 'NUL'],
-    ['a tab', 'campaign:\n\t- x\n', 'campaign'],
+    ['a tab', 'campaign:\n\t- x\n', 'missing'],
     ['a bomb of brackets', '['.repeat(100_000), 'deep'],
     ['an alias', 'a: &x [1]\nb: *x\n', 'alias'],
     ['too large a file', 'a'.repeat((1 << 20) + 1), 'characters'],
