@@ -28,7 +28,7 @@ export function treeHead(keyId: number, treeSize: number, root: Uint8Array): Buf
   return head;
 }
 
-/** A token's nonce: the batch's 8 random bytes, then its place. */
+/** A token's nonce: the batch's 8 bytes, then its place. */
 export function nonceOf(batchNonce: Uint8Array, leafIndex: number): Buffer {
   const nonce = Buffer.allocUnsafe(NONCE_BYTES);
   nonce.set(batchNonce, 0);

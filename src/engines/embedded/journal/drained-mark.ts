@@ -21,7 +21,7 @@ export function readDrainedMark(folder: string): LogSequence {
 }
 
 /** Replaces the mark at once and whole. Not fsynced: behind is fine, and what it names was durable before it. */
-export function writeDrainedMark(folder: string, sequence: LogSequence): void {
+function writeDrainedMark(folder: string, sequence: LogSequence): void {
   const text = String(sequence);
   const next = `${drainedMarkFile(folder)}.next`;
   writeFileSync(next, `${text} ${crc32(text)}\n`, { mode: 0o600 });

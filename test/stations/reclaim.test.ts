@@ -1,0 +1,277 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createReclaimer, type Reclaimer, type ReclaimerOptions } from '../../src/control/reclaim.ts';
+import type { Slice } from '../../src/engines/ports.ts';
+import { BrokenInvariant, RetryableFault } from '../../src/protocol/failures.ts';
+import { type Creditor, createCreditor } from '../../src/stations/5-credit/creditor.ts';
+import type { Fen } from '../../src/vocabulary/fen.ts';
+import type { PhaseKey, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
+import { instantMs } from '../../src/vocabulary/instant.ts';
+import type { Order } from '../../src/vocabulary/order.ts';
+import { anOrder } from '../support/orders.ts';
+import { quiet } from '../support/postgres.ts';
+import { type Promises, type Rig, startRig, testClock, until } from '../support/rig.ts';
+
+const GRANT_UNTIL_MS = 1_800_000_000_000;
+const MARGIN_MS = 1_000;
+const BUDGET = { packets: 100, fen: 10_000n as Fen };
+
+describe('bringing slices back', () => {
+  let rig: Rig;
+  let promises: Promises;
+  let crediting: Creditor;
+  let refused: SliceId[];
+  let phaseKey: PhaseKey;
+  let fatal: unknown[];
+  let people = 0;
+  let tests = 0;
+  const clock = testClock(GRANT_UNTIL_MS + MARGIN_MS + 1);
+
+  beforeAll(async () => {
+    rig = await startRig();
+  });
+  afterAll(() => rig.stop());
+  beforeEach(async () => {
+    tests += 1;
+    phaseKey = tests as PhaseKey;
+    refused = [];
+    fatal = [];
+    clock.set(GRANT_UNTIL_MS + MARGIN_MS + 1);
+    promises = await rig.journal(`reclaim-${tests}`);
+    crediting = startCreditor();
+    await rig.allotments.setBudgets([
+      {
+        phaseKey,
+        sceneId: 'cash' as SceneId,
+        rainId: undefined,
+        total: BUDGET,
+        packetCapFen: 1_000n as Fen,
+        rule: 'split',
+      },
+    ]);
+  });
+  afterEach(async () => {
+    await crediting.stop();
+    await promises.log.close();
+    // The next test's sweep looks at every slice that is open.
+    for (const { slice } of await rig.allotments.unclosed()) {
+      await rig.allotments.fence(slice);
+      await rig.allotments.close(slice, { packets: 0, fen: 0n as Fen });
+    }
+  });
+
+  function startCreditor(): Creditor {
+    const one = createCreditor({
+      ...promises,
+      ledger: rig.ledger,
+      clock,
+      logger: quiet,
+      random: Math.random,
+      onFatal: (error) => fatal.push(error),
+    });
+    one.start();
+    return one;
+  }
+  const reclaimer = (more: Partial<ReclaimerOptions> = {}): Reclaimer =>
+    createReclaimer({
+      allotments: rig.allotments,
+      log: promises.log,
+      ledger: rig.ledger,
+      drainedTo: (sequence) => crediting.drainedTo(sequence),
+      refuseSlice: (sliceId) => refused.push(sliceId),
+      clock,
+      logger: quiet,
+      marginMs: MARGIN_MS,
+      intervalMs: 5,
+      onFatal: (error) => fatal.push(error),
+      ...more,
+    });
+  const lease = async (packetsWanted: number): Promise<Slice> =>
+    (await rig.allotments.lease({
+      phaseKey,
+      sceneId: 'cash' as SceneId,
+      rainId: undefined,
+      holder: 'test',
+      packetsWanted,
+      dealUntilMs: instantMs(GRANT_UNTIL_MS - 1),
+      grantUntilMs: instantMs(GRANT_UNTIL_MS),
+    }))!;
+  /** Grants the first packets of a slice. */
+  const spend = async (slice: Slice, count: number): Promise<Order[]> => {
+    const orders = slice.packetsFen!.slice(0, count).map((fen, index) => {
+      people += 1;
+      return {
+        ...anOrder({ person: people, fen: Number(fen), slice: Number(slice.sliceId), index }),
+        phaseKey,
+      };
+    });
+    await promises.promise(orders);
+    return orders;
+  };
+  const remaining = async () => (await rig.allotments.budgets(phaseKey))[0]!.remaining;
+  const sumOf = (orders: readonly Order[]) => orders.reduce((sum, order) => sum + order.amountFen, 0n);
+
+  it('gives back exactly what was not given, to the fen', async () => {
+    const [one, two] = [await lease(40), await lease(30)];
+    const spent = [...(await spend(one, 7)), ...(await spend(two, 30))];
+    expect((await remaining()).packets).toBe(30);
+    expect(await reclaimer().sweepOnce()).toBe(2);
+    expect(await remaining()).toEqual({ packets: 100 - 37, fen: BUDGET.fen - sumOf(spent) });
+    expect(refused.sort()).toEqual([one.sliceId, two.sliceId].sort());
+    expect(await reclaimer().sweepOnce()).toBe(0);
+  });
+
+  it.each([
+    [0, 0],
+    [MARGIN_MS, 0],
+    [MARGIN_MS + 1, 1],
+  ])('%d ms after the last ticket closes %d slices', async (afterMs, closed) => {
+    await lease(10);
+    clock.set(GRANT_UNTIL_MS + afterMs);
+    expect(await reclaimer().sweepOnce()).toBe(closed);
+  });
+
+  it('refuses grants first, and waits for those on their way before it fences', async () => {
+    const slice = await lease(5);
+    const steps: string[] = [];
+    const one = reclaimer({
+      refuseSlice: async () => {
+        steps.push('refused');
+        await spend(slice, 2);
+        steps.push('handed to the log');
+      },
+      allotments: {
+        ...rig.allotments,
+        fence: async (fenced) => {
+          steps.push('fenced');
+          await rig.allotments.fence(fenced);
+        },
+      },
+    });
+    await one.sweepOnce();
+    expect(steps).toEqual(['refused', 'handed to the log', 'fenced']);
+    expect((await remaining()).packets).toBe(98);
+  });
+
+  it('counts only once everything before the fence is credited, and is not held up meanwhile', async () => {
+    crediting.setRate(0);
+    const slice = await lease(10);
+    await spend(slice, 4);
+    const one = reclaimer();
+    one.start();
+    await until(() => promises.log.end() === 2, 'the fence is in the log');
+    const other = await lease(10);
+    await until(() => refused.includes(other.sliceId), 'another sweep has begun');
+    expect((await rig.allotments.unclosed()).length).toBe(2);
+    crediting.setRate(undefined);
+    await until(async () => (await rig.allotments.unclosed()).length === 0, 'both are closed');
+    await one.stop();
+    expect((await remaining()).packets).toBe(96);
+    // One fence each, though many sweeps have passed.
+    expect(promises.log.end()).toBe(3);
+  });
+
+  it('stops while it waits for a backlog, and goes on after the restart', async () => {
+    crediting.setRate(0);
+    const slice = await lease(10);
+    const spent = await spend(slice, 4);
+    const one = reclaimer();
+    one.start();
+    await until(() => promises.log.end() === 2, 'the fence is in the log');
+    await one.stop();
+    await crediting.stop();
+    await promises.log.close();
+
+    promises = await rig.journal(`reclaim-${tests}`);
+    crediting = startCreditor();
+    // A slice that is fenced already is taken up whatever the time is.
+    clock.set(GRANT_UNTIL_MS - 5_000);
+    expect(await reclaimer().sweepOnce()).toBe(1);
+    expect(await remaining()).toEqual({ packets: 96, fen: BUDGET.fen - sumOf(spent) });
+    expect(crediting.status().outcomes).toMatchObject({ credited: 4, void: 0 });
+  });
+
+  it.each(['refuse', 'fence', 'append', 'drain', 'tally', 'close', 'closed'] as const)(
+    'is exact when the process dies at the step: %s',
+    async (step) => {
+      const slice = await lease(10);
+      const spent = await spend(slice, 3);
+      const died = new RetryableFault('ledger-unavailable', 'the process died', 1);
+      const dieAt = (name: string) => (name === step ? Promise.reject(died) : Promise.resolve());
+      const dying = reclaimer({
+        refuseSlice: () => dieAt('refuse'),
+        allotments: {
+          ...rig.allotments,
+          fence: (fenced) => dieAt('fence').then(() => rig.allotments.fence(fenced)),
+          close: async (closed, given) => {
+            await dieAt('close');
+            await rig.allotments.close(closed, given);
+            await dieAt('closed');
+          },
+        },
+        log: {
+          ...promises.log,
+          appendFence: (unit) => dieAt('append').then(() => promises.log.appendFence(unit)),
+        },
+        drainedTo: (sequence) => dieAt('drain').then(() => crediting.drainedTo(sequence)),
+        ledger: {
+          ...rig.ledger,
+          sliceTally: (key, sliceId) => dieAt('tally').then(() => rig.ledger.sliceTally(key, sliceId)),
+        },
+      });
+      expect(await dying.sweepOnce()).toBe(0);
+      await reclaimer().sweepOnce();
+      expect(await remaining()).toEqual({ packets: 97, fen: BUDGET.fen - sumOf(spent) });
+      expect(await rig.allotments.unclosed()).toEqual([]);
+    },
+  );
+
+  it('closes the others when one can’t be closed', async () => {
+    const [bad, good] = [await lease(10), await lease(10)];
+    const fault = new RetryableFault('ledger-unavailable', 'not this one', 1);
+    const one = reclaimer({
+      ledger: {
+        ...rig.ledger,
+        sliceTally: (key, sliceId) =>
+          sliceId === bad.sliceId ? Promise.reject(fault) : rig.ledger.sliceTally(key, sliceId),
+      },
+    });
+    expect(await one.sweepOnce()).toBe(1);
+    expect((await rig.allotments.unclosed()).map(({ slice }) => slice.sliceId)).toEqual([bad.sliceId]);
+    expect(good.sliceId).not.toBe(bad.sliceId);
+  });
+
+  it('ends the process when a slice gave more than was leased', async () => {
+    const slice = await lease(2);
+    await spend(slice, 2);
+    people += 1;
+    await promises.promise([
+      { ...anOrder({ person: people, slice: Number(slice.sliceId), index: 0 }), phaseKey },
+    ]);
+    const one = reclaimer();
+    one.start();
+    await until(() => fatal.length > 0, 'the broken budget is told');
+    await one.stop();
+    expect(fatal[0]).toBeInstanceOf(BrokenInvariant);
+    expect(String(fatal[0])).toContain('I4');
+  });
+
+  it('outlives a database that is away', async () => {
+    await lease(1);
+    let away = true;
+    const one = reclaimer({
+      allotments: {
+        ...rig.allotments,
+        unclosed: () =>
+          away
+            ? Promise.reject(new RetryableFault('ledger-unavailable', 'away', 1))
+            : rig.allotments.unclosed(),
+      },
+    });
+    one.start();
+    await new Promise(setImmediate);
+    away = false;
+    await until(async () => (await remaining()).packets === 100, 'the slice is back');
+    await one.stop();
+    expect(fatal).toEqual([]);
+  });
+});
