@@ -4,6 +4,8 @@ import {
   ClientFrameSchema,
   type ServerFrame,
   ServerFrameSchema,
+  type ShakeResult,
+  ShakeResultSchema,
 } from './gen/hongbao/v1/play_pb.ts';
 import { WireError, WireReader } from './wire.ts';
 
@@ -66,22 +68,33 @@ function readShake(bytes: Uint8Array): FastShake | undefined {
   return { requestId, claimRecord };
 }
 
-/** ServerFrame{request_id, shake_result{nothing{}}}: fields 1 and 3, with an empty field 1 inside. */
-export function encodeNothingFast(requestId: number): Uint8Array {
-  const out = Buffer.allocUnsafe(10);
+/** A shake's result, encoded without its frame; the ones that recur are kept and framed again and again. */
+export const encodeShakeResult = (result: ShakeResult): Uint8Array => toBinary(ShakeResultSchema, result);
+
+/** ShakeResult{nothing{}}: field 1, empty. */
+export const NOTHING_RESULT = Uint8Array.of(0x0a, 0x00);
+
+/** ServerFrame{request_id, shake_result} around a result that is encoded already: fields 1 and 3. */
+export function frameShakeResult(requestId: number, result: Uint8Array): Uint8Array {
+  const out = Buffer.allocUnsafe(result.length + 12);
   let at = 0;
   if (requestId > 0) {
     out[at++] = 0x08;
-    let rest = requestId;
-    while (rest > 0x7f) {
-      out[at++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    out[at++] = rest;
+    at = putVarint(out, at, requestId);
   }
   out[at++] = 0x1a;
-  out[at++] = 2;
-  out[at++] = 0x0a;
-  out[at++] = 0;
-  return out.subarray(0, at);
+  at = putVarint(out, at, result.length);
+  out.set(result, at);
+  return out.subarray(0, at + result.length);
+}
+
+function putVarint(out: Buffer, from: number, value: number): number {
+  let at = from;
+  let rest = value;
+  while (rest > 0x7f) {
+    out[at++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  out[at++] = rest;
+  return at;
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
+import type { Bilingual, CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { Player } from '../../guard/player.ts';
 import type { Session } from '../../guard/sessions.ts';
 import { ERROR_KINDS, type ErrorKind } from '../../protocol/error-kinds.ts';
@@ -11,9 +11,11 @@ import type { Hello } from '../../protocol/gen/hongbao/v1/play_pb.ts';
 import {
   decodeClientFrame,
   decodeShakeFast,
-  encodeNothingFast,
   encodeServerFrame,
+  encodeShakeResult,
   FRAME_BYTES_MAX,
+  frameShakeResult,
+  NOTHING_RESULT,
 } from '../../protocol/play-frames.ts';
 import { mayAsk, newAllowance, type RequestAllowance } from '../../rules/request-allowance.ts';
 import type { ThrottleLevel } from '../../rules/throttle.ts';
@@ -285,53 +287,35 @@ const throttleMessage = (throttle: ThrottleLevel) => ({
   ...throttle,
 });
 
+/** The greetings of a campaign are few and are sent a million times: each is encoded once. */
+const greetingResults = new WeakMap<Bilingual, Uint8Array>();
+
 function shakeFrame(requestId: number, { prize, claimRecord }: ShakeAnswer): Uint8Array {
-  if (prize.prize === 'nothing' && !claimRecord) return encodeNothingFast(requestId);
+  if (prize.prize === 'nothing') return frameShakeResult(requestId, NOTHING_RESULT);
   const base = {
     $typeName: 'hongbao.v1.ShakeResult' as const,
     claimRecord: (claimRecord ?? new Uint8Array()) as Uint8Array<ArrayBuffer>,
   };
-  switch (prize.prize) {
-    case 'nothing':
-      return encodeServerFrame(requestId, {
-        case: 'shakeResult',
-        value: { ...base, prize: { case: 'nothing', value: { $typeName: 'hongbao.v1.Nothing' } } },
-      });
-    case 'greeting':
-      return encodeServerFrame(requestId, {
-        case: 'shakeResult',
-        value: {
-          ...base,
-          prize: {
-            case: 'greeting',
-            value: {
-              $typeName: 'hongbao.v1.Greeting',
-              sponsorId: prize.sponsorId,
-              textZh: prize.text.zh,
-              textEn: prize.text.en,
-            },
-          },
-        },
-      });
-    case 'ticket':
-      return encodeServerFrame(requestId, {
-        case: 'shakeResult',
-        value: {
-          ...base,
-          prize: {
-            case: 'ticket',
-            value: {
-              $typeName: 'hongbao.v1.Ticket',
-              ticket: prize.ticket as Uint8Array<ArrayBuffer>,
-              sponsorId: prize.sponsor.id,
-              sponsorZh: prize.sponsor.name.zh,
-              sponsorEn: prize.sponsor.name.en,
-              expiresAtMs: BigInt(prize.expiresAtMs),
-            },
-          },
-        },
-      });
+  if (prize.prize === 'greeting') {
+    let result = greetingResults.get(prize.text);
+    if (!result) {
+      const { zh: textZh, en: textEn } = prize.text;
+      const value = { $typeName: 'hongbao.v1.Greeting' as const, sponsorId: prize.sponsorId, textZh, textEn };
+      result = encodeShakeResult({ ...base, prize: { case: 'greeting', value } });
+      greetingResults.set(prize.text, result);
+    }
+    return frameShakeResult(requestId, result);
   }
+  const { sponsor } = prize;
+  const value = {
+    $typeName: 'hongbao.v1.Ticket' as const,
+    ticket: prize.ticket as Uint8Array<ArrayBuffer>,
+    sponsorId: sponsor.id,
+    sponsorZh: sponsor.name.zh,
+    sponsorEn: sponsor.name.en,
+    expiresAtMs: BigInt(prize.expiresAtMs),
+  };
+  return frameShakeResult(requestId, encodeShakeResult({ ...base, prize: { case: 'ticket', value } }));
 }
 
 const openFrame = (requestId: number, opened: OpenedPacket): Uint8Array =>
