@@ -6,7 +6,7 @@ import type { Fen } from '../vocabulary/fen.ts';
 import type { WithdrawalId } from '../vocabulary/ids.ts';
 import { instantMs } from '../vocabulary/instant.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
-import { creditOrders } from './credit.ts';
+import { creditFreshOrders } from './credit.ts';
 import schema from './sql/0001-ledger.sql';
 import recordsSql from './sql/records.sql';
 import sliceTallySql from './sql/slice-tally.sql';
@@ -36,7 +36,7 @@ export function createLedger(options: { pool: Pool; retry: RetryOptions }): Ledg
   const safely = <Result>(act: () => Promise<Result>) => withRetry(act, options.retry);
 
   return {
-    credit: (orders) => safely(() => creditOrders(pool, orders)),
+    credit: (orders) => safely(() => creditFreshOrders(pool, orders)),
     wallet: (account, orderNumbers) =>
       safely(async () => {
         const { rows } = await pool.query<{
