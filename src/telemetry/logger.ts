@@ -1,7 +1,11 @@
 import pino from 'pino';
 
 /** Never in a log, wherever it comes from. */
-const REDACTED = ['authorization', 'session', 'token', 'tokens', 'ticket', 'secret', 'password', 'url', 'setupToken', 'operatorKey', 'claimRecord'];
+const REDACTED = [
+  ...['authorization', 'cookie', 'session', 'jwt', 'token', 'tokens', 'ticket', 'claimRecord'],
+  ...['secret', 'password', 'key', 'setupToken', 'operatorKey', 'identityKey'],
+  ...['url', 'ledgerUrl', 'payoutUrl', 'connectionString', 'user', 'userKey', 'phone'],
+];
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

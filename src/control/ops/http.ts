@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import type { CampaignProblem } from '../../campaign/problems.ts';
 import { bearerOf } from '../../guard/secrets.ts';
 import { isRefusal, type Refusal } from '../../protocol/failures.ts';
+import { PROBLEM_CONTENT_TYPE, problem } from '../../protocol/problem.ts';
 import { problemResponses, sendProblem, sendProblemOf } from '../../protocol/http.ts';
 
 /** What operations may do. Each act is the engine's own; the routes only check who asks. */
@@ -74,7 +75,9 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsDeps> = async (app, deps) =
       if (typeof request.body !== 'string') return sendProblemOf(reply, 'unsupported-media-type', 'send the file as application/yaml');
       const applied = await deps.applyCampaign(request.body);
       if (isRefusal(applied)) return sendProblem(reply, applied);
-      return 'problems' in applied ? reply.code(422).send({ code: 'malformed', problems: applied.problems }) : applied;
+      if (!('problems' in applied)) return applied;
+      const body = problem('malformed', `the campaign has ${applied.problems.length} mistakes, so nothing was changed`);
+      return reply.code(422).type(PROBLEM_CONTENT_TYPE).send({ ...body, status: 422, problems: applied.problems });
     });
     guarded.post<{ Body: { name: string; campaignId: string; scenes: string[] } }>(
       '/ops/v1/upstreams',
