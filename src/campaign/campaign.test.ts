@@ -41,21 +41,25 @@ describe('a campaign file', () => {
     const text = readFileSync('examples/broken.yaml', 'utf8');
     const problems = problemsOf(text);
     const found = problems.map((problem) => `${problem.line}: ${problem.path}`);
+    const scene = 'rewards[0].items[0].scenes[0]';
     expect(found).toEqual([
-      '2: campaign',
-      '4: ',
-      '6: ',
-      '7: limits',
-      '7: limits.packet',
-      '7: limits.packetsPerSponsor',
-      '9: sponsors',
-      '10: rewards',
-      '11: phases',
+      '3: campaign',
+      '5: ',
+      '7: ',
+      '8: limits',
+      '8: limits.packet',
+      '8: limits.packetsPerSponsor',
+      '9: ticketTtl',
+      `23: ${scene}.sponsor`,
+      `24: ${scene}.amount.rule`,
+      `25: ${scene}.caps.packetFen`,
+      `27: ${scene}.bill.en`,
+      `28: ${scene}.flags.reconcile`,
+      '33: phases[0].closesAt',
+      '39: phases[0].rains[1]',
+      '40: phases[0].rains[1].startsAt',
+      '42: phases[0].rains[1].deals[0].scene',
     ]);
-    const report = reportProblems('broken.yaml', text, problems);
-    expect(report).toContain('did you mean "packets"?');
-    expect(report).toContain('broken.yaml:7:');
-    expect(report).toContain('9 mistakes');
   });
 
   it.each([
@@ -63,17 +67,17 @@ describe('a campaign file', () => {
     ['a list', '- a\n', 'not a mapping'],
     ['two documents', `${night}\n---\na: 1\n`, 'several documents'],
     ['a NUL', 'a: \0', 'NUL'],
-    ['a tab', 'campaign:\n\t- x\n', 'missing'],
+    ['a tab', 'campaign:\n\t- x\n', 'Tabs'],
     ['a bomb of brackets', '['.repeat(100_000), 'deep'],
     ['an alias', 'a: &x [1]\nb: *x\n', 'alias'],
     ['too large a file', 'a'.repeat((1 << 20) + 1), 'characters'],
-    ['a duplicate key', night.replace('ticketTtl: PT5M', 'ticketTtl: PT5M\nticketTtl: PT6M'), 'unique'],
+    ['a duplicate key', night.replace('ticketTtl: PT5M', 'ticketTtl: PT5M\nticketTtl: PT6M'), 'there twice'],
     ['an unknown field', night.replace('ticketTtl:', 'ticketTTL:'), 'no field'],
-    ['an underscore in an id', night.replace('spring-2027', 'spring_2027'), 'pattern'],
-    ['a fraction of a fen', night.replace('packetFen: 20000', 'packetFen: 200.5'), 'integer'],
-    ['a negative budget', night.replace('fen: 30000000', 'fen: -1'), '>= 1'],
-    ['a quoted number', night.replace('packetFen: 20000', 'packetFen: "20000"'), 'integer'],
-    ['a number beyond 2^53', night.replace('packetFen: 20000', 'packetFen: 9007199254740993'), '<='],
+    ['an underscore in an id', night.replace('spring-2027', 'spring_2027'), "an id can't have"],
+    ['a fraction of a fen', night.replace('packetFen: 20000', 'packetFen: 200.5'), 'not a whole number'],
+    ['a negative budget', night.replace('fen: 30000000', 'fen: -1'), 'too small'],
+    ['a quoted number', night.replace('packetFen: 20000', 'packetFen: "20000"'), '"20000" is text'],
+    ['a number beyond 2^53', night.replace('packetFen: 20000', 'packetFen: 9007199254740993'), 'too large'],
     ['a number in hexadecimal', night.replace('packetFen: 20000', 'packetFen: 0x4e20'), 'written as'],
     ['30 February', night.replace('2027-02-05T18:00:00', '2027-02-30T18:00:00'), 'no moment'],
     [

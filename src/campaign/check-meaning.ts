@@ -1,47 +1,76 @@
+import { nearest } from './nearest.ts';
 import type { PathPart, PathProblem } from './problems.ts';
 import type { CampaignDraft, PhaseDraft, RainDraft, SceneDraft } from './schema.ts';
 import { parseDurationMs, parseInstant } from './times.ts';
 
-/** What a well-formed file may still get wrong: times, references, overlaps, budgets that can't be paid out. */
-export function checkMeaning(draft: CampaignDraft): PathProblem[] {
+/**
+ * What a file may still get wrong when its shape is right: times, references, overlaps, budgets that can't be paid out.
+ * Of a file that is not well formed, the parts that are: a part that can't be looked into is left out, not the others.
+ */
+export function checkMeaning(
+  draft: CampaignDraft,
+  { isWellFormed }: { isWellFormed: boolean },
+): PathProblem[] {
   const problems: PathProblem[] = [];
-  const say = (path: readonly PathPart[], message: string, expected: string) =>
-    problems.push({ path, message, expected });
-  const scenes = scenesOf(draft);
-  checkDuration(draft.ticketTtl, ['ticketTtl'], say);
-  unique(
-    draft.apps.map((app) => app.id),
-    (at) => ['apps', at, 'id'],
-    say,
+  const say: Say = (path, message, expected) => problems.push({ path, message, expected });
+  const part = (check: () => void) => {
+    try {
+      check();
+    } catch (error) {
+      if (isWellFormed) throw error;
+    }
+  };
+  const uniqueIds = (entries: () => readonly { readonly id: string | number }[], list: string) =>
+    part(() =>
+      unique(
+        entries().map(({ id }) => id),
+        (at) => [list, at, 'id'],
+        say,
+      ),
+    );
+  part(() => checkDuration(draft.ticketTtl, ['ticketTtl'], say));
+  uniqueIds(() => draft.apps, 'apps');
+  part(() =>
+    unique(
+      draft.apps.map((app) => app.name),
+      (at) => ['apps', at, 'name'],
+      say,
+    ),
   );
-  unique(
-    draft.apps.map((app) => app.name),
-    (at) => ['apps', at, 'name'],
-    say,
-  );
-  unique(
-    draft.sponsors.map((sponsor) => sponsor.id),
-    (at) => ['sponsors', at, 'id'],
-    say,
-  );
-  unique(
-    draft.phases.map((phase) => phase.id),
-    (at) => ['phases', at, 'id'],
-    say,
-  );
-  unique(
-    [...scenes].map(({ scene }) => scene.id),
-    (at) => [...scenes[at]!.path, 'id'],
-    say,
-  );
-  const sponsors = new Set(draft.sponsors.map((sponsor) => sponsor.id));
-  for (const { scene, path } of scenes) checkScene(scene, path, sponsors, say);
-  const byId = new Map(scenes.map(({ scene }) => [scene.id, scene]));
-  for (const [at, phase] of draft.phases.entries()) checkPhase(phase, ['phases', at], byId, say);
-  checkPhasesApart(draft.phases, say);
+  uniqueIds(() => draft.sponsors, 'sponsors');
+  uniqueIds(() => draft.phases, 'phases');
+  const sponsors = new Set<string>();
+  part(() => {
+    for (const { id } of draft.sponsors) sponsors.add(id);
+  });
+  const byId = new Map<string, SceneDraft>();
+  part(() => checkScenes(scenesOf(draft), byId, { sponsors, part, say }));
+  part(() => {
+    for (const [at, phase] of draft.phases.entries())
+      part(() => checkPhase(phase, ['phases', at], byId, { part, say }));
+  });
+  part(() => checkPhasesApart(draft.phases, say));
   return problems;
 }
 
+function checkScenes(
+  scenes: ReturnType<typeof scenesOf>,
+  byId: Map<string, SceneDraft>,
+  { sponsors, part, say }: { sponsors: ReadonlySet<string>; part: Part; say: Say },
+): void {
+  for (const { scene } of scenes) part(() => byId.set(scene.id, scene));
+  part(() =>
+    unique(
+      scenes.map(({ scene }) => scene.id),
+      (at) => [...scenes[at]!.path, 'id'],
+      say,
+    ),
+  );
+  for (const { scene, path } of scenes) part(() => checkScene(scene, path, sponsors, say));
+}
+
+/** Runs a check; one that meets a part of the wrong shape is over, the others go on. */
+type Part = (check: () => void) => void;
 type Say = (path: readonly PathPart[], message: string, expected: string) => void;
 
 export const scenesOf = (
@@ -59,8 +88,10 @@ export const scenesOf = (
   );
 
 function unique(ids: readonly (string | number)[], pathOf: (at: number) => PathPart[], say: Say): void {
+  const seen = new Set<string | number>();
   for (const [at, id] of ids.entries()) {
-    if (ids.indexOf(id) < at) say(pathOf(at), `"${id}" is there twice`, 'each id once');
+    if (id !== undefined && seen.has(id)) say(pathOf(at), `"${id}" is there twice`, 'each id once');
+    seen.add(id);
   }
 }
 
@@ -88,8 +119,9 @@ function checkScene(
   sponsors: ReadonlySet<string>,
   say: Say,
 ): void {
-  if (!sponsors.has(scene.sponsor))
-    say([...path, 'sponsor'], `there is no sponsor "${scene.sponsor}"`, `one of ${[...sponsors].join(', ')}`);
+  // No sponsors at all is a mistake of its own, and not one of every scene.
+  if (sponsors.size > 0 && !sponsors.has(scene.sponsor))
+    say([...path, 'sponsor'], `there is no sponsor "${scene.sponsor}"`, oneOf(scene.sponsor, [...sponsors]));
   if (scene.amount.rule === 'fixed' && scene.amount.fen === undefined)
     say([...path, 'amount'], 'a fixed amount needs its fen', 'fen: the amount of each packet');
   if (scene.amount.rule !== 'fixed' && scene.amount.fen !== undefined)
@@ -140,28 +172,21 @@ function checkPhase(
   phase: PhaseDraft,
   path: readonly PathPart[],
   scenes: ReadonlyMap<string, SceneDraft>,
-  say: Say,
+  { part, say }: { part: Part; say: Say },
 ): void {
   const opens = checkInstant(phase.opensAt, [...path, 'opensAt'], say);
   const closes = checkInstant(phase.closesAt, [...path, 'closesAt'], say);
   if (opens && closes && closes <= opens)
     say([...path, 'closesAt'], 'the phase closes before it opens', `a moment after ${phase.opensAt}`);
-  for (const [at, budget] of (phase.budgets ?? []).entries()) {
-    const scene = scenes.get(budget.scene);
-    if (!scene)
-      say(
-        [...path, 'budgets', at, 'scene'],
-        `there is no scene "${budget.scene}"`,
-        `one of ${[...scenes.keys()].join(', ')}`,
-      );
-    else checkPayable(scene, budget, [...path, 'budgets', at], say);
-  }
-  unique(
-    (phase.budgets ?? []).map((budget) => budget.scene),
-    (at) => [...path, 'budgets', at, 'scene'],
-    say,
-  );
-  const windows = phase.rains.flatMap((rain, at) => checkRain(rain, [...path, 'rains', at], scenes, say));
+  part(() => checkBudgets(phase, path, scenes, say));
+  const windows: Window[] = [];
+  for (const [at, rain] of phase.rains.entries())
+    part(() => windows.push(...checkRain(rain, [...path, 'rains', at], say)));
+  for (const [at, rain] of phase.rains.entries())
+    part(() => {
+      for (const [nth, deal] of rain.deals.entries())
+        part(() => checkDeal(deal, [...path, 'rains', at, 'deals', nth], scenes, say));
+    });
   for (const window of windows) {
     if (opens && closes && (window.from < opens || window.to > closes))
       say(
@@ -171,16 +196,65 @@ function checkPhase(
       );
   }
   checkApart(windows, say);
-  checkRainIds(phase, path, say);
-  checkDealt(phase, path, scenes, say);
+  part(() => checkRainIds(phase, path, say));
+  part(() => checkDealt(phase, path, scenes, say));
 }
 
-function checkRain(
-  rain: RainDraft,
+const NAMES_SHOWN_MAX = 20;
+
+function oneOf(id: string, known: readonly string[]): string {
+  const names = known.slice(0, NAMES_SHOWN_MAX).join(', ');
+  return nearest(id, known) ?? `one of ${names}${known.length > NAMES_SHOWN_MAX ? ', …' : ''}`;
+}
+
+/** The scene that a phase names; undefined, and said, when there is none. */
+function knownScene(
+  id: string,
   path: readonly PathPart[],
   scenes: ReadonlyMap<string, SceneDraft>,
   say: Say,
-): Window[] {
+): SceneDraft | undefined {
+  const scene = scenes.get(id);
+  if (!scene && scenes.size > 0) say(path, `there is no scene "${id}"`, oneOf(id, [...scenes.keys()]));
+  return scene;
+}
+
+function checkBudgets(
+  phase: PhaseDraft,
+  path: readonly PathPart[],
+  scenes: ReadonlyMap<string, SceneDraft>,
+  say: Say,
+): void {
+  const budgets = phase.budgets ?? [];
+  for (const [at, budget] of budgets.entries()) {
+    const scene = knownScene(budget.scene, [...path, 'budgets', at, 'scene'], scenes, say);
+    if (scene) checkPayable(scene, budget, [...path, 'budgets', at], say);
+  }
+  unique(
+    budgets.map((budget) => budget.scene),
+    (at) => [...path, 'budgets', at, 'scene'],
+    say,
+  );
+}
+
+function checkDeal(
+  deal: RainDraft['deals'][number],
+  path: readonly PathPart[],
+  scenes: ReadonlyMap<string, SceneDraft>,
+  say: Say,
+): void {
+  const scene = knownScene(deal.scene, [...path, 'scene'], scenes, say);
+  if (!scene) return;
+  if (scene.amount.rule === 'given')
+    say(
+      [...path, 'scene'],
+      `scene "${deal.scene}" is granted by upstreams`,
+      'a scene whose amount is split or fixed',
+    );
+  else checkPayable(scene, { fen: deal.budgetFen, packets: deal.packets }, path, say);
+}
+
+function checkRain(rain: RainDraft, path: readonly PathPart[], say: Say): Window[] {
   const starts = checkInstant(rain.startsAt, [...path, 'startsAt'], say);
   const lasts = checkDuration(rain.lasts, [...path, 'lasts'], say);
   const isSeries = rain.firstId !== undefined || rain.every !== undefined || rain.count !== undefined;
@@ -199,22 +273,6 @@ function checkRain(
     (at) => [...path, 'deals', at, 'scene'],
     say,
   );
-  for (const [at, deal] of rain.deals.entries()) {
-    const scene = scenes.get(deal.scene);
-    if (!scene)
-      say(
-        [...path, 'deals', at, 'scene'],
-        `there is no scene "${deal.scene}"`,
-        `one of ${[...scenes.keys()].join(', ')}`,
-      );
-    else if (scene.amount.rule === 'given')
-      say(
-        [...path, 'deals', at, 'scene'],
-        `scene "${deal.scene}" is granted by upstreams`,
-        'a scene whose amount is split or fixed',
-      );
-    else checkPayable(scene, { fen: deal.budgetFen, packets: deal.packets }, [...path, 'deals', at], say);
-  }
   if (starts === undefined || lasts === undefined) return [];
   const span = every && rain.count ? every * (rain.count - 1) + lasts : lasts;
   return [

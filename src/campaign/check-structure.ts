@@ -1,5 +1,6 @@
 import { Settings } from 'typebox/system';
 import { Errors } from 'typebox/value';
+import { nearest } from './nearest.ts';
 import type { PathPart, PathProblem } from './problems.ts';
 import { CampaignFile } from './schema.ts';
 
@@ -17,7 +18,9 @@ interface SchemaError {
 /** What the schema says against a file: shape, types, bounds, unknown and missing fields. */
 export function checkStructure(content: unknown): PathProblem[] {
   const errors = Errors(CampaignFile, content) as unknown as SchemaError[];
-  return errors.filter((error) => error.keyword !== 'boolean').flatMap(problemsOf);
+  return errors
+    .filter((error) => error.keyword !== 'boolean')
+    .flatMap((error) => problemsOf(error, valueAt(content, partsOf(error.instancePath))));
 }
 
 const partsOf = (pointer: string): PathPart[] =>
@@ -27,7 +30,10 @@ const partsOf = (pointer: string): PathPart[] =>
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
     .map((part) => (/^[0-9]+$/.test(part) ? Number(part) : part));
 
-function problemsOf(error: SchemaError): PathProblem[] {
+const valueAt = (content: unknown, path: readonly PathPart[]): unknown =>
+  path.reduce<unknown>((at, part) => (at as Record<PathPart, unknown> | undefined)?.[part], content);
+
+function problemsOf(error: SchemaError, value: unknown): PathProblem[] {
   const path = partsOf(error.instancePath);
   const at = schemaAt(error.schemaPath);
   switch (error.keyword) {
@@ -37,6 +43,7 @@ function problemsOf(error: SchemaError): PathProblem[] {
         path: [...path, name],
         message: `there is no field "${name}" here`,
         expected: nearest(name, known) ?? `one of ${known.join(', ')}`,
+        isAtName: true,
       }));
     }
     case 'required':
@@ -46,8 +53,55 @@ function problemsOf(error: SchemaError): PathProblem[] {
         expected: expectedOf((at?.properties as Record<string, JsonSchema> | undefined)?.[name]),
       }));
     default:
-      return [{ path, message: error.message.replace('must', 'it must'), expected: expectedOf(at) }];
+      return [
+        {
+          path,
+          message: wrongOf(error, value),
+          expected: (error.keyword === 'enum' && nearest(value, at?.enum)) || expectedOf(at),
+        },
+      ];
   }
+}
+
+/** What is wrong with a value, in words that need no JSON Schema. */
+function wrongOf({ keyword, message }: SchemaError, value: unknown): string {
+  switch (keyword) {
+    case 'type':
+      return `${shown(value)} is ${kindOf(value)}`;
+    case 'minimum':
+      return `${shown(value)} is too small`;
+    case 'maximum':
+      return `${shown(value)} is too large`;
+    case 'pattern':
+      return `${shown(value)} has characters, or a length, that an id can't have`;
+    case 'enum':
+      return `${shown(value)} is none of the choices`;
+    case 'minItems':
+      return 'the list is empty';
+    case 'maxItems':
+      return `the list has ${(value as unknown[]).length} entries`;
+    case 'minLength':
+      return 'the text is empty';
+    case 'maxLength':
+      return `the text has ${(value as string).length} characters`;
+    default:
+      return message.replace('must', 'it must');
+  }
+}
+
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object' && value !== null) return 'a mapping';
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return 'no value';
+  if (Array.isArray(value) || typeof value === 'object') return 'of the wrong kind here';
+  if (typeof value === 'string') return 'text';
+  if (typeof value === 'boolean') return 'a yes or no';
+  return Number.isInteger(value) ? 'a number' : 'not a whole number';
 }
 
 type JsonSchema = Record<string, unknown>;
@@ -63,32 +117,16 @@ function expectedOf(schema: JsonSchema | undefined): string {
   if (!schema) return 'see schema/campaign.schema.json';
   if (Array.isArray(schema.enum)) return `one of ${schema.enum.join(', ')}`;
   const description = (schema.description as string | undefined) ?? '';
-  const kind =
-    schema.type === 'integer'
-      ? `a whole number from ${schema.minimum} to ${schema.maximum}`
-      : `${/^[aeiou]/.test(String(schema.type)) ? 'an' : 'a'} ${schema.type}`;
+  const kind = KINDS[String(schema.type)]?.(schema) ?? String(schema.type);
   return description ? `${kind}: ${description}` : kind;
 }
 
-/** The known name that somebody may have meant. */
-function nearest(name: string, known: readonly string[]): string | undefined {
-  const [best] = known
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance);
-  return best && best.distance <= Math.max(1, Math.floor(name.length / 3))
-    ? `did you mean "${best.candidate}"?`
-    : undefined;
-}
+const KINDS: Readonly<Record<string, (schema: JsonSchema) => string>> = {
+  integer: ({ minimum, maximum }) => `a whole number from ${minimum} to ${maximum}`,
+  string: ({ maxLength }) => (maxLength ? `text of 1 to ${maxLength} characters` : 'text'),
+  boolean: () => 'true or false',
+  array: ({ minItems, maxItems }) => `a list of ${minItems ?? 0} to ${maxItems} entries`,
+  object: ({ properties }) => `a mapping with ${Object.keys(properties as object).join(', ')}`,
+};
 
-export function editDistance(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > 8) return 99;
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
-}
+export { editDistance } from './nearest.ts';

@@ -18,4 +18,6 @@ export interface PathProblem {
   readonly path: readonly PathPart[];
   readonly message: string;
   readonly expected: string;
+  /** The field's name is what is wrong, not its value. */
+  readonly isAtName?: boolean;
 }

@@ -8,6 +8,7 @@ import {
   type Node,
   parseAllDocuments,
   visit,
+  type YAMLMap,
 } from 'yaml';
 import { checkMeaning } from './check-meaning.ts';
 import { checkStructure } from './check-structure.ts';
@@ -20,6 +21,8 @@ export type ReadCampaign =
 
 const FILE_CHARACTERS_MAX = 1 << 20;
 const DEPTH_MAX = 30;
+/** Nobody mends more at a time; a file of nothing but closing brackets has a mistake a byte. */
+const PROBLEMS_MAX = 500;
 
 /** Reads a campaign file: the draft, or every mistake that is in it. Never throws. */
 export function readCampaign(text: string): ReadCampaign {
@@ -29,8 +32,9 @@ export function readCampaign(text: string): ReadCampaign {
   if (nestsTooDeep(text))
     return whole('it is nested too deep', `at most ${DEPTH_MAX} brackets inside one another`);
   try {
-    return readYaml(text);
+    return atMost(readYaml(text));
   } catch (error) {
+    if (error instanceof RangeError) return whole('it is nested too deep', `at most ${DEPTH_MAX} levels`);
     return whole(
       `it can't be read as YAML (${error instanceof Error ? error.message.slice(0, 100) : 'unknown'})`,
       'a YAML mapping, as in examples/gala.yaml',
@@ -41,6 +45,18 @@ export function readCampaign(text: string): ReadCampaign {
 const whole = (message: string, expected: string): ReadCampaign => ({
   problems: [{ line: 1, column: 1, path: '', message, expected }],
 });
+
+/** In the order of the file, and no more than anybody reads. */
+function atMost(read: ReadCampaign): ReadCampaign {
+  if ('draft' in read) return read;
+  const problems = [...read.problems].sort((a, b) => a.line - b.line || a.column - b.column);
+  if (problems.length <= PROBLEMS_MAX) return { problems };
+  const { line, column } = problems[PROBLEMS_MAX]!;
+  const more = problems.length - PROBLEMS_MAX;
+  const message = `and ${more} more mistakes from here on`;
+  const last = { line, column, path: '', message, expected: 'the mistakes above mended first' };
+  return { problems: [...problems.slice(0, PROBLEMS_MAX), last] };
+}
 
 /** Before the parser: it recurses, and a bomb of brackets would take its stack. */
 function nestsTooDeep(text: string): boolean {
@@ -58,7 +74,8 @@ function readYaml(text: string): ReadCampaign {
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, {
     lineCounter: lines,
-    uniqueKeys: true,
+    // The parser's own check compares each key with each: a minute for a megabyte of keys. checkScalars looks instead.
+    uniqueKeys: false,
     stringKeys: true,
     prettyErrors: false,
   });
@@ -74,8 +91,8 @@ function readYaml(text: string): ReadCampaign {
   const problems: CampaignProblem[] = [...document.errors, ...document.warnings].map((error) => ({
     ...at(error.pos[0]),
     path: '',
-    message: error.message,
-    expected: error.code === 'DUPLICATE_KEY' ? 'each key once' : 'well-formed YAML; indent with spaces',
+    message: error.message.startsWith('Maximum call stack') ? 'it is nested too deep' : error.message,
+    expected: 'well-formed YAML, indented with spaces',
   }));
   problems.push(...checkScalars(document, at));
   if (problems.length > 0 && !isMap(document.contents)) return { problems };
@@ -83,27 +100,23 @@ function readYaml(text: string): ReadCampaign {
   const opaque =
     document.errors.some((error) => error.code === 'NON_STRING_KEY') ||
     problems.some((one) => one.message.includes('alias'));
-  if (opaque) return { problems };
+  if (opaque || problems.length > PROBLEMS_MAX) return { problems };
   if (!isMap(document.contents))
     return whole('the file is not a mapping', 'a campaign, as in examples/gala.yaml');
 
   const content: unknown = document.toJS({ maxAliasCount: 0 });
   const structural = checkStructure(content);
   const found: PathProblem[] = [...structural, ...meaningBeside(structural, content)];
-  problems.push(...found.map((problem) => place(problem, document, at)));
+  problems.push(...found.slice(0, 2 * PROBLEMS_MAX).map((problem) => place(problem, document, at)));
   if (problems.length === 0) return { draft: content as CampaignDraft };
-  return { problems: problems.sort((a, b) => a.line - b.line || a.column - b.column) };
+  return { problems };
 }
 
-/** What the parts that are well formed get wrong besides; a part that is not may hide some of it until it is mended. */
+/** What the content gets wrong besides its shape; a place whose shape is wrong is not spoken of twice. */
 function meaningBeside(structural: readonly PathProblem[], content: unknown): PathProblem[] {
   const known = new Set(structural.map((problem) => formatPath(problem.path)));
-  try {
-    return checkMeaning(content as CampaignDraft).filter((problem) => !known.has(formatPath(problem.path)));
-  } catch (error) {
-    if (structural.length === 0) throw error;
-    return [];
-  }
+  const meaning = checkMeaning(content as CampaignDraft, { isWellFormed: structural.length === 0 });
+  return meaning.filter((problem) => !known.has(formatPath(problem.path)));
 }
 
 type At = (offset: number) => { line: number; column: number };
@@ -118,6 +131,7 @@ function checkScalars(document: Document, at: At): CampaignProblem[] {
       if (isNode(node)) say(node, 'it is nested too deep', `at most ${DEPTH_MAX} levels`);
       return visit.SKIP;
     }
+    if (isMap(node)) for (const again of repeatedKeys(node)) say(...again);
     if (isAlias(node))
       say(node, 'an alias stands here', 'the value itself: a campaign says everything where it applies');
     if (
@@ -132,21 +146,33 @@ function checkScalars(document: Document, at: At): CampaignProblem[] {
   return problems;
 }
 
+function repeatedKeys(map: YAMLMap): [Node, string, string][] {
+  const seen = new Set<unknown>();
+  return map.items.flatMap(({ key }): [Node, string, string][] => {
+    if (!isScalar(key)) return [];
+    if (seen.has(key.value))
+      return [[key, `the field "${String(key.value)}" is there twice`, 'each field once']];
+    seen.add(key.value);
+    return [];
+  });
+}
+
 /** The line and column of a problem's path; of the nearest node above it when the path itself is not in the file. */
 function place(problem: PathProblem, document: Document, at: At): CampaignProblem {
-  const { path, message, expected } = problem;
+  const { path, message, expected, isAtName = false } = problem;
   for (let length = path.length; length >= 0; length -= 1) {
-    const offset = offsetOf(document, path.slice(0, length));
+    const offset = offsetOf(document, path.slice(0, length), isAtName && length === path.length);
     if (offset !== undefined) return { ...at(offset), path: formatPath(path), message, expected };
   }
   return { line: 1, column: 1, path: formatPath(path), message, expected };
 }
 
-function offsetOf(document: Document, path: readonly PathPart[]): number | undefined {
+function offsetOf(document: Document, path: readonly PathPart[], isAtName: boolean): number | undefined {
   const last = path.at(-1);
   const parent = path.length > 0 ? document.getIn(path.slice(0, -1), true) : undefined;
   if (typeof last === 'string' && isMap(parent)) {
     const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === last);
+    if (isAtName && isNode(pair?.key)) return pair.key.range?.[0];
     return isNode(pair?.value) ? pair.value.range?.[0] : isNode(pair?.key) ? pair.key.range?.[0] : undefined;
   }
   const node = document.getIn([...path], true);

@@ -319,7 +319,7 @@ export interface ControlStore {
   upstreamBySecret(secretHash: Uint8Array): Promise<UpstreamCredential | undefined>;
   /** Makes a setup token spendable. Offering a spent one changes nothing. */
   offerSetupToken(tokenHash: Uint8Array): Promise<void>;
-  /** Uses up an offered setup token; true exactly once. */
+  /** Uses up an offered setup token, and with it every other one; true exactly once. */
   spendSetupToken(tokenHash: Uint8Array, operator: { name: string; keyHash: Uint8Array }): Promise<boolean>;
   operatorByKey(keyHash: Uint8Array): Promise<{ readonly name: string } | undefined>;
   /** How many operators there are; the setup token is printed while there is none. */

@@ -155,8 +155,12 @@ describe('crediting', () => {
     };
     await promises.log.append({ orders: [order!], seal });
     const last = await promise([again]);
-    const crediting = creditor();
+    const crediting = creditor({ batchOrdersMax: 1 });
+    crediting.setRate(0);
     crediting.start();
+    await crediting.drainedTo(last - 1);
+    expect(crediting.status()).toMatchObject({ backlogOrders: 1, outcomes: { credited: 0, void: 1 } });
+    crediting.setRate(undefined);
     await crediting.drainedTo(last);
     expect(crediting.status()).toMatchObject({ backlogOrders: 0, outcomes: { credited: 1, void: 1 } });
     await crediting.stop();

@@ -220,6 +220,21 @@ describe('paying out', () => {
     expect(most).toBe(3);
   });
 
+  it('first asks what became of a withdrawal that a process before may have asked for', async () => {
+    const [fresh, taken] = [await hold(), await hold()];
+    await rig.ledger.markPaying(taken.id, taken.account);
+    const questions: string[] = [];
+    const noting =
+      (question: string): Payout['pay'] =>
+      async (one) => {
+        questions.push(`${question} ${one.id === fresh.id ? 'the fresh one' : 'the other'}`);
+        return { answer: question === 'query' ? 'unheard-of' : 'paid' };
+      };
+    startPayer({ payout: { pay: noting('pay'), query: noting('query') } });
+    for (const one of [fresh, taken]) await settled(one);
+    expect(questions.sort()).toEqual(['pay the fresh one', 'pay the other', 'query the other']);
+  });
+
   it('asks at once when nudged, and not otherwise', async () => {
     const one = await hold();
     let asked = 0;

@@ -86,6 +86,7 @@ describe('withdrawing', () => {
       requestedAtMs: NIGHT_MS,
     });
     expect(await balances()).toEqual([0, 0, 0, 123, 123]);
+    expect(promises.book.outstandingCount()).toBe(0);
     // The log comes later, and changes nothing.
     const crediting = creditor();
     crediting.start();

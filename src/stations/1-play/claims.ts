@@ -19,11 +19,23 @@ export const EMPTY_CLAIM: ClaimRecord = { packets: 0, sponsors: [] };
 export const CLAIM_BYTES_MAX = 1_024;
 
 const VERSION = 'c1';
+/** As it is written: no sign, no exponent, and far below 2^53. */
+const COUNT = /^(0|[1-9][0-9]{0,11})$/;
 const headOf = (owner: ClaimOwner): string =>
   `${VERSION}|${owner.campaignId}|${owner.phaseKey}|${owner.actId}|`;
 
+/**
+ * At most CLAIM_BYTES_MAX, or the person who won most could not play on: sponsors that do not fit are left out. The
+ * record then only knows less than the gateway's memory and the order numbers do; the count of packets stays whole.
+ */
 export function encodeClaim(mac: Mac, owner: ClaimOwner, claim: ClaimRecord): Buffer {
-  const body = Buffer.from(`${headOf(owner)}${claim.packets}|${claim.sponsors.join(',')}`, 'latin1');
+  let text = `${headOf(owner)}${claim.packets}|`;
+  for (const [at, sponsor] of claim.sponsors.entries()) {
+    const more = at === 0 ? sponsor : `,${sponsor}`;
+    if (text.length + more.length > CLAIM_BYTES_MAX - MAC_BYTES) break;
+    text += more;
+  }
+  const body = Buffer.from(text, 'latin1');
   return Buffer.concat([body, mac.tag(body)]);
 }
 
@@ -44,6 +56,7 @@ export function decodeClaim(mac: Mac, owner: ClaimOwner, bytes: Uint8Array): Cla
     return refuse('claim-invalid', 'a claim record of another version');
   if (actId !== String(owner.actId)) return refuse('claim-invalid', 'a claim record of another person');
   if (campaignId !== owner.campaignId || phaseKey !== String(owner.phaseKey)) return EMPTY_CLAIM;
+  if (!COUNT.test(packets!)) return refuse('claim-invalid', 'a claim record without a count');
   return {
     packets: Number(packets),
     sponsors: sponsors!.split(',').flatMap((id) => parseSponsorId(id) ?? []),

@@ -110,11 +110,14 @@ export function createControlStore(pool: Pool): ControlStore {
     },
     async spendSetupToken(tokenHash, operator) {
       return transaction(pool, async (client) => {
+        await client.query('LOCK TABLE control.setup_token IN EXCLUSIVE MODE');
         const { rowCount } = await client.query(
           'UPDATE control.setup_token SET spent = true WHERE token_hash = $1 AND NOT spent',
           [Buffer.from(tokenHash)],
         );
         if (rowCount !== 1) return false;
+        // Every start without an operator printed another one; an old terminal or log must not hold a way in.
+        await client.query('UPDATE control.setup_token SET spent = true WHERE NOT spent', []);
         await client.query(
           'INSERT INTO control.operator (name, key_hash) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET key_hash = $2',
           [operator.name, Buffer.from(operator.keyHash)],
