@@ -35,7 +35,11 @@ export async function creditFreshOrders(pool: Pool, orders: readonly Order[]): P
   const { distinct, repeats, conflicting } = distinctOrders(orders);
   if (distinct.length === 0) return { credited: 0, alreadyCredited: 0, conflicting: [] };
   try {
-    await pool.query({ name: 'ledger-credit-fresh', text: creditFreshSql, values: [...columns(distinct), randomUUID()] });
+    await pool.query({
+      name: 'ledger-credit-fresh',
+      text: creditFreshSql,
+      values: [...columns(distinct), randomUUID()],
+    });
     return { credited: distinct.length, alreadyCredited: repeats, conflicting };
   } catch (error) {
     if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
