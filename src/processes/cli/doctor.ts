@@ -29,7 +29,9 @@ export async function doctor(config: Config, nowMs: number, output: Output): Pro
     config.sessionKeys.length > 0
       ? ok('session keys', `${config.sessionKeys.length} apps`)
       : { name: 'session keys', state: 'warn', detail: 'none: only demo sessions (hongbao dev) will work. Set HONGBAO_SESSION_KEYS_FILE for hongbao serve' },
-    running ? ok('port', `an engine of this folder (process ${running.pid}) runs on ${running.port}`) : await port(config.port, config.host),
+    ...(running
+      ? [ok('port', `an engine of this folder (process ${running.pid}) runs on ${running.port}`)]
+      : [await port('port', config.port, config.host), await port('operations', config.opsPort, '127.0.0.1')]),
   ];
   const failed = checks.filter((check) => check.state === 'fail').length;
   print(output, { ok: failed === 0, checks }, checks.map((check) => `${check.state.padEnd(5)} ${check.name.padEnd(14)} ${check.detail}`).join('\n'));
@@ -75,10 +77,10 @@ function freeSpace(config: Config): Check {
   }
 }
 
-function port(number: number, host: string): Promise<Check> {
+function port(name: string, number: number, host: string): Promise<Check> {
   return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve({ name: 'port', state: 'warn', detail: `${number} on ${host}: ${error.code}; hongbao dev steps to the next, or set HONGBAO_PORT` }));
-    probe.listen(number, host, () => probe.close(() => resolve(ok('port', `${number} is free`))));
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve({ name, state: 'warn', detail: `${number} on ${host}: ${error.code}; hongbao dev steps to the next, or set HONGBAO_PORT` }));
+    probe.listen(number, host, () => probe.close(() => resolve(ok(name, `${number} is free`))));
   });
 }

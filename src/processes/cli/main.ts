@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
+import manifest from '../../../package.json' with { type: 'json' };
 import { systemClock } from '../clock.ts';
 import { type Config, readConfig, redactConfig } from '../config.ts';
+import { completionScript, SHELLS } from './completion.ts';
 import { doctor } from './doctor.ts';
 import { wholeNumber } from './numbers.ts';
 import { auditCommand, campaignApply, campaignCheck, creditRate, keysRotate, statusCommand, upstreamAdd } from './ops-commands.ts';
@@ -29,6 +31,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+      // People were told on standard error; programs read standard output.
+      if (output.json && error.exitCode !== 0) print(output, { error: error.message, code: 'usage' }, '');
       return;
     }
     const failure = error instanceof CliFailure ? error : new CliFailure(EXIT.refused, error instanceof Error ? error.message : String(error), { code: 'internal' });
@@ -40,6 +44,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 function program(output: Output): Command {
   const cli = new Command('hongbao')
     .description('Deal, credit, share and withdraw red packets, exactly once. 春晚级红包引擎')
+    .version(manifest.version)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(hongbao --help lists everything)');
@@ -92,18 +97,23 @@ function program(output: Output): Command {
   withJson(cli.command('status').description('backlog, outcomes, throttle level, health')).action(() => statusCommand(opsOptions({})));
 
   withJson(cli.command('audit').description('check the invariants on a data folder, with code of its own'))
-    .option('--data <folder>', 'the data folder', configuration().config.dataFolder)
+    .option('--data <folder>', 'the data folder (default: HONGBAO_DATA)')
     .option('--ledger <url>', 'the ledger, if it is not the folder’s own')
     .option('--history <file>', 'what clients saw, JSON lines')
     .option('--settled', 'the backlog is drained: everything promised must be in the ledger')
-    .action((flags: { data: string; ledger?: string; history?: string; settled?: boolean }) =>
-      auditCommand({ ...output, dataFolder: path.resolve(flags.data), ledger: flags.ledger ?? configuration().config.ledgerUrl, history: flags.history, settled: flags.settled ?? false }),
+    .action((flags: { data?: string; ledger?: string; history?: string; settled?: boolean }) =>
+      auditCommand({ ...output, dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder), ledger: flags.ledger ?? configuration().config.ledgerUrl, history: flags.history, settled: flags.settled ?? false }),
     );
 
   withJson(cli.command('config').command('print').description('the configuration in force, without secrets').option('--redact', 'always so')).action(() => {
     const redacted = redactConfig(configuration().config);
     print(output, redacted, JSON.stringify(redacted, undefined, 2));
   });
+  cli
+    .command('completion')
+    .description('a script that completes commands and flags: source <(hongbao completion bash)')
+    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .action((shell: (typeof SHELLS)[number]) => void process.stdout.write(completionScript(shell, cli)));
   return cli;
 
   function playerOptions(flags: Flags) {

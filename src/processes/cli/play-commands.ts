@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Fen, formatYuan } from '../../vocabulary/fen.ts';
-import { ask, demoSession, findTarget, readPocket, type Target, type TargetOptions, writePocket } from './engine-client.ts';
+import { ask, demoSession, findTarget, insist, readPocket, type Target, type TargetOptions, writePocket } from './engine-client.ts';
 import { CliFailure, EXIT, type Output, print } from './output.ts';
 
 export interface PlayerOptions extends TargetOptions, Output {
@@ -9,10 +9,15 @@ export interface PlayerOptions extends TargetOptions, Output {
   readonly session?: string | undefined;
 }
 
+/** What an HTTP header can carry. */
+const VISIBLE = /^[\x21-\x7e]+$/;
+const KEY_CHARACTERS_MAX = 255;
+
 const yuan = (amountFen: unknown): string => `¥${formatYuan(BigInt(amountFen as number) as Fen)}`;
 
 async function signIn(options: PlayerOptions): Promise<{ target: Target; bearer: string; route: string }> {
   const target = findTarget(options);
+  if (options.session !== undefined && !VISIBLE.test(options.session)) throw new CliFailure(EXIT.usage, '--session is a JWT: letters, digits and dots on one line.', { code: 'usage' });
   const bearer = options.session ?? (await demoSession(target, options.user));
   return { target, bearer, route: `/v1/campaigns/${encodeURIComponent(target.campaign)}` };
 }
@@ -32,7 +37,7 @@ export async function shakeCommand(options: PlayerOptions & { times: number; int
   const common = { user: options.user, campaign: target.campaign, shakes };
   if (answer.prize === 'ticket') {
     writePocket(options.dataFolder, target, options.user, pocket);
-    const packet = await ask(target.url, `${route}/packets`, { bearer, body: { ticket: answer.ticket } });
+    const packet = await insist(() => ask(target.url, `${route}/packets`, { bearer, body: { ticket: answer.ticket } }));
     pocket.tokens[packet.orderNumber as string] = packet.token as string;
     writePocket(options.dataFolder, target, options.user, pocket);
     const sponsor = answer.sponsor as { en: string; zh: string };
@@ -51,21 +56,19 @@ export async function shakeCommand(options: PlayerOptions & { times: number; int
 
 /** A stale claim record (another data folder's, say) is dropped, as a phone would. */
 async function shakeOnce(target: Target, route: string, bearer: string, claimRecord: string | undefined): Promise<Record<string, unknown>> {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      return await ask(target.url, `${route}/shakes`, { bearer, body: claimRecord && tries === 0 ? { claimRecord } : {} });
-    } catch (error) {
-      const code = error instanceof CliFailure ? error.details.code : undefined;
-      if (tries < 5 && (code === 'claim-invalid' || code === 'throttled' || code === 'overloaded')) await delay(code === 'claim-invalid' ? 0 : 1_000);
-      else throw error;
-    }
+  const shake = (body: object) => insist(() => ask(target.url, `${route}/shakes`, { bearer, body }));
+  try {
+    return await shake(claimRecord ? { claimRecord } : {});
+  } catch (error) {
+    if (!claimRecord || !(error instanceof CliFailure) || error.details.code !== 'claim-invalid') throw error;
+    return shake({});
   }
 }
 
 export async function walletCommand(options: PlayerOptions): Promise<void> {
   const { target, bearer, route } = await signIn(options);
   const pocket = readPocket(options.dataFolder, target, options.user);
-  const wallet = await ask(target.url, `${route}/wallet`, { bearer, body: { tokens: Object.values(pocket.tokens) } });
+  const wallet = await insist(() => ask(target.url, `${route}/wallet`, { bearer, body: { tokens: Object.values(pocket.tokens) } }));
   const records = wallet.records as { kind: string; amountFen: number; status: string; bill: { en: string; zh: string }; ref: string; atMs: number }[];
   for (const record of records) if (record.status === 'credited') delete pocket.tokens[record.ref];
   writePocket(options.dataFolder, target, options.user, pocket);
@@ -75,18 +78,19 @@ export async function walletCommand(options: PlayerOptions): Promise<void> {
 }
 
 export async function withdrawCommand(options: PlayerOptions & { amount: number; idempotencyKey?: string | undefined; wait: boolean; timeoutMs: number }): Promise<void> {
+  const idempotencyKey = options.idempotencyKey ?? randomUUID();
+  if (!VISIBLE.test(idempotencyKey) || idempotencyKey.length > KEY_CHARACTERS_MAX) {
+    throw new CliFailure(EXIT.usage, `--idempotency-key is 1 to ${KEY_CHARACTERS_MAX} visible ASCII characters, e.g. order-42.`, { code: 'usage' });
+  }
   const { target, bearer, route } = await signIn(options);
   const pocket = readPocket(options.dataFolder, target, options.user);
-  const asked = await ask(target.url, `${route}/withdrawals`, {
-    bearer,
-    body: { amountFen: options.amount, tokens: Object.values(pocket.tokens) },
-    headers: { 'idempotency-key': options.idempotencyKey ?? randomUUID() },
-  });
+  const body = { amountFen: options.amount, tokens: Object.values(pocket.tokens) };
+  const asked = await insist(() => ask(target.url, `${route}/withdrawals`, { bearer, body, headers: { 'idempotency-key': idempotencyKey } }));
   let withdrawal = asked;
   const until = performance.now() + options.timeoutMs;
   while (options.wait && withdrawal.state !== 'paid' && withdrawal.state !== 'returned' && performance.now() < until) {
     await delay(150);
-    withdrawal = await ask(target.url, `${route}/withdrawals/${asked.withdrawalId}`, { bearer });
+    withdrawal = await insist(() => ask(target.url, `${route}/withdrawals/${asked.withdrawalId}`, { bearer }));
   }
   const said: Record<string, string> = { paid: 'paid · 已到账', returned: 'returned to the wallet · 已退回钱包', held: 'on its way · 处理中', paying: 'on its way · 处理中' };
   print(options, { user: options.user, campaign: target.campaign, ...withdrawal }, `${yuan(withdrawal.amountFen)} ${said[withdrawal.state as string] ?? withdrawal.state}`);
