@@ -13,9 +13,27 @@ const shared = Buffer.alloc(32, 7);
 const otherShared = Buffer.alloc(32, 8);
 
 const KEYS: readonly SessionKey[] = [
-  { appId: 1 as AppId, name: 'wallet-app', alg: 'EdDSA', key: publicJwk as SessionKey['key'], audience: 'hongbao' },
-  { appId: 2 as AppId, name: 'tv', alg: 'HS256', key: { kty: 'oct', k: shared.toString('base64url') }, audience: 'hongbao' },
-  { appId: 3 as AppId, name: 'radio', alg: 'HS256', key: { kty: 'oct', k: otherShared.toString('base64url') }, audience: 'other' },
+  {
+    appId: 1 as AppId,
+    name: 'wallet-app',
+    alg: 'EdDSA',
+    key: publicJwk as SessionKey['key'],
+    audience: 'hongbao',
+  },
+  {
+    appId: 2 as AppId,
+    name: 'tv',
+    alg: 'HS256',
+    key: { kty: 'oct', k: shared.toString('base64url') },
+    audience: 'hongbao',
+  },
+  {
+    appId: 3 as AppId,
+    name: 'radio',
+    alg: 'HS256',
+    key: { kty: 'oct', k: otherShared.toString('base64url') },
+    audience: 'other',
+  },
 ];
 
 function rig(overrides: Partial<Parameters<typeof createSessions>[0]> = {}) {
@@ -45,7 +63,9 @@ const CLAIMS: Json = { iss: 'tv', aud: 'hongbao', sub: 'alice', exp: NOW_S + 3_6
 /** Made by hand, so that anything can be wrong with it. */
 function hs256(claims: Json, options: { secret?: Buffer | string; header?: Json } = {}): string {
   const signed = `${part(options.header ?? { alg: 'HS256' })}.${part(claims)}`;
-  return `${signed}.${createHmac('sha256', options.secret ?? shared).update(signed).digest('base64url')}`;
+  return `${signed}.${createHmac('sha256', options.secret ?? shared)
+    .update(signed)
+    .digest('base64url')}`;
 }
 
 async function eddsa(claims: Json, header: Json = { alg: 'EdDSA' }): Promise<string> {
@@ -66,7 +86,11 @@ describe('a session', () => {
   it.each<[string, string | undefined, string]>([
     ['as it should be', hs256(CLAIMS), 'taken'],
     ['with our audience among others', hs256({ ...CLAIMS, aud: ['x', 'hongbao'] }), 'taken'],
-    ['for an app with an audience of its own', hs256({ ...CLAIMS, iss: 'radio', aud: 'other' }, { secret: otherShared }), 'taken'],
+    [
+      'for an app with an audience of its own',
+      hs256({ ...CLAIMS, iss: 'radio', aud: 'other' }, { secret: otherShared }),
+      'taken',
+    ],
     ['that is missing', undefined, 'session-missing'],
     ['that is empty', '', 'session-missing'],
     ['that is no JWT', 'alice', 'session-invalid'],
@@ -77,18 +101,42 @@ describe('a session', () => {
     ['with alg none and a signature', `${part({ alg: 'none' })}.${body}.${signature}`, 'session-invalid'],
     ['with alg HS512', hs256(CLAIMS, { header: { alg: 'HS512' } }), 'session-invalid'],
     ['without alg', hs256(CLAIMS, { header: {} }), 'session-invalid'],
-    ['with a key of its own in the header', hs256(CLAIMS, { secret: otherShared, header: { alg: 'HS256', jwk: KEYS[2]!.key } }), 'session-invalid'],
-    ['with a critical header that we do not know', hs256(CLAIMS, { header: { alg: 'HS256', crit: ['x'], x: 1 } }), 'session-invalid'],
+    [
+      'with a key of its own in the header',
+      hs256(CLAIMS, { secret: otherShared, header: { alg: 'HS256', jwk: KEYS[2]!.key } }),
+      'session-invalid',
+    ],
+    [
+      'with a critical header that we do not know',
+      hs256(CLAIMS, { header: { alg: 'HS256', crit: ['x'], x: 1 } }),
+      'session-invalid',
+    ],
     ['with another app’s key', hs256(CLAIMS, { secret: otherShared }), 'session-invalid'],
-    ['that names another app than its key’s', hs256({ ...CLAIMS, iss: 'radio', aud: 'other' }), 'session-invalid'],
+    [
+      'that names another app than its key’s',
+      hs256({ ...CLAIMS, iss: 'radio', aud: 'other' }),
+      'session-invalid',
+    ],
     ['of an unknown app', hs256({ ...CLAIMS, iss: 'nobody' }), 'session-invalid'],
     ['of no app', hs256({ aud: 'hongbao', sub: 'alice', exp: NOW_S + 9 }), 'session-invalid'],
     ['whose issuer is a list', hs256({ ...CLAIMS, iss: ['tv'] }), 'session-invalid'],
     ['for another audience', hs256({ ...CLAIMS, aud: 'bank' }), 'session-invalid'],
     ['for no audience', hs256({ iss: 'tv', sub: 'alice', exp: NOW_S + 9 }), 'session-invalid'],
-    ['signed with the public key as if it were shared', hs256({ ...CLAIMS, iss: 'wallet-app' }, { secret: Buffer.from(publicJwk.x!, 'base64url') }), 'session-invalid'],
-    ['signed with the public key’s text', hs256({ ...CLAIMS, iss: 'wallet-app' }, { secret: publicJwk.x! }), 'session-invalid'],
-    ['with claims that were changed', `${head}.${part({ ...CLAIMS, sub: 'bob' })}.${signature}`, 'session-invalid'],
+    [
+      'signed with the public key as if it were shared',
+      hs256({ ...CLAIMS, iss: 'wallet-app' }, { secret: Buffer.from(publicJwk.x!, 'base64url') }),
+      'session-invalid',
+    ],
+    [
+      'signed with the public key’s text',
+      hs256({ ...CLAIMS, iss: 'wallet-app' }, { secret: publicJwk.x! }),
+      'session-invalid',
+    ],
+    [
+      'with claims that were changed',
+      `${head}.${part({ ...CLAIMS, sub: 'bob' })}.${signature}`,
+      'session-invalid',
+    ],
     ['without a signature', `${head}.${body}.`, 'session-invalid'],
     ['that expired', hs256({ ...CLAIMS, exp: NOW_S - 31 }), 'session-expired'],
     ['that expired within the tolerance', hs256({ ...CLAIMS, exp: NOW_S - 29 }), 'taken'],
@@ -126,7 +174,11 @@ describe('a session', () => {
 
   it('asks for an identity once, however many first logins come at the same moment', async () => {
     const { sessions, asked } = rig();
-    const answers = await Promise.all(Array.from({ length: 50 }, (_each, at) => sessions.authenticate(hs256({ ...CLAIMS, exp: NOW_S + 60 + at }))));
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_each, at) =>
+        sessions.authenticate(hs256({ ...CLAIMS, exp: NOW_S + 60 + at })),
+      ),
+    );
     expect(new Set(answers.map((answer) => (answer as { actId: ActId }).actId)).size).toBe(1);
     await sessions.authenticate(hs256({ ...CLAIMS, exp: NOW_S + 600 }));
     expect(asked()).toBe(1);
@@ -159,10 +211,15 @@ describe('a session', () => {
 
   it('is never made of random text, and nothing throws (100,000 texts)', async () => {
     const { sessions, asked } = rig();
-    const texts = fc.oneof(fc.string({ maxLength: 60 }), fc.string({ unit: 'binary', maxLength: 40 }), fc.stringMatching(/^[A-Za-z0-9_-]{1,20}\.[A-Za-z0-9_-]{1,20}\.[A-Za-z0-9_-]{1,20}$/));
+    const texts = fc.oneof(
+      fc.string({ maxLength: 60 }),
+      fc.string({ unit: 'binary', maxLength: 40 }),
+      fc.stringMatching(/^[A-Za-z0-9_-]{1,20}\.[A-Za-z0-9_-]{1,20}\.[A-Za-z0-9_-]{1,20}$/),
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(texts, { minLength: 100, maxLength: 100 }), async (some) => {
-        for (const text of some) if (!isRefusal(await sessions.authenticate(text))) throw new Error(`taken: ${text}`);
+        for (const text of some)
+          if (!isRefusal(await sessions.authenticate(text))) throw new Error(`taken: ${text}`);
       }),
       { numRuns: 1_000 },
     );
@@ -175,7 +232,10 @@ describe('a session', () => {
     const { sessions } = rig();
     for (let at = 0; at < jwt.length; at += 1) {
       const other = alphabet[(alphabet.indexOf(jwt[at]!) + 32) % alphabet.length]!;
-      expect(await sessions.authenticate(jwt.slice(0, at) + other + jwt.slice(at + 1)), `character ${at}`).toHaveProperty('refused');
+      expect(
+        await sessions.authenticate(jwt.slice(0, at) + other + jwt.slice(at + 1)),
+        `character ${at}`,
+      ).toHaveProperty('refused');
     }
   });
 });

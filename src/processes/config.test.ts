@@ -51,9 +51,12 @@ describe('the configuration', () => {
     expect(configOf(empty)).toEqual(configOf({}));
   });
 
-  it('puts operations on the port after the gateway’s', () => expect(configOf({ HONGBAO_PORT: '9000' }).opsPort).toBe(9001));
-  it('lets the system choose both ports', () => expect(configOf({ HONGBAO_PORT: '0' })).toMatchObject({ port: 0, opsPort: 0 }));
-  it('knows a credit rate of zero from none', () => expect(configOf({ HONGBAO_CREDIT_RATE: '0' }).creditRate).toBe(0));
+  it('puts operations on the port after the gateway’s', () =>
+    expect(configOf({ HONGBAO_PORT: '9000' }).opsPort).toBe(9001));
+  it('lets the system choose both ports', () =>
+    expect(configOf({ HONGBAO_PORT: '0' })).toMatchObject({ port: 0, opsPort: 0 }));
+  it('knows a credit rate of zero from none', () =>
+    expect(configOf({ HONGBAO_CREDIT_RATE: '0' }).creditRate).toBe(0));
   it('reads the ledger’s address from a file, so that its password is in no environment', () => {
     const at = file('ledger', 'postgres://app:pw@db:5432/gala\n');
     expect(configOf({ HONGBAO_LEDGER_FILE: at }).ledgerUrl).toBe('postgres://app:pw@db:5432/gala');
@@ -87,10 +90,20 @@ describe('the configuration', () => {
     ['HONGBAO_CREDIT_RATE', '-5'],
   ])('refuses %s=%s', (variable, value) => expect(wrongIn({ [variable]: value })).toEqual([variable]));
 
-  it.each(['0.0.0.0', '::', '::1', 'localhost', 'gate-1.example'])('listens on %s', (host) => expect(configOf({ HONGBAO_HOST: host }).host).toBe(host));
+  it.each(['0.0.0.0', '::', '::1', 'localhost', 'gate-1.example'])('listens on %s', (host) =>
+    expect(configOf({ HONGBAO_HOST: host }).host).toBe(host),
+  );
 
   it('says everything that is wrong at once', () => {
-    expect(wrongIn({ HONGBAO_PORT: 'x', HONGBAO_LEDGER: 'x', HONGBAO_PAYOUT: 'x', HONGBAO_LOG_LEVEL: 'x', HONGBAO_CREDIT_RATE: 'x' })).toEqual([
+    expect(
+      wrongIn({
+        HONGBAO_PORT: 'x',
+        HONGBAO_LEDGER: 'x',
+        HONGBAO_PAYOUT: 'x',
+        HONGBAO_LOG_LEVEL: 'x',
+        HONGBAO_CREDIT_RATE: 'x',
+      }),
+    ).toEqual([
       'HONGBAO_PORT',
       'HONGBAO_LEDGER',
       'HONGBAO_PAYOUT',
@@ -100,12 +113,18 @@ describe('the configuration', () => {
   });
 
   it('refuses two ledgers', () => {
-    expect(wrongIn({ HONGBAO_LEDGER: 'postgres://db/a', HONGBAO_LEDGER_FILE: file('other', 'postgres://db/b') })).toEqual(['HONGBAO_LEDGER']);
+    expect(
+      wrongIn({ HONGBAO_LEDGER: 'postgres://db/a', HONGBAO_LEDGER_FILE: file('other', 'postgres://db/b') }),
+    ).toEqual(['HONGBAO_LEDGER']);
   });
 
   it('never repeats a ledger’s address in what it says of it', () => {
-    expect(JSON.stringify(readConfig({ HONGBAO_LEDGER: 'mysql://app:pa55word@db/gala' }))).not.toContain('pa55word');
-    expect(JSON.stringify(readConfig({ HONGBAO_PAYOUT: 'ftp://app:pa55word@payout' }))).not.toContain('pa55word');
+    expect(JSON.stringify(readConfig({ HONGBAO_LEDGER: 'mysql://app:pa55word@db/gala' }))).not.toContain(
+      'pa55word',
+    );
+    expect(JSON.stringify(readConfig({ HONGBAO_PAYOUT: 'ftp://app:pa55word@payout' }))).not.toContain(
+      'pa55word',
+    );
   });
 
   it.each<[string, string]>([
@@ -128,7 +147,13 @@ describe('the session keys file', () => {
       { appId: 1, name: 'app', alg: 'EdDSA', key: publicKey },
       { appId: 2, name: 'tv', alg: 'HS256', key: shared, audience: 'gala' },
     ]);
-    expect(configOf({ HONGBAO_SESSION_KEYS_FILE: at }).sessionKeys.map(({ name, alg, audience }) => [name, alg, audience])).toEqual([
+    expect(
+      configOf({ HONGBAO_SESSION_KEYS_FILE: at }).sessionKeys.map(({ name, alg, audience }) => [
+        name,
+        alg,
+        audience,
+      ]),
+    ).toEqual([
       ['app', 'EdDSA', 'hongbao'],
       ['tv', 'HS256', 'gala'],
     ]);
@@ -145,13 +170,40 @@ describe('the session keys file', () => {
     ['a shared key under EdDSA', [{ appId: 1, name: 'app', alg: 'EdDSA', key: shared }]],
     ['a private key', [{ appId: 1, name: 'app', alg: 'EdDSA', key: privateKey }]],
     ['a public key cut short', [{ appId: 1, name: 'app', alg: 'EdDSA', key: { ...publicKey, x: 'AAAA' } }]],
-    ['a public key without x', [{ appId: 1, name: 'app', alg: 'EdDSA', key: { kty: 'OKP', crv: 'Ed25519' } }]],
-    ['a shared key that can be guessed', [{ appId: 1, name: 'app', alg: 'HS256', key: { kty: 'oct', k: Buffer.from('secret').toString('base64url') } }]],
+    [
+      'a public key without x',
+      [{ appId: 1, name: 'app', alg: 'EdDSA', key: { kty: 'OKP', crv: 'Ed25519' } }],
+    ],
+    [
+      'a shared key that can be guessed',
+      [
+        {
+          appId: 1,
+          name: 'app',
+          alg: 'HS256',
+          key: { kty: 'oct', k: Buffer.from('secret').toString('base64url') },
+        },
+      ],
+    ],
     ['a shared key without k', [{ appId: 1, name: 'app', alg: 'HS256', key: { kty: 'oct' } }]],
-    ['one name twice', [{ appId: 1, name: 'app', alg: 'HS256', key: shared }, { appId: 2, name: 'app', alg: 'EdDSA', key: publicKey }]],
-    ['one app id twice', [{ appId: 1, name: 'a', alg: 'HS256', key: shared }, { appId: 1, name: 'b', alg: 'EdDSA', key: publicKey }]],
+    [
+      'one name twice',
+      [
+        { appId: 1, name: 'app', alg: 'HS256', key: shared },
+        { appId: 2, name: 'app', alg: 'EdDSA', key: publicKey },
+      ],
+    ],
+    [
+      'one app id twice',
+      [
+        { appId: 1, name: 'a', alg: 'HS256', key: shared },
+        { appId: 1, name: 'b', alg: 'EdDSA', key: publicKey },
+      ],
+    ],
   ])('with %s is refused at start', (_name, content) => {
-    expect(wrongIn({ HONGBAO_SESSION_KEYS_FILE: file('bad.json', content) })).toEqual(['HONGBAO_SESSION_KEYS_FILE']);
+    expect(wrongIn({ HONGBAO_SESSION_KEYS_FILE: file('bad.json', content) })).toEqual([
+      'HONGBAO_SESSION_KEYS_FILE',
+    ]);
   });
 });
 
@@ -164,7 +216,9 @@ describe('the redacted configuration', () => {
     'postgres://db/gala?user=app&password=pa55word',
     'postgres://db/gala#pa55word',
   ])('holds no password of %s', (ledgerUrl) => {
-    const printed = JSON.stringify(redactConfig({ ...configOf({}), ledgerUrl, payoutUrl: ledgerUrl.replace('postgres:', 'https:') }));
+    const printed = JSON.stringify(
+      redactConfig({ ...configOf({}), ledgerUrl, payoutUrl: ledgerUrl.replace('postgres:', 'https:') }),
+    );
     expect(printed).not.toContain('pa55word');
     expect(printed).toContain('gala');
   });

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { JWK } from 'jose';
 import { Type } from 'typebox';
 import { Check } from 'typebox/value';
-import { editDistance } from '../campaign/check-structure.ts';
+import { editDistance } from '../campaign/nearest.ts';
 import { assertPostgresUrl } from '../engines/postgres/pool.ts';
 import { SESSION_ALGORITHMS, type SessionKey } from '../guard/sessions.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
@@ -36,7 +36,8 @@ export const VARIABLES = {
   HONGBAO_HOST: 'Address that the gateway listens on. Default 127.0.0.1; operations stay on 127.0.0.1',
   HONGBAO_OPS_PORT: 'Port of operations, metrics and health. Default HONGBAO_PORT + 1',
   HONGBAO_DATA: 'Folder of the journal, keys and the embedded Postgres. Default ./.hongbao',
-  HONGBAO_LEDGER: 'postgres:// URL of the ledger; embedded: (default) runs the Postgres from npm. Also HONGBAO_LEDGER_FILE',
+  HONGBAO_LEDGER:
+    'postgres:// URL of the ledger; embedded: (default) runs the Postgres from npm. Also HONGBAO_LEDGER_FILE',
   HONGBAO_PAYOUT: 'http(s):// URL of the payout; embedded: (default) runs the sandbox',
   HONGBAO_SESSION_KEYS_FILE: 'JSON file with the session keys of the embedding apps',
   HONGBAO_LOG_LEVEL: `One of ${LOG_LEVELS.join(', ')}. Default warn`,
@@ -50,7 +51,9 @@ const OFFERED = [...Object.keys(VARIABLES), 'HONGBAO_LEDGER_FILE'];
 const SLIPS_MAX = 6;
 
 /** Reads the environment once: the configuration, or everything that is wrong with it. */
-export function readConfig(env: NodeJS.ProcessEnv): { config: Config; warnings: string[] } | { problems: ConfigProblem[] } {
+export function readConfig(
+  env: NodeJS.ProcessEnv,
+): { config: Config; warnings: string[] } | { problems: ConfigProblem[] } {
   const problems: ConfigProblem[] = [];
   const wrong = (variable: string, message: string): undefined => {
     problems.push({ variable, message });
@@ -66,7 +69,11 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config; warnings: 
   };
   const port = number('HONGBAO_PORT', 8080, 0, 65_534);
   const opsPort = number('HONGBAO_OPS_PORT', port === 0 ? 0 : port + 1, 0, 65_535);
-  if (port !== 0 && port === opsPort) wrong('HONGBAO_OPS_PORT', `it is HONGBAO_PORT, ${port}, too, and two can’t listen on one. Give operations a port of their own, e.g. ${port + 1}.`);
+  if (port !== 0 && port === opsPort)
+    wrong(
+      'HONGBAO_OPS_PORT',
+      `it is HONGBAO_PORT, ${port}, too, and two can’t listen on one. Give operations a port of their own, e.g. ${port + 1}.`,
+    );
   const config: Config = {
     port,
     host: host(env, wrong),
@@ -75,7 +82,13 @@ export function readConfig(env: NodeJS.ProcessEnv): { config: Config; warnings: 
     ledgerUrl: ledgerUrl(env, wrong),
     payoutUrl: payoutUrl(env, wrong),
     sessionKeys: sessionKeys(env.HONGBAO_SESSION_KEYS_FILE, wrong) ?? [],
-    logLevel: LOG_LEVELS.find((level) => level === (env.HONGBAO_LOG_LEVEL || 'warn')) ?? wrong('HONGBAO_LOG_LEVEL', `"${env.HONGBAO_LOG_LEVEL}" is no level. Write one of ${LOG_LEVELS.join(', ')}.`) ?? 'warn',
+    logLevel:
+      LOG_LEVELS.find((level) => level === (env.HONGBAO_LOG_LEVEL || 'warn')) ??
+      wrong(
+        'HONGBAO_LOG_LEVEL',
+        `"${env.HONGBAO_LOG_LEVEL}" is no level. Write one of ${LOG_LEVELS.join(', ')}.`,
+      ) ??
+      'warn',
     creditRate: env.HONGBAO_CREDIT_RATE ? number('HONGBAO_CREDIT_RATE', 1_000, 0, 10_000_000) : undefined,
   };
   return problems.length > 0 ? { problems } : { config, warnings: unknownVariables(env) };
@@ -87,13 +100,23 @@ const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
 
 function host(env: NodeJS.ProcessEnv, wrong: Wrong): string {
   const text = env.HONGBAO_HOST || '127.0.0.1';
-  if (isIP(text) === 0 && (!HOST_NAME.test(text) || /^[0-9.]+$/.test(text))) wrong('HONGBAO_HOST', `"${text}" is no address to listen on. Write an IP address or a host name alone, e.g. 127.0.0.1 or 0.0.0.0.`);
+  if (isIP(text) === 0 && (!HOST_NAME.test(text) || /^[0-9.]+$/.test(text)))
+    wrong(
+      'HONGBAO_HOST',
+      `"${text}" is no address to listen on. Write an IP address or a host name alone, e.g. 127.0.0.1 or 0.0.0.0.`,
+    );
   return text;
 }
 
 function ledgerUrl(env: NodeJS.ProcessEnv, wrong: Wrong): string | undefined {
-  if (env.HONGBAO_LEDGER && env.HONGBAO_LEDGER_FILE) return wrong('HONGBAO_LEDGER', 'it is set beside HONGBAO_LEDGER_FILE, so it is not clear which ledger is meant. Keep one of the two.');
-  const text = env.HONGBAO_LEDGER_FILE ? readText('HONGBAO_LEDGER_FILE', env.HONGBAO_LEDGER_FILE, wrong)?.trim() : env.HONGBAO_LEDGER;
+  if (env.HONGBAO_LEDGER && env.HONGBAO_LEDGER_FILE)
+    return wrong(
+      'HONGBAO_LEDGER',
+      'it is set beside HONGBAO_LEDGER_FILE, so it is not clear which ledger is meant. Keep one of the two.',
+    );
+  const text = env.HONGBAO_LEDGER_FILE
+    ? readText('HONGBAO_LEDGER_FILE', env.HONGBAO_LEDGER_FILE, wrong)?.trim()
+    : env.HONGBAO_LEDGER;
   if (!text || text === 'embedded:') return undefined;
   try {
     assertPostgresUrl(text);
@@ -108,7 +131,10 @@ function payoutUrl(env: NodeJS.ProcessEnv, wrong: Wrong): string | undefined {
   if (!text || text === 'embedded:') return undefined;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && /^https?:$/.test(url.protocol)) return text;
-  return wrong('HONGBAO_PAYOUT', 'it is no http(s):// URL, so withdrawals could not be paid. Write https://payout.example, or leave it out for the sandbox.');
+  return wrong(
+    'HONGBAO_PAYOUT',
+    'it is no http(s):// URL, so withdrawals could not be paid. Write https://payout.example, or leave it out for the sandbox.',
+  );
 }
 
 const SessionKeysFile = Type.Array(
@@ -130,18 +156,39 @@ function sessionKeys(file: string | undefined, wrong: Wrong): SessionKey[] | und
   try {
     content = JSON.parse(text);
   } catch {
-    return wrong('HONGBAO_SESSION_KEYS_FILE', 'the file is no JSON, so no session could be checked. It is a list of {appId, name, alg, key}.');
+    return wrong(
+      'HONGBAO_SESSION_KEYS_FILE',
+      'the file is no JSON, so no session could be checked. It is a list of {appId, name, alg, key}.',
+    );
   }
   if (!Check(SessionKeysFile, content)) {
-    return wrong('HONGBAO_SESSION_KEYS_FILE', `the file is no list of {appId, name, alg (${SESSION_ALGORITHMS.join(' or ')}), key (a JWK), audience?}.`);
+    return wrong(
+      'HONGBAO_SESSION_KEYS_FILE',
+      `the file is no list of {appId, name, alg (${SESSION_ALGORITHMS.join(' or ')}), key (a JWK), audience?}.`,
+    );
   }
   const misfit = content.find(({ alg, key }) => !fitsAlgorithm(alg, key));
   if (misfit) {
-    return wrong('HONGBAO_SESSION_KEYS_FILE', `the key of ${JSON.stringify(misfit.name)} does not fit its alg: HS256 takes {kty: oct, k} of at least ${HS256_KEY_BYTES_MIN} bytes, EdDSA a public {kty: OKP, crv: Ed25519, x}.`);
+    return wrong(
+      'HONGBAO_SESSION_KEYS_FILE',
+      `the key of ${JSON.stringify(misfit.name)} does not fit its alg: HS256 takes {kty: oct, k} of at least ${HS256_KEY_BYTES_MIN} bytes, EdDSA a public {kty: OKP, crv: Ed25519, x}.`,
+    );
   }
-  const twice = content.find((one, at) => content.findIndex(({ name, appId }) => name === one.name || appId === one.appId) !== at);
-  if (twice) return wrong('HONGBAO_SESSION_KEYS_FILE', `${JSON.stringify(twice.name)} (app ${twice.appId}) shares its name or id with another, so sessions of one would be taken for the other’s. Keep one key for each app.`);
-  return content.map((one) => ({ appId: parseAppId(one.appId)!, name: one.name, alg: one.alg, key: one.key as JWK, audience: one.audience ?? 'hongbao' }));
+  const twice = content.find(
+    (one, at) => content.findIndex(({ name, appId }) => name === one.name || appId === one.appId) !== at,
+  );
+  if (twice)
+    return wrong(
+      'HONGBAO_SESSION_KEYS_FILE',
+      `${JSON.stringify(twice.name)} (app ${twice.appId}) shares its name or id with another, so sessions of one would be taken for the other’s. Keep one key for each app.`,
+    );
+  return content.map((one) => ({
+    appId: parseAppId(one.appId)!,
+    name: one.name,
+    alg: one.alg,
+    key: one.key as JWK,
+    audience: one.audience ?? 'hongbao',
+  }));
 }
 
 /** RFC 7518, 3.2: a key at least as long as the hash. A shorter one can be guessed offline from one session. */
@@ -149,7 +196,12 @@ const HS256_KEY_BYTES_MIN = 32;
 
 function fitsAlgorithm(alg: SessionKey['alg'], key: Readonly<Record<string, unknown>>): boolean {
   if (alg === 'HS256') {
-    return key.kty === 'oct' && typeof key.k === 'string' && /^[A-Za-z0-9_-]+$/.test(key.k) && Buffer.from(key.k, 'base64url').length >= HS256_KEY_BYTES_MIN;
+    return (
+      key.kty === 'oct' &&
+      typeof key.k === 'string' &&
+      /^[A-Za-z0-9_-]+$/.test(key.k) &&
+      Buffer.from(key.k, 'base64url').length >= HS256_KEY_BYTES_MIN
+    );
   }
   if (key.kty !== 'OKP' || key.crv !== 'Ed25519' || key.d !== undefined) return false;
   try {
@@ -164,7 +216,10 @@ function readText(variable: string, file: string, wrong: Wrong): string | undefi
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    return wrong(variable, `the file can't be read (${(error as NodeJS.ErrnoException).code}). Give a path that this user may read.`);
+    return wrong(
+      variable,
+      `the file can't be read (${(error as NodeJS.ErrnoException).code}). Give a path that this user may read.`,
+    );
   }
 }
 
@@ -174,7 +229,10 @@ function unknownVariables(env: NodeJS.ProcessEnv): string[] {
     .map((name) => {
       const distance = (offered: string): number => editDistance(name, offered);
       const [nearest] = [...OFFERED].sort((a, b) => distance(a) - distance(b));
-      const meant = distance(nearest!) <= SLIPS_MAX ? `; did you mean ${nearest}?` : ' (docs/operations.md lists them all).';
+      const meant =
+        distance(nearest!) <= SLIPS_MAX
+          ? `; did you mean ${nearest}?`
+          : ' (docs/operations.md lists them all).';
       return `${name} is no variable of Hongbao and does nothing${meant}`;
     });
 }
@@ -184,7 +242,13 @@ export const redactConfig = (config: Config): Record<string, unknown> => ({
   ...config,
   ledgerUrl: redactUrl(config.ledgerUrl) ?? 'embedded:',
   payoutUrl: redactUrl(config.payoutUrl) ?? 'embedded:',
-  sessionKeys: config.sessionKeys.map(({ appId, name, alg, audience }) => ({ appId, name, alg, audience, key: '[redacted]' })),
+  sessionKeys: config.sessionKeys.map(({ appId, name, alg, audience }) => ({
+    appId,
+    name,
+    alg,
+    audience,
+    key: '[redacted]',
+  })),
 });
 
 /** Password and query go (drivers take ?password=, providers ?key=); what is left says which server it is. */

@@ -11,7 +11,10 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Structured logs, one JSON object a line, to standard error or to where the caller says. */
-export const createLogger = (level: LogLevel, destination: pino.DestinationStream = pino.destination(2)): pino.Logger =>
+export const createLogger = (
+  level: LogLevel,
+  destination: pino.DestinationStream = pino.destination(2),
+): pino.Logger =>
   pino(
     {
       level,

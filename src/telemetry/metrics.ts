@@ -10,9 +10,14 @@ export function createMetrics() {
   return {
     registry: registers[0]!,
     shakes: counter('hongbao_shakes_total', 'Shakes answered, by prize', ['prize']),
-    opens: counter('hongbao_packets_opened_total', 'Packets opened, by whether the answer was a repeat', ['replayed']),
+    opens: counter('hongbao_packets_opened_total', 'Packets opened, by whether the answer was a repeat', [
+      'replayed',
+    ]),
     problems: counter('hongbao_problems_total', 'Requests and frames refused or failed, by kind', ['kind']),
-    unrecordedTokens: counter('hongbao_unrecorded_tokens_total', 'Tokens we sealed and had no record of. One is an alarm'),
+    unrecordedTokens: counter(
+      'hongbao_unrecorded_tokens_total',
+      'Tokens we sealed and had no record of. One is an alarm',
+    ),
     sessions: counter('hongbao_connections_total', 'WebSocket connections accepted'),
     /** Registers a gauge that is read when somebody asks. */
     watch(name: `hongbao_${string}`, help: string, read: () => number): void {

@@ -10,7 +10,10 @@ export interface Ran {
 }
 
 /** Runs a command line in this process, with an environment of its own; one at a time. */
-export async function runCommandLine(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
+export async function runCommandLine(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Ran> {
   const before = { ...process.env };
   const exitCodeBefore = process.exitCode;
   let stdout = '';

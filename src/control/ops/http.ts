@@ -3,8 +3,8 @@ import { Type } from 'typebox';
 import type { CampaignProblem } from '../../campaign/problems.ts';
 import { bearerOf } from '../../guard/secrets.ts';
 import { isRefusal, type Refusal } from '../../protocol/failures.ts';
-import { PROBLEM_CONTENT_TYPE, problem } from '../../protocol/problem.ts';
 import { problemResponses, sendProblem, sendProblemOf } from '../../protocol/http.ts';
+import { PROBLEM_CONTENT_TYPE, problem } from '../../protocol/problem.ts';
 
 /** What operations may do. Each act is the engine's own; the routes only check who asks. */
 export interface OpsDeps {
@@ -16,42 +16,72 @@ export interface OpsDeps {
   readonly rotateKeys: () => { readonly keyId: number };
   readonly applyCampaign: (
     source: string,
-  ) => Promise<{ readonly id: string; readonly version: number } | { readonly problems: readonly CampaignProblem[] } | Refusal>;
+  ) => Promise<
+    | { readonly id: string; readonly version: number }
+    | { readonly problems: readonly CampaignProblem[] }
+    | Refusal
+  >;
   /** The upstream's secret, shown this once. */
-  readonly addUpstream: (ask: { name: string; campaignId: string; scenes: string[] }) => Promise<string | Refusal>;
+  readonly addUpstream: (ask: {
+    name: string;
+    campaignId: string;
+    scenes: string[];
+  }) => Promise<string | Refusal>;
   readonly status: () => Promise<object>;
   readonly metricsText: () => Promise<string>;
   readonly ready: () => { readonly ready: boolean; readonly reason?: string };
 }
 
 const SETUP_TRIES_MAX = 20;
-const Rate = Type.Object({ creditsPerSecond: Type.Union([Type.Integer({ minimum: 0, maximum: 10_000_000 }), Type.Null()]) }, { additionalProperties: false });
+const Rate = Type.Object(
+  { creditsPerSecond: Type.Union([Type.Integer({ minimum: 0, maximum: 10_000_000 }), Type.Null()]) },
+  { additionalProperties: false },
+);
 
 /** Operations, on a port of their own that listens on loopback only. */
 export const opsRoutes: FastifyPluginAsyncTypebox<OpsDeps> = async (app, deps) => {
   let setupTries = 0;
 
-  app.get('/healthz', { schema: { response: { 200: Type.Object({ alive: Type.Boolean() }) } } }, async () => ({ alive: true }));
+  app.get(
+    '/healthz',
+    { schema: { response: { 200: Type.Object({ alive: Type.Boolean() }) } } },
+    async () => ({ alive: true }),
+  );
   app.get('/readyz', async (_, reply) => {
     const state = deps.ready();
     return reply.code(state.ready ? 200 : 503).send(state);
   });
-  app.get('/metrics', async (_, reply) => reply.type('text/plain; version=0.0.4').send(await deps.metricsText()));
+  app.get('/metrics', async (_, reply) =>
+    reply.type('text/plain; version=0.0.4').send(await deps.metricsText()),
+  );
 
   app.post(
     '/ops/v1/setup',
     {
       schema: {
         summary: 'Become an operator, once, with the setup token that the engine printed',
-        body: Type.Object({ setupToken: Type.String({ maxLength: 200 }), name: Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }) }, { additionalProperties: false }),
+        body: Type.Object(
+          {
+            setupToken: Type.String({ maxLength: 200 }),
+            name: Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }),
+          },
+          { additionalProperties: false },
+        ),
         response: { 200: Type.Object({ operatorKey: Type.String() }), ...problemResponses },
       },
     },
     async (request, reply) => {
       setupTries += 1;
-      if (setupTries > SETUP_TRIES_MAX) return sendProblemOf(reply, 'throttled', 'too many wrong setup tokens; restart the engine to try again');
+      if (setupTries > SETUP_TRIES_MAX)
+        return sendProblemOf(
+          reply,
+          'throttled',
+          'too many wrong setup tokens; restart the engine to try again',
+        );
       const operatorKey = await deps.setUp(request.body.setupToken, request.body.name);
-      return operatorKey === undefined ? sendProblemOf(reply, 'credential-invalid', 'the setup token is wrong or was used') : { operatorKey };
+      return operatorKey === undefined
+        ? sendProblemOf(reply, 'credential-invalid', 'the setup token is wrong or was used')
+        : { operatorKey };
     },
   );
 
@@ -62,30 +92,50 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsDeps> = async (app, deps) =
       }
       return undefined;
     });
-    guarded.addContentTypeParser(['application/yaml', 'text/yaml', 'text/plain'], { parseAs: 'string', bodyLimit: 2 << 20 }, (_, body, done) => done(null, body));
+    guarded.addContentTypeParser(
+      ['application/yaml', 'text/yaml', 'text/plain'],
+      { parseAs: 'string', bodyLimit: 2 << 20 },
+      (_, body, done) => done(null, body),
+    );
 
     guarded.get('/ops/v1/status', async () => deps.status());
     guarded.get('/ops/v1/credit-rate', async () => ({ creditsPerSecond: deps.creditRate() ?? null }));
-    guarded.put<{ Body: { creditsPerSecond: number | null } }>('/ops/v1/credit-rate', { schema: { summary: 'Credits a second; null lifts the limit', body: Rate } }, async (request) => {
-      deps.setCreditRate(request.body.creditsPerSecond ?? undefined);
-      return { creditsPerSecond: deps.creditRate() ?? null };
-    });
+    guarded.put<{ Body: { creditsPerSecond: number | null } }>(
+      '/ops/v1/credit-rate',
+      { schema: { summary: 'Credits a second; null lifts the limit', body: Rate } },
+      async (request) => {
+        deps.setCreditRate(request.body.creditsPerSecond ?? undefined);
+        return { creditsPerSecond: deps.creditRate() ?? null };
+      },
+    );
     guarded.post('/ops/v1/keys/rotate', async () => deps.rotateKeys());
     guarded.post('/ops/v1/campaigns', async (request, reply) => {
-      if (typeof request.body !== 'string') return sendProblemOf(reply, 'unsupported-media-type', 'send the file as application/yaml');
+      if (typeof request.body !== 'string')
+        return sendProblemOf(reply, 'unsupported-media-type', 'send the file as application/yaml');
       const applied = await deps.applyCampaign(request.body);
       if (isRefusal(applied)) return sendProblem(reply, applied);
       if (!('problems' in applied)) return applied;
-      const body = problem('malformed', `the campaign has ${applied.problems.length} mistakes, so nothing was changed`);
-      return reply.code(422).type(PROBLEM_CONTENT_TYPE).send({ ...body, status: 422, problems: applied.problems });
+      const body = problem(
+        'malformed',
+        `the campaign has ${applied.problems.length} mistakes, so nothing was changed`,
+      );
+      return reply
+        .code(422)
+        .type(PROBLEM_CONTENT_TYPE)
+        .send({ ...body, status: 422, problems: applied.problems });
     });
     guarded.post<{ Body: { name: string; campaignId: string; scenes: string[] } }>(
       '/ops/v1/upstreams',
       {
         schema: {
-          summary: 'A credential for a service upstream, limited to its scenes; the secret is shown this once',
+          summary:
+            'A credential for a service upstream, limited to its scenes; the secret is shown this once',
           body: Type.Object(
-            { name: Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }), campaignId: Type.String({ maxLength: 64 }), scenes: Type.Array(Type.String({ maxLength: 64 }), { minItems: 1, maxItems: 500 }) },
+            {
+              name: Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' }),
+              campaignId: Type.String({ maxLength: 64 }),
+              scenes: Type.Array(Type.String({ maxLength: 64 }), { minItems: 1, maxItems: 500 }),
+            },
             { additionalProperties: false },
           ),
         },

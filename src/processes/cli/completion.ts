@@ -4,7 +4,9 @@ export const SHELLS = ['bash', 'zsh'] as const;
 
 /** A completion script made from the commands themselves, so that it can't fall behind them. */
 export function completionScript(shell: (typeof SHELLS)[number], cli: Command): string {
-  const cases = wordsByCommand(cli, []).map(([command, words]) => `    '${command}') words='${words.join(' ')}' ;;`);
+  const cases = wordsByCommand(cli, []).map(
+    ([command, words]) => `    '${command}') words='${words.join(' ')}' ;;`,
+  );
   const bash = `_hongbao() {
   local command='' words='' at
   for ((at = 1; at < COMP_CWORD; at++)); do
@@ -22,7 +24,11 @@ complete -o default -F _hongbao hongbao
 
 /** Every command by its full name, with what may follow it. */
 function wordsByCommand(command: Command, path: readonly string[]): [string, string[]][] {
-  const words = [...command.commands.map((one) => one.name()), ...command.options.map((option) => option.long ?? option.short!), '--help'];
+  const words = [
+    ...command.commands.map((one) => one.name()),
+    ...command.options.map((option) => option.long ?? option.short!),
+    '--help',
+  ];
   const below = command.commands.flatMap((one) => wordsByCommand(one, [...path, one.name()]));
   return [[path.join(' '), words], ...below];
 }

@@ -25,16 +25,30 @@ export async function doctor(config: Config, nowMs: number, output: Output): Pro
     postgres(config),
     dataFolder(config),
     freeSpace(config),
-    nowMs > SANE_SINCE_MS ? ok('clock', new Date(nowMs).toISOString()) : fail('clock', `it says ${new Date(nowMs).toISOString()}; phases go by it, so set it`),
+    nowMs > SANE_SINCE_MS
+      ? ok('clock', new Date(nowMs).toISOString())
+      : fail('clock', `it says ${new Date(nowMs).toISOString()}; phases go by it, so set it`),
     config.sessionKeys.length > 0
       ? ok('session keys', `${config.sessionKeys.length} apps`)
-      : { name: 'session keys', state: 'warn', detail: 'none: only demo sessions (hongbao dev) will work. Set HONGBAO_SESSION_KEYS_FILE for hongbao serve' },
+      : {
+          name: 'session keys',
+          state: 'warn',
+          detail:
+            'none: only demo sessions (hongbao dev) will work. Set HONGBAO_SESSION_KEYS_FILE for hongbao serve',
+        },
     ...(running
       ? [ok('port', `an engine of this folder (process ${running.pid}) runs on ${running.port}`)]
-      : [await port('port', config.port, config.host), await port('operations', config.opsPort, '127.0.0.1')]),
+      : [
+          await port('port', config.port, config.host),
+          await port('operations', config.opsPort, '127.0.0.1'),
+        ]),
   ];
   const failed = checks.filter((check) => check.state === 'fail').length;
-  print(output, { ok: failed === 0, checks }, checks.map((check) => `${check.state.padEnd(5)} ${check.name.padEnd(14)} ${check.detail}`).join('\n'));
+  print(
+    output,
+    { ok: failed === 0, checks },
+    checks.map((check) => `${check.state.padEnd(5)} ${check.name.padEnd(14)} ${check.detail}`).join('\n'),
+  );
   if (failed > 0) process.exitCode = EXIT.refused;
 }
 
@@ -44,7 +58,9 @@ const fail = (name: string, detail: string): Check => ({ name, state: 'fail', de
 function nodeVersion(): Check {
   const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
   const fine = major > 20 || (major === 20 && minor >= 19);
-  return fine ? ok('node', process.version) : fail('node', `${process.version} is too old; install 20.19 or newer`);
+  return fine
+    ? ok('node', process.version)
+    : fail('node', `${process.version} is too old; install 20.19 or newer`);
 }
 
 function postgres(config: Config): Check {
@@ -60,9 +76,15 @@ function dataFolder(config: Config): Check {
   try {
     mkdirSync(config.dataFolder, { recursive: true });
     accessSync(config.dataFolder, constants.W_OK);
-    return ok('data folder', `${config.dataFolder}${existsSync(path.join(config.dataFolder, 'journal')) ? '' : ' (new)'}`);
+    return ok(
+      'data folder',
+      `${config.dataFolder}${existsSync(path.join(config.dataFolder, 'journal')) ? '' : ' (new)'}`,
+    );
   } catch (error) {
-    return fail('data folder', `${config.dataFolder} can't be written (${(error as NodeJS.ErrnoException).code}); choose another with HONGBAO_DATA`);
+    return fail(
+      'data folder',
+      `${config.dataFolder} can't be written (${(error as NodeJS.ErrnoException).code}); choose another with HONGBAO_DATA`,
+    );
   }
 }
 
@@ -71,7 +93,9 @@ function freeSpace(config: Config): Check {
     const { bavail, bsize } = statfsSync(config.dataFolder);
     const free = bavail * bsize;
     const detail = `${Math.floor(free / 2 ** 30)} GiB free`;
-    return free >= FREE_BYTES_MIN ? ok('disk', detail) : { name: 'disk', state: 'warn', detail: `${detail}; packets are refused when it is full` };
+    return free >= FREE_BYTES_MIN
+      ? ok('disk', detail)
+      : { name: 'disk', state: 'warn', detail: `${detail}; packets are refused when it is full` };
   } catch {
     return { name: 'disk', state: 'warn', detail: 'free space could not be read' };
   }
@@ -80,7 +104,13 @@ function freeSpace(config: Config): Check {
 function port(name: string, number: number, host: string): Promise<Check> {
   return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve({ name, state: 'warn', detail: `${number} on ${host}: ${error.code}; hongbao dev steps to the next, or set HONGBAO_PORT` }));
+    probe.once('error', (error: NodeJS.ErrnoException) =>
+      resolve({
+        name,
+        state: 'warn',
+        detail: `${number} on ${host}: ${error.code}; hongbao dev steps to the next, or set HONGBAO_PORT`,
+      }),
+    );
     probe.listen(number, host, () => probe.close(() => resolve(ok(name, `${number} is free`))));
   });
 }

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readRunFile, type RunFile } from '../run-file.ts';
+import { type RunFile, readRunFile } from '../run-file.ts';
 import { CliFailure, EXIT } from './output.ts';
 
 export interface Target {
@@ -20,25 +20,45 @@ export interface TargetOptions {
 
 /** The engine that a command talks to: by --url, by the data folder's running engine, or by HONGBAO_PORT. */
 export function findTarget(options: TargetOptions): Target {
-  if (options.url !== undefined && !/^https?:$/.test(URL.canParse(options.url) ? new URL(options.url).protocol : '')) {
-    throw new CliFailure(EXIT.usage, `"${options.url}" is no address of an engine. Write it as http://localhost:8080.`, { code: 'usage' });
+  if (
+    options.url !== undefined &&
+    !/^https?:$/.test(URL.canParse(options.url) ? new URL(options.url).protocol : '')
+  ) {
+    throw new CliFailure(
+      EXIT.usage,
+      `"${options.url}" is no address of an engine. Write it as http://localhost:8080.`,
+      { code: 'usage' },
+    );
   }
   const run = readRunFile(options.dataFolder);
   const url = (options.url ?? `http://127.0.0.1:${run?.port ?? options.port}`).replace(/\/$/, '');
   return { url, campaign: options.campaign ?? run?.campaign ?? 'gala', run };
 }
 
-const NOT_RUNNING = (url: string) => `No engine answers at ${url}. Start one with \`npm start\` (or say where it is with --url).`;
+const NOT_RUNNING = (url: string) =>
+  `No engine answers at ${url}. Start one with \`npm start\` (or say where it is with --url).`;
 
 /** One request to the engine. Throws CliFailure when it can't be reached or says no. */
-export async function ask(base: string, route: string, init: { method?: string; bearer?: string; body?: unknown; headers?: Record<string, string>; raw?: string } = {}): Promise<Record<string, unknown>> {
+export async function ask(
+  base: string,
+  route: string,
+  init: {
+    method?: string;
+    bearer?: string;
+    body?: unknown;
+    headers?: Record<string, string>;
+    raw?: string;
+  } = {},
+): Promise<Record<string, unknown>> {
   const body = init.raw ?? (init.body === undefined ? undefined : JSON.stringify(init.body));
   let response: Response;
   try {
     response = await fetch(`${base}${route}`, {
       method: init.method ?? (body === undefined ? 'GET' : 'POST'),
       headers: {
-        ...(body === undefined ? {} : { 'content-type': init.raw === undefined ? 'application/json' : 'application/yaml' }),
+        ...(body === undefined
+          ? {}
+          : { 'content-type': init.raw === undefined ? 'application/json' : 'application/yaml' }),
         ...(init.bearer === undefined ? {} : { authorization: `Bearer ${init.bearer}` }),
         ...init.headers,
       },
@@ -51,7 +71,12 @@ export async function ask(base: string, route: string, init: { method?: string; 
   const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
   if (response.ok) return answer;
   const message = `${answer.title ?? 'Refused'}: ${answer.detail ?? response.status} (${answer.titleZh ?? ''})`;
-  throw new CliFailure(EXIT.refused, message, { code: answer.code, status: response.status, retryable: answer.retryable, problems: answer.problems });
+  throw new CliFailure(EXIT.refused, message, {
+    code: answer.code,
+    status: response.status,
+    retryable: answer.retryable,
+    problems: answer.problems,
+  });
 }
 
 const TRIES = 6;
@@ -75,7 +100,11 @@ export async function demoSession(target: Target, user: string): Promise<string>
     return answer.session as string;
   } catch (error) {
     if (!(error instanceof CliFailure) || error.details.code !== 'not-found') throw error;
-    throw new CliFailure(EXIT.refused, `The engine at ${target.url} gives no demo sessions (it was not started by \`hongbao dev\`). Bring one from your app’s backend with --session.`, error.details);
+    throw new CliFailure(
+      EXIT.refused,
+      `The engine at ${target.url} gives no demo sessions (it was not started by \`hongbao dev\`). Bring one from your app’s backend with --session.`,
+      error.details,
+    );
   }
 }
 
@@ -88,11 +117,18 @@ export interface Pocket {
 const TOKENS_MAX = 200;
 
 const pocketFile = (dataFolder: string, target: Target, user: string): string =>
-  path.join(dataFolder, 'cli', `${createHash('sha256').update(`${target.campaign}\0${user}`).digest('hex').slice(0, 32)}.json`);
+  path.join(
+    dataFolder,
+    'cli',
+    `${createHash('sha256').update(`${target.campaign}\0${user}`).digest('hex').slice(0, 32)}.json`,
+  );
 
 export function readPocket(dataFolder: string, target: Target, user: string): Pocket {
   try {
-    return { tokens: {}, ...(JSON.parse(readFileSync(pocketFile(dataFolder, target, user), 'utf8')) as Partial<Pocket>) };
+    return {
+      tokens: {},
+      ...(JSON.parse(readFileSync(pocketFile(dataFolder, target, user), 'utf8')) as Partial<Pocket>),
+    };
   } catch {
     return { tokens: {} };
   }

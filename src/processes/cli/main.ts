@@ -1,14 +1,21 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, CommanderError, Option } from 'commander';
-import manifest from '../../../package.json' with { type: 'json' };
 import { systemClock } from '../clock.ts';
 import { type Config, readConfig, redactConfig } from '../config.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import { doctor } from './doctor.ts';
 import { wholeNumber } from './numbers.ts';
-import { auditCommand, campaignApply, campaignCheck, creditRate, keysRotate, statusCommand, upstreamAdd } from './ops-commands.ts';
+import {
+  auditCommand,
+  campaignApply,
+  campaignCheck,
+  creditRate,
+  keysRotate,
+  statusCommand,
+  upstreamAdd,
+} from './ops-commands.ts';
 import { CliFailure, EXIT, type Output, print, printFailure } from './output.ts';
 import { shakeCommand, walletCommand, withdrawCommand } from './play-commands.ts';
 
@@ -35,7 +42,12 @@ export async function main(argv: readonly string[]): Promise<void> {
       if (output.json && error.exitCode !== 0) print(output, { error: error.message, code: 'usage' }, '');
       return;
     }
-    const failure = error instanceof CliFailure ? error : new CliFailure(EXIT.refused, error instanceof Error ? error.message : String(error), { code: 'internal' });
+    const failure =
+      error instanceof CliFailure
+        ? error
+        : new CliFailure(EXIT.refused, error instanceof Error ? error.message : String(error), {
+            code: 'internal',
+          });
     printFailure(output, failure);
     process.exitCode = failure.exitCode;
   }
@@ -44,7 +56,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 function program(output: Output): Command {
   const cli = new Command('hongbao')
     .description('Deal, credit, share and withdraw red packets, exactly once. 春晚级红包引擎')
-    .version(manifest.version)
+    .version(packageVersion())
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(hongbao --help lists everything)');
@@ -55,7 +67,7 @@ function program(output: Output): Command {
   cli
     .command('dev')
     .description('run everything on this machine, with demo sessions and an example campaign')
-    .option('--campaign <file>', 'campaign file to put in force', exampleCampaign())
+    .option('--campaign <file>', 'campaign file to put in force', packaged('examples/gala.yaml'))
     .action((flags: { campaign: string }) => run({ demo: true, campaignFile: flags.campaign }));
   cli
     .command('serve')
@@ -63,38 +75,68 @@ function program(output: Output): Command {
     .addOption(new Option('--role <role>', 'which part to run').choices(ROLES).default('all'))
     .action(() => {
       if (configuration().config.sessionKeys.length === 0) {
-        throw new CliFailure(EXIT.usage, 'No session keys are configured, so no player could ever come in. Set HONGBAO_SESSION_KEYS_FILE (docs/operations.md), or try `hongbao dev`.', { code: 'usage' });
+        throw new CliFailure(
+          EXIT.usage,
+          'No session keys are configured, so no player could ever come in. Set HONGBAO_SESSION_KEYS_FILE (docs/operations.md), or try `hongbao dev`.',
+          { code: 'usage' },
+        );
       }
       return run({ demo: false });
     });
 
   const campaign = cli.command('campaign').description('check a campaign file, or put it in force');
-  withJson(campaign.command('check <file>').description('every mistake, with its line and what would be right')).action((file: string) => campaignCheck(file, output));
-  withJson(campaign.command('apply <file>').description('check it and put it in force in the running engine')).action((file: string) => campaignApply(file, opsOptions({})));
+  withJson(
+    campaign.command('check <file>').description('every mistake, with its line and what would be right'),
+  ).action((file: string) => campaignCheck(file, output));
+  withJson(
+    campaign.command('apply <file>').description('check it and put it in force in the running engine'),
+  ).action((file: string) => campaignApply(file, opsOptions({})));
 
-  withJson(cli.command('doctor').description('look at everything that a start needs')).action(() => doctor(configuration().config, systemClock.now(), output));
+  withJson(cli.command('doctor').description('look at everything that a start needs')).action(() =>
+    doctor(configuration().config, systemClock.now(), output),
+  );
 
   asPlayer(cli.command('shake').description('shake until something comes, and open it'))
     .option('--times <n>', 'shakes at most', wholeNumber(1, 100_000), 20)
     .option('--interval <ms>', 'between two shakes', wholeNumber(0, 600_000), 300)
-    .action((flags: Flags & { times: number; interval: number }) => shakeCommand({ ...playerOptions(flags), times: flags.times, intervalMs: flags.interval }));
-  asPlayer(cli.command('wallet').description('what a person has')).action((flags: Flags) => walletCommand(playerOptions(flags)));
+    .action((flags: Flags & { times: number; interval: number }) =>
+      shakeCommand({ ...playerOptions(flags), times: flags.times, intervalMs: flags.interval }),
+    );
+  asPlayer(cli.command('wallet').description('what a person has')).action((flags: Flags) =>
+    walletCommand(playerOptions(flags)),
+  );
   asPlayer(cli.command('withdraw').description('take money out'))
     .requiredOption('--amount <fen>', 'in fen, 1/100 yuan', wholeNumber(1, FEN_MAX))
     .option('--idempotency-key <key>', 'the same key again is the same withdrawal')
     .option('--no-wait', 'answer as soon as the money is held')
     .option('--timeout <ms>', 'how long to wait for the payment', wholeNumber(0, 600_000), 30_000)
     .action((flags: Flags & { amount: number; idempotencyKey?: string; wait: boolean; timeout: number }) =>
-      withdrawCommand({ ...playerOptions(flags), amount: flags.amount, idempotencyKey: flags.idempotencyKey, wait: flags.wait, timeoutMs: flags.timeout }),
+      withdrawCommand({
+        ...playerOptions(flags),
+        amount: flags.amount,
+        idempotencyKey: flags.idempotencyKey,
+        wait: flags.wait,
+        timeoutMs: flags.timeout,
+      }),
     );
 
-  withJson(cli.command('keys').command('rotate').description('make a new sealing key; the one before stays valid')).action(() => keysRotate(opsOptions({})));
-  withJson(cli.command('credit-rate [creditsPerSecond]').description('see or set how fast the ledger is credited (off: no limit)')).action((rate: string | undefined) => creditRate(rate, opsOptions({})));
+  withJson(
+    cli.command('keys').command('rotate').description('make a new sealing key; the one before stays valid'),
+  ).action(() => keysRotate(opsOptions({})));
+  withJson(
+    cli
+      .command('credit-rate [creditsPerSecond]')
+      .description('see or set how fast the ledger is credited (off: no limit)'),
+  ).action((rate: string | undefined) => creditRate(rate, opsOptions({})));
   withJson(cli.command('upstream').command('add <name>').description('a credential for a service upstream'))
     .requiredOption('--scenes <ids>', 'scenes that it may grant, with commas')
     .option('--campaign <id>', 'the campaign')
-    .action((name: string, flags: { scenes: string; campaign?: string }) => upstreamAdd(name, flags.scenes, opsOptions(flags)));
-  withJson(cli.command('status').description('backlog, outcomes, throttle level, health')).action(() => statusCommand(opsOptions({})));
+    .action((name: string, flags: { scenes: string; campaign?: string }) =>
+      upstreamAdd(name, flags.scenes, opsOptions(flags)),
+    );
+  withJson(cli.command('status').description('backlog, outcomes, throttle level, health')).action(() =>
+    statusCommand(opsOptions({})),
+  );
 
   withJson(cli.command('audit').description('check the invariants on a data folder, with code of its own'))
     .option('--data <folder>', 'the data folder (default: HONGBAO_DATA)')
@@ -102,10 +144,22 @@ function program(output: Output): Command {
     .option('--history <file>', 'what clients saw, JSON lines')
     .option('--settled', 'the backlog is drained: everything promised must be in the ledger')
     .action((flags: { data?: string; ledger?: string; history?: string; settled?: boolean }) =>
-      auditCommand({ ...output, dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder), ledger: flags.ledger ?? configuration().config.ledgerUrl, history: flags.history, settled: flags.settled ?? false }),
+      auditCommand({
+        ...output,
+        dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder),
+        ledger: flags.ledger ?? configuration().config.ledgerUrl,
+        history: flags.history,
+        settled: flags.settled ?? false,
+      }),
     );
 
-  withJson(cli.command('config').command('print').description('the configuration in force, without secrets').option('--redact', 'always so')).action(() => {
+  withJson(
+    cli
+      .command('config')
+      .command('print')
+      .description('the configuration in force, without secrets')
+      .option('--redact', 'always so'),
+  ).action(() => {
     const redacted = redactConfig(configuration().config);
     print(output, redacted, JSON.stringify(redacted, undefined, 2));
   });
@@ -121,7 +175,13 @@ function program(output: Output): Command {
   }
   function opsOptions(flags: { url?: string; campaign?: string }) {
     const { config } = configuration();
-    return { ...output, dataFolder: config.dataFolder, port: config.port, url: flags.url, campaign: flags.campaign };
+    return {
+      ...output,
+      dataFolder: config.dataFolder,
+      port: config.port,
+      url: flags.url,
+      campaign: flags.campaign,
+    };
   }
 }
 
@@ -137,16 +197,26 @@ function configuration(): { config: Config; warnings: string[] } {
   const read = readConfig(process.env);
   if ('config' in read) return read;
   const lines = read.problems.map(({ variable, message }) => `${variable}: ${message}`);
-  throw new CliFailure(EXIT.usage, `The environment is not right, so nothing was started:\n${lines.join('\n')}`, { code: 'config', problems: read.problems });
+  throw new CliFailure(
+    EXIT.usage,
+    `The environment is not right, so nothing was started:\n${lines.join('\n')}`,
+    { code: 'config', problems: read.problems },
+  );
 }
 
-/** The package's own example, from wherever the command is run. */
-function exampleCampaign(): string {
-  const packaged = fileURLToPath(new URL('../examples/gala.yaml', import.meta.url));
-  return existsSync(packaged) ? packaged : path.resolve('examples/gala.yaml');
+/** A file of the package, from wherever the command is run; of the checkout when there is no bundle. */
+function packaged(file: string): string {
+  const beside = fileURLToPath(new URL(`../${file}`, import.meta.url));
+  return existsSync(beside) ? beside : path.resolve(file);
 }
+
+const packageVersion = (): string =>
+  (JSON.parse(readFileSync(packaged('package.json'), 'utf8')) as { version: string }).version;
 
 async function run(options: { demo: boolean; campaignFile?: string }): Promise<void> {
   const { runEngine } = await import('../all-in-one.ts');
-  await runEngine(configuration().config, { ...options, portIsDefault: process.env.HONGBAO_PORT === undefined });
+  await runEngine(configuration().config, {
+    ...options,
+    portIsDefault: process.env.HONGBAO_PORT === undefined,
+  });
 }

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { reportProblems } from '../../campaign/report.ts';
-import { readCampaign } from '../../campaign/read.ts';
-import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
 import { audit } from '../../../rehearsal/audit/index.ts';
+import { readCampaign } from '../../campaign/read.ts';
+import { reportProblems } from '../../campaign/report.ts';
+import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import { readRunFile } from '../run-file.ts';
 import { ask, findTarget, type TargetOptions } from './engine-client.ts';
@@ -14,7 +14,12 @@ export type OpsOptions = TargetOptions & Output;
 /** The running engine's operations, with the key that it left for its own user on this machine. */
 function ops(options: OpsOptions): { base: string; bearer: string } {
   const { run } = findTarget(options);
-  if (!run) throw new CliFailure(EXIT.unreachable, `No engine runs on ${options.dataFolder}. Start one with \`npm start\`, or name its folder with HONGBAO_DATA.`, { code: 'unreachable' });
+  if (!run)
+    throw new CliFailure(
+      EXIT.unreachable,
+      `No engine runs on ${options.dataFolder}. Start one with \`npm start\`, or name its folder with HONGBAO_DATA.`,
+      { code: 'unreachable' },
+    );
   return { base: `http://127.0.0.1:${run.opsPort}`, bearer: run.operatorKey };
 }
 
@@ -22,14 +27,19 @@ function readFile(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new CliFailure(EXIT.usage, `${file} can't be read (${(error as NodeJS.ErrnoException).code}).`, { code: 'unreadable' });
+    throw new CliFailure(EXIT.usage, `${file} can't be read (${(error as NodeJS.ErrnoException).code}).`, {
+      code: 'unreadable',
+    });
   }
 }
 
 export function campaignCheck(file: string, options: Output): void {
   const text = readFile(file);
   const read = readCampaign(text);
-  if ('draft' in read) return print(options, { ok: true, campaign: read.draft.campaign, problems: [] }, `${file}: no mistakes`);
+  if ('draft' in read) {
+    print(options, { ok: true, campaign: read.draft.campaign, problems: [] }, `${file}: no mistakes`);
+    return;
+  }
   process.exitCode = EXIT.refused;
   print(options, { ok: false, problems: read.problems }, reportProblems(file, text, read.problems).trimEnd());
 }
@@ -40,7 +50,11 @@ export async function campaignApply(file: string, options: OpsOptions): Promise<
   if ('problems' in read) return campaignCheck(file, options);
   const { base, bearer } = ops(options);
   const applied = await ask(base, '/ops/v1/campaigns', { bearer, raw: text });
-  print(options, { ok: true, ...applied }, `Campaign ${applied.id}, version ${applied.version}, is in force.`);
+  print(
+    options,
+    { ok: true, ...applied },
+    `Campaign ${applied.id}, version ${applied.version}, is in force.`,
+  );
 }
 
 export async function keysRotate(options: OpsOptions): Promise<void> {
@@ -51,17 +65,36 @@ export async function keysRotate(options: OpsOptions): Promise<void> {
 
 export async function creditRate(rate: string | undefined, options: OpsOptions): Promise<void> {
   if (rate !== undefined && rate !== 'off' && !/^(0|[1-9][0-9]{0,6})$/.test(rate)) {
-    throw new CliFailure(EXIT.usage, `"${rate}" is no rate. Write credits a second in plain digits, e.g. 1000, or off for no limit.`, { code: 'usage' });
+    throw new CliFailure(
+      EXIT.usage,
+      `"${rate}" is no rate. Write credits a second in plain digits, e.g. 1000, or off for no limit.`,
+      { code: 'usage' },
+    );
   }
   const { base, bearer } = ops(options);
-  const answer = await ask(base, '/ops/v1/credit-rate', rate === undefined ? { bearer } : { bearer, method: 'PUT', body: { creditsPerSecond: rate === 'off' ? null : Number(rate) } });
-  print(options, answer, answer.creditsPerSecond === null ? 'Crediting is not limited.' : `Crediting is limited to ${answer.creditsPerSecond} a second.`);
+  const answer = await ask(
+    base,
+    '/ops/v1/credit-rate',
+    rate === undefined
+      ? { bearer }
+      : { bearer, method: 'PUT', body: { creditsPerSecond: rate === 'off' ? null : Number(rate) } },
+  );
+  print(
+    options,
+    answer,
+    answer.creditsPerSecond === null
+      ? 'Crediting is not limited.'
+      : `Crediting is limited to ${answer.creditsPerSecond} a second.`,
+  );
 }
 
 export async function upstreamAdd(name: string, scenes: string, options: OpsOptions): Promise<void> {
   const { base, bearer } = ops(options);
   const { campaign } = findTarget(options);
-  const answer = await ask(base, '/ops/v1/upstreams', { bearer, body: { name, campaignId: campaign, scenes: scenes.split(',') } });
+  const answer = await ask(base, '/ops/v1/upstreams', {
+    bearer,
+    body: { name, campaignId: campaign, scenes: scenes.split(',') },
+  });
   print(options, { name, campaign, ...answer }, `Secret of ${name}, shown this once:\n${answer.secret}`);
 }
 
@@ -72,17 +105,50 @@ export async function statusCommand(options: OpsOptions): Promise<void> {
 }
 
 /** Runs the independent auditor on a data folder; starts its Postgres for that time when no engine runs. */
-export async function auditCommand(options: Output & { dataFolder: string; ledger?: string | undefined; history?: string | undefined; settled: boolean }): Promise<void> {
+export async function auditCommand(
+  options: Output & {
+    dataFolder: string;
+    ledger?: string | undefined;
+    history?: string | undefined;
+    settled: boolean;
+  },
+): Promise<void> {
   const { dataFolder } = options;
-  if (!existsSync(path.join(dataFolder, 'journal'))) throw new CliFailure(EXIT.usage, `${dataFolder} holds no journal. Name the data folder with --data or HONGBAO_DATA.`, { code: 'usage' });
+  if (!existsSync(path.join(dataFolder, 'journal')))
+    throw new CliFailure(
+      EXIT.usage,
+      `${dataFolder} holds no journal. Name the data folder with --data or HONGBAO_DATA.`,
+      { code: 'usage' },
+    );
   const running = readRunFile(dataFolder);
   const known = options.ledger ?? running?.ledgerUrl;
-  const server = known === undefined ? await startEmbeddedPostgres({ dataFolder: path.join(dataFolder, 'postgres'), logger: createLogger('error') }) : undefined;
+  const server =
+    known === undefined
+      ? await startEmbeddedPostgres({
+          dataFolder: path.join(dataFolder, 'postgres'),
+          logger: createLogger('error'),
+        })
+      : undefined;
   try {
-    const report = await audit({ dataFolder, ledgerUrl: known ?? server!.url, settled: options.settled, ...(options.history === undefined ? {} : { historyFile: options.history }) });
-    const lines = report.findings.map((finding) => `  ${finding.invariant}  ${finding.what}  ${finding.where}  ${finding.detail}`);
-    const counts = Object.entries(report.checked).map(([name, count]) => `${count} ${name}`).join(', ');
-    print(options, report, report.ok ? `Nothing found. Looked at ${counts}.` : [`${report.findings.length} findings:`, ...lines, `Looked at ${counts}.`].join('\n'));
+    const report = await audit({
+      dataFolder,
+      ledgerUrl: known ?? server!.url,
+      settled: options.settled,
+      ...(options.history === undefined ? {} : { historyFile: options.history }),
+    });
+    const lines = report.findings.map(
+      (finding) => `  ${finding.invariant}  ${finding.what}  ${finding.where}  ${finding.detail}`,
+    );
+    const counts = Object.entries(report.checked)
+      .map(([name, count]) => `${count} ${name}`)
+      .join(', ');
+    print(
+      options,
+      report,
+      report.ok
+        ? `Nothing found. Looked at ${counts}.`
+        : [`${report.findings.length} findings:`, ...lines, `Looked at ${counts}.`].join('\n'),
+    );
     if (!report.ok) process.exitCode = EXIT.refused;
   } finally {
     await server?.stop();

@@ -23,6 +23,7 @@ export function print(output: Output, value: object, text: string): void {
 }
 
 export function printFailure(output: Output, failure: CliFailure): void {
-  if (output.json) process.stdout.write(`${JSON.stringify({ error: failure.message, ...failure.details })}\n`);
+  if (output.json)
+    process.stdout.write(`${JSON.stringify({ error: failure.message, ...failure.details })}\n`);
   else process.stderr.write(`${failure.message}\n`);
 }
