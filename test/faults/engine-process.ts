@@ -23,7 +23,7 @@ export interface EngineProcess {
 }
 
 export interface EngineStatus {
-  readonly outstanding: number;
+  readonly backlogOrders: number;
   readonly unclosedSlices: number;
   readonly journal: { readonly accepting: boolean };
 }
@@ -114,11 +114,11 @@ export async function settled(
 ): Promise<void> {
   const deadline = performance.now() + withinMs;
   for (;;) {
-    const { outstanding } = await engine.status();
+    const { backlogOrders } = await engine.status();
     const open = await openWithdrawals();
-    if (outstanding === 0 && open === 0) return;
+    if (backlogOrders === 0 && open === 0) return;
     if (performance.now() > deadline)
-      throw new Error(`not settled: ${outstanding} outstanding, ${open} withdrawals open`);
+      throw new Error(`not settled: ${backlogOrders} outstanding, ${open} withdrawals open`);
     await delay(100);
   }
 }

@@ -11,7 +11,7 @@ import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { buildEngine, type EngineProcess, freePort, settled, startEngineProcess } from './engine-process.ts';
 
 const SEED = Number(process.env.HONGBAO_SEED ?? Date.now() & 0x7fffffff);
-const ROUNDS = Number(process.env.HONGBAO_KILL_ROUNDS ?? 120);
+const ROUNDS = Number(process.env.HONGBAO_KILL_ROUNDS ?? 40);
 const EMBEDDED_ROUNDS = Math.max(1, Math.round(ROUNDS / 25));
 const AUDIT_EVERY = 20;
 const repeat = (what: string) =>
@@ -98,6 +98,7 @@ async function night(rounds: number, ledgerUrl: string | undefined): Promise<voi
   ending.abort();
   await crowd.done;
   const client = new pg.Client({ connectionString: engine.ledgerUrl() });
+  client.on('error', () => {});
   await client.connect();
   const openWithdrawals = async (): Promise<number> =>
     (
@@ -105,8 +106,7 @@ async function night(rounds: number, ledgerUrl: string | undefined): Promise<voi
         "SELECT count(*)::int4 AS open FROM ledger.withdrawal WHERE state IN ('held', 'paying')",
       )
     ).rows[0].open;
-  await settled(engine, 30_000, openWithdrawals);
-  await client.end();
+  await settled(engine, 30_000, openWithdrawals).finally(() => client.end());
   const report = await look(engine.ledgerUrl(), true);
   process.stdout.write(
     `${rounds} kills, ${killsUnderLoad} of them under load, seed ${SEED}: ${JSON.stringify(crowd.tally)}\n${reportText(report)}\n`,
