@@ -9,7 +9,7 @@ import { inAudience, nextRain, phaseAt, rainAt, rainById, walletPhaseAt } from '
 import { readCampaign } from './read.ts';
 import { reportProblems } from './report.ts';
 import type { CampaignDraft } from './schema.ts';
-import { parseDurationMs, parseInstant } from './times.ts';
+import { formatLike, parseDurationMs, parseInstant } from './times.ts';
 
 const gala = readFileSync('examples/gala.yaml', 'utf8');
 const night = readFileSync('examples/spring-night.yaml', 'utf8');
@@ -229,5 +229,14 @@ describe('the times of a campaign', () => {
     ['-PT1S', undefined],
   ])('%s is %s ms', (text, ms) => {
     expect(parseDurationMs(text)).toBe(ms);
+  });
+
+  it.each([
+    '2027-02-05T20:11:00+08:00',
+    '2027-02-05T00:30:00-03:30',
+    '2027-02-05T20:11:00Z',
+    '2027-02-05T20:11:00.250+08:00',
+  ])('a moment is written back with its offset: %s', (text) => {
+    expect(formatLike(at(text), text)).toBe(text);
   });
 });

@@ -1,7 +1,7 @@
 import { nearest } from './nearest.ts';
 import type { PathPart, PathProblem } from './problems.ts';
 import type { CampaignDraft, PhaseDraft, RainDraft, SceneDraft } from './schema.ts';
-import { parseDurationMs, parseInstant } from './times.ts';
+import { formatLike, parseDurationMs, parseInstant } from './times.ts';
 
 /**
  * What a file may still get wrong when its shape is right: times, references, overlaps, budgets that can't be paid out.
@@ -166,6 +166,8 @@ interface Window {
   readonly to: number;
   readonly path: readonly PathPart[];
   readonly name: string;
+  /** As it is written. */
+  readonly startsAt: string;
 }
 
 function checkPhase(
@@ -281,6 +283,7 @@ function checkRain(rain: RainDraft, path: readonly PathPart[], say: Say): Window
       to: starts + span,
       path: [...path, 'startsAt'],
       name: rain.id === undefined ? 'the series of rounds' : `round ${rain.id}`,
+      startsAt: rain.startsAt,
     },
   ];
 }
@@ -294,7 +297,7 @@ function checkApart(windows: readonly Window[], say: Say): void {
       say(
         now.path,
         `${now.name} begins before ${before.name} ends`,
-        `not before ${new Date(before.to).toISOString()}`,
+        `not before ${formatLike(before.to, now.startsAt)}`,
       );
   }
 }
@@ -304,7 +307,7 @@ function checkPhasesApart(phases: readonly PhaseDraft[], say: Say): void {
     const from = parseInstant(phase.opensAt);
     const to = parseInstant(phase.closesAt);
     return from && to && to > from
-      ? [{ from, to, path: ['phases', at, 'opensAt'], name: `phase ${phase.id}` }]
+      ? [{ from, to, path: ['phases', at, 'opensAt'], name: `phase ${phase.id}`, startsAt: phase.opensAt }]
       : [];
   });
   checkApart(windows, say);

@@ -37,6 +37,7 @@ examples/broken.yaml:9:12  ticketTtl: "2 minutes" is no duration
   9 | ticketTtl: 2 minutes
     |            ^ expected ISO 8601 and more than nothing, e.g. PT90S, PT2M, PT1H30M
 `);
+    expect(shown).toContain('^ expected not before 2027-02-05T20:11:00+08:00\n');
     expect(shown).toContain('did you mean "panda-bank"?');
     expect(shown).toContain('did you mean "split"?');
     expect(shown.endsWith('\n\n16 mistakes; nothing was changed.\n')).toBe(true);

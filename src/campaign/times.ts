@@ -31,3 +31,12 @@ export function parseDurationMs(text: string): number | undefined {
   const ms = Math.round((((days! * 24 + hours!) * 60 + minutes!) * 60 + seconds!) * 1000);
   return ms > 0 ? ms : undefined;
 }
+
+/** A moment written with the offset that another text has, so that a reader compares like with like. */
+export function formatLike(atMs: number, text: string): string {
+  const offset = /[+-]\d{2}:\d{2}$/.exec(text)?.[0] ?? 'Z';
+  if (offset === 'Z') return new Date(atMs).toISOString().replace('.000', '');
+  const [hours, minutes] = offset.slice(1).split(':').map(Number);
+  const shiftMs = (hours! * 60 + minutes!) * 60_000 * (offset.startsWith('-') ? -1 : 1);
+  return new Date(atMs + shiftMs).toISOString().replace('.000', '').replace('Z', offset);
+}

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { JWK } from 'jose';
 import { Type } from 'typebox';
 import { Check } from 'typebox/value';
-import { editDistance } from '../campaign/check-structure.ts';
+import { editDistance } from '../campaign/nearest.ts';
 import { assertPostgresUrl } from '../engines/postgres/pool.ts';
 import { SESSION_ALGORITHMS, type SessionKey } from '../guard/sessions.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';

@@ -23,20 +23,27 @@ export interface ThrottleState {
   readonly level: number;
   /** Calm windows in a row. */
   readonly calm: number;
+  /** The level that the last window alone asked for. */
+  readonly wanted: number;
 }
 
-export const CALM: ThrottleState = { level: 0, calm: 0 };
+export const CALM: ThrottleState = { level: 0, calm: 0, wanted: 0 };
 
-/** DAGOR (SoCC '18): more than 20 ms of queueing means overload. Up at once, by how bad it is; down slowly. */
+/**
+ * DAGOR (SoCC '18): more than 20 ms of queueing means overload. Up by how bad it is, once a second
+ * window agrees: a window holds about a hundred samples, so that its p99 is its worst, and one pause (a start, a
+ * collection of garbage) would else quieten every phone for many seconds. Down slowly.
+ */
 const OVERLOAD_MS = [20, 60, 150] as const;
 const CALM_BELOW_MS = 10;
 const CALM_WINDOWS = 5;
 
 export function nextThrottle(state: ThrottleState, load: LoadWindow): ThrottleState {
   const wanted = OVERLOAD_MS.filter((limit) => load.loopDelayMsP99 > limit).length;
-  if (wanted > state.level) return { level: wanted, calm: 0 };
-  if (load.loopDelayMsP99 >= CALM_BELOW_MS || state.level === 0) return { level: state.level, calm: 0 };
-  return state.calm + 1 >= CALM_WINDOWS
-    ? { level: state.level - 1, calm: 0 }
-    : { level: state.level, calm: state.calm + 1 };
+  const agreed = Math.min(wanted, state.wanted);
+  if (agreed > state.level) return { level: agreed, calm: 0, wanted };
+  if (load.loopDelayMsP99 >= CALM_BELOW_MS || state.level === 0)
+    return { level: state.level, calm: 0, wanted };
+  const isOver = state.calm + 1 >= CALM_WINDOWS;
+  return isOver ? { level: state.level - 1, calm: 0, wanted } : { ...state, calm: state.calm + 1, wanted };
 }

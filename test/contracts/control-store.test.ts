@@ -63,6 +63,15 @@ describe.each(postgresKinds())('the control store on %s Postgres', (kind) => {
     expect(await store.operatorCount()).toBe(1);
   });
 
+  it('ends every setup token with the first one that is spent, whoever comes at the same moment', async () => {
+    const tokens = [10, 11, 12].map((byte) => Buffer.alloc(32, byte));
+    for (const token of tokens) await store.offerSetupToken(token);
+    const operator = { name: 'night-shift', keyHash: Buffer.alloc(32, 9) };
+    const spent = await Promise.all(tokens.map((token) => store.spendSetupToken(token, operator)));
+    expect(spent.filter(Boolean)).toHaveLength(1);
+    for (const token of tokens) expect(await store.spendSetupToken(token, operator)).toBe(false);
+  });
+
   it('knows an upstream by the hash of its secret, and replaces it by name', async () => {
     const credential = {
       name: 'fireworks',

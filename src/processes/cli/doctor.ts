@@ -36,9 +36,12 @@ export async function doctor(config: Config, nowMs: number, output: Output): Pro
           detail:
             'none: only demo sessions (hongbao dev) will work. Set HONGBAO_SESSION_KEYS_FILE for hongbao serve',
         },
-    running
-      ? ok('port', `an engine of this folder (process ${running.pid}) runs on ${running.port}`)
-      : await port(config.port, config.host),
+    ...(running
+      ? [ok('port', `an engine of this folder (process ${running.pid}) runs on ${running.port}`)]
+      : [
+          await port('port', config.port, config.host),
+          await port('operations', config.opsPort, '127.0.0.1'),
+        ]),
   ];
   const failed = checks.filter((check) => check.state === 'fail').length;
   print(
@@ -98,16 +101,16 @@ function freeSpace(config: Config): Check {
   }
 }
 
-function port(number: number, host: string): Promise<Check> {
+function port(name: string, number: number, host: string): Promise<Check> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', (error: NodeJS.ErrnoException) =>
       resolve({
-        name: 'port',
+        name,
         state: 'warn',
         detail: `${number} on ${host}: ${error.code}; hongbao dev steps to the next, or set HONGBAO_PORT`,
       }),
     );
-    probe.listen(number, host, () => probe.close(() => resolve(ok('port', `${number} is free`))));
+    probe.listen(number, host, () => probe.close(() => resolve(ok(name, `${number} is free`))));
   });
 }

@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type RunFile, readRunFile } from '../run-file.ts';
 import { CliFailure, EXIT } from './output.ts';
 
@@ -19,6 +20,16 @@ export interface TargetOptions {
 
 /** The engine that a command talks to: by --url, by the data folder's running engine, or by HONGBAO_PORT. */
 export function findTarget(options: TargetOptions): Target {
+  if (
+    options.url !== undefined &&
+    !/^https?:$/.test(URL.canParse(options.url) ? new URL(options.url).protocol : '')
+  ) {
+    throw new CliFailure(
+      EXIT.usage,
+      `"${options.url}" is no address of an engine. Write it as http://localhost:8080.`,
+      { code: 'usage' },
+    );
+  }
   const run = readRunFile(options.dataFolder);
   const url = (options.url ?? `http://127.0.0.1:${run?.port ?? options.port}`).replace(/\/$/, '');
   return { url, campaign: options.campaign ?? run?.campaign ?? 'gala', run };
@@ -68,12 +79,36 @@ export async function ask(
   });
 }
 
-export async function demoSession(target: Target, user: string): Promise<string> {
-  const answer = await ask(target.url, '/demo/v1/sessions', { body: { user } });
-  return answer.session as string;
+const TRIES = 6;
+const TRY_EVERY_MS = 500;
+
+/** Asks again while the engine says that the same request may succeed later. Only for requests that may come twice. */
+export async function insist<Answer>(once: () => Promise<Answer>): Promise<Answer> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await once();
+    } catch (error) {
+      if (tries === TRIES || !(error instanceof CliFailure) || error.details.retryable !== true) throw error;
+      await delay(TRY_EVERY_MS);
+    }
+  }
 }
 
-/** What a phone would keep, in the data folder: tokens, unopened ticket, claim record. */
+export async function demoSession(target: Target, user: string): Promise<string> {
+  try {
+    const answer = await insist(() => ask(target.url, '/demo/v1/sessions', { body: { user } }));
+    return answer.session as string;
+  } catch (error) {
+    if (!(error instanceof CliFailure) || error.details.code !== 'not-found') throw error;
+    throw new CliFailure(
+      EXIT.refused,
+      `The engine at ${target.url} gives no demo sessions (it was not started by \`hongbao dev\`). Bring one from your app’s backend with --session.`,
+      error.details,
+    );
+  }
+}
+
+/** What a phone would keep, in the data folder: tokens by order number, and the claim record. */
 export interface Pocket {
   claimRecord?: string;
   tokens: Record<string, string>;
@@ -90,7 +125,10 @@ const pocketFile = (dataFolder: string, target: Target, user: string): string =>
 
 export function readPocket(dataFolder: string, target: Target, user: string): Pocket {
   try {
-    return JSON.parse(readFileSync(pocketFile(dataFolder, target, user), 'utf8')) as Pocket;
+    return {
+      tokens: {},
+      ...(JSON.parse(readFileSync(pocketFile(dataFolder, target, user), 'utf8')) as Partial<Pocket>),
+    };
   } catch {
     return { tokens: {} };
   }
@@ -100,6 +138,8 @@ export function writePocket(dataFolder: string, target: Target, user: string, po
   const file = pocketFile(dataFolder, target, user);
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   const tokens = Object.fromEntries(Object.entries(pocket.tokens).slice(-TOKENS_MAX));
-  writeFileSync(`${file}.next`, JSON.stringify({ ...pocket, tokens }), { mode: 0o600 });
-  renameSync(`${file}.next`, file);
+  // A name of its own: two commands of one person may write at once, and either's is right.
+  const next = `${file}.${randomUUID()}`;
+  writeFileSync(next, JSON.stringify({ ...pocket, tokens }), { mode: 0o600 });
+  renameSync(next, file);
 }

@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { systemClock } from '../clock.ts';
 import { type Config, readConfig, redactConfig } from '../config.ts';
+import { completionScript, SHELLS } from './completion.ts';
 import { doctor } from './doctor.ts';
 import { wholeNumber } from './numbers.ts';
 import {
@@ -37,6 +38,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+      // People were told on standard error; programs read standard output.
+      if (output.json && error.exitCode !== 0) print(output, { error: error.message, code: 'usage' }, '');
       return;
     }
     const failure =
@@ -53,6 +56,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 function program(output: Output): Command {
   const cli = new Command('hongbao')
     .description('Deal, credit, share and withdraw red packets, exactly once. 春晚级红包引擎')
+    .version(packageVersion())
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(hongbao --help lists everything)');
@@ -63,7 +67,7 @@ function program(output: Output): Command {
   cli
     .command('dev')
     .description('run everything on this machine, with demo sessions and an example campaign')
-    .option('--campaign <file>', 'campaign file to put in force', exampleCampaign())
+    .option('--campaign <file>', 'campaign file to put in force', packaged('examples/gala.yaml'))
     .action((flags: { campaign: string }) => run({ demo: true, campaignFile: flags.campaign }));
   cli
     .command('serve')
@@ -135,14 +139,14 @@ function program(output: Output): Command {
   );
 
   withJson(cli.command('audit').description('check the invariants on a data folder, with code of its own'))
-    .option('--data <folder>', 'the data folder', configuration().config.dataFolder)
+    .option('--data <folder>', 'the data folder (default: HONGBAO_DATA)')
     .option('--ledger <url>', 'the ledger, if it is not the folder’s own')
     .option('--history <file>', 'what clients saw, JSON lines')
     .option('--settled', 'the backlog is drained: everything promised must be in the ledger')
-    .action((flags: { data: string; ledger?: string; history?: string; settled?: boolean }) =>
+    .action((flags: { data?: string; ledger?: string; history?: string; settled?: boolean }) =>
       auditCommand({
         ...output,
-        dataFolder: path.resolve(flags.data),
+        dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder),
         ledger: flags.ledger ?? configuration().config.ledgerUrl,
         history: flags.history,
         settled: flags.settled ?? false,
@@ -159,6 +163,11 @@ function program(output: Output): Command {
     const redacted = redactConfig(configuration().config);
     print(output, redacted, JSON.stringify(redacted, undefined, 2));
   });
+  cli
+    .command('completion')
+    .description('a script that completes commands and flags: source <(hongbao completion bash)')
+    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .action((shell: (typeof SHELLS)[number]) => void process.stdout.write(completionScript(shell, cli)));
   return cli;
 
   function playerOptions(flags: Flags) {
@@ -195,11 +204,14 @@ function configuration(): { config: Config; warnings: string[] } {
   );
 }
 
-/** The package's own example, from wherever the command is run. */
-function exampleCampaign(): string {
-  const packaged = fileURLToPath(new URL('../examples/gala.yaml', import.meta.url));
-  return existsSync(packaged) ? packaged : path.resolve('examples/gala.yaml');
+/** A file of the package, from wherever the command is run; of the checkout when there is no bundle. */
+function packaged(file: string): string {
+  const beside = fileURLToPath(new URL(`../${file}`, import.meta.url));
+  return existsSync(beside) ? beside : path.resolve(file);
 }
+
+const packageVersion = (): string =>
+  (JSON.parse(readFileSync(packaged('package.json'), 'utf8')) as { version: string }).version;
 
 async function run(options: { demo: boolean; campaignFile?: string }): Promise<void> {
   const { runEngine } = await import('../all-in-one.ts');

@@ -36,8 +36,10 @@ function readFile(file: string): string {
 export function campaignCheck(file: string, options: Output): void {
   const text = readFile(file);
   const read = readCampaign(text);
-  if ('draft' in read)
-    return print(options, { ok: true, campaign: read.draft.campaign, problems: [] }, `${file}: no mistakes`);
+  if ('draft' in read) {
+    print(options, { ok: true, campaign: read.draft.campaign, problems: [] }, `${file}: no mistakes`);
+    return;
+  }
   process.exitCode = EXIT.refused;
   print(options, { ok: false, problems: read.problems }, reportProblems(file, text, read.problems).trimEnd());
 }

@@ -5,6 +5,7 @@ import {
   ask,
   demoSession,
   findTarget,
+  insist,
   readPocket,
   type Target,
   type TargetOptions,
@@ -17,10 +18,18 @@ export interface PlayerOptions extends TargetOptions, Output {
   readonly session?: string | undefined;
 }
 
+/** What an HTTP header can carry. */
+const VISIBLE = /^[\x21-\x7e]+$/;
+const KEY_CHARACTERS_MAX = 255;
+
 const yuan = (amountFen: unknown): string => `¥${formatYuan(BigInt(amountFen as number) as Fen)}`;
 
 async function signIn(options: PlayerOptions): Promise<{ target: Target; bearer: string; route: string }> {
   const target = findTarget(options);
+  if (options.session !== undefined && !VISIBLE.test(options.session))
+    throw new CliFailure(EXIT.usage, '--session is a JWT: letters, digits and dots on one line.', {
+      code: 'usage',
+    });
   const bearer = options.session ?? (await demoSession(target, options.user));
   return { target, bearer, route: `/v1/campaigns/${encodeURIComponent(target.campaign)}` };
 }
@@ -42,7 +51,9 @@ export async function shakeCommand(
   const common = { user: options.user, campaign: target.campaign, shakes };
   if (answer.prize === 'ticket') {
     writePocket(options.dataFolder, target, options.user, pocket);
-    const packet = await ask(target.url, `${route}/packets`, { bearer, body: { ticket: answer.ticket } });
+    const packet = await insist(() =>
+      ask(target.url, `${route}/packets`, { bearer, body: { ticket: answer.ticket } }),
+    );
     pocket.tokens[packet.orderNumber as string] = packet.token as string;
     writePocket(options.dataFolder, target, options.user, pocket);
     const sponsor = answer.sponsor as { en: string; zh: string };
@@ -84,28 +95,21 @@ async function shakeOnce(
   bearer: string,
   claimRecord: string | undefined,
 ): Promise<Record<string, unknown>> {
-  for (let tries = 0; ; tries += 1) {
-    try {
-      return await ask(target.url, `${route}/shakes`, {
-        bearer,
-        body: claimRecord && tries === 0 ? { claimRecord } : {},
-      });
-    } catch (error) {
-      const code = error instanceof CliFailure ? error.details.code : undefined;
-      if (tries < 5 && (code === 'claim-invalid' || code === 'throttled' || code === 'overloaded'))
-        await delay(code === 'claim-invalid' ? 0 : 1_000);
-      else throw error;
-    }
+  const shake = (body: object) => insist(() => ask(target.url, `${route}/shakes`, { bearer, body }));
+  try {
+    return await shake(claimRecord ? { claimRecord } : {});
+  } catch (error) {
+    if (!claimRecord || !(error instanceof CliFailure) || error.details.code !== 'claim-invalid') throw error;
+    return shake({});
   }
 }
 
 export async function walletCommand(options: PlayerOptions): Promise<void> {
   const { target, bearer, route } = await signIn(options);
   const pocket = readPocket(options.dataFolder, target, options.user);
-  const wallet = await ask(target.url, `${route}/wallet`, {
-    bearer,
-    body: { tokens: Object.values(pocket.tokens) },
-  });
+  const wallet = await insist(() =>
+    ask(target.url, `${route}/wallet`, { bearer, body: { tokens: Object.values(pocket.tokens) } }),
+  );
   const records = wallet.records as {
     kind: string;
     amountFen: number;
@@ -136,13 +140,20 @@ export async function withdrawCommand(
     timeoutMs: number;
   },
 ): Promise<void> {
+  const idempotencyKey = options.idempotencyKey ?? randomUUID();
+  if (!VISIBLE.test(idempotencyKey) || idempotencyKey.length > KEY_CHARACTERS_MAX) {
+    throw new CliFailure(
+      EXIT.usage,
+      `--idempotency-key is 1 to ${KEY_CHARACTERS_MAX} visible ASCII characters, e.g. order-42.`,
+      { code: 'usage' },
+    );
+  }
   const { target, bearer, route } = await signIn(options);
   const pocket = readPocket(options.dataFolder, target, options.user);
-  const asked = await ask(target.url, `${route}/withdrawals`, {
-    bearer,
-    body: { amountFen: options.amount, tokens: Object.values(pocket.tokens) },
-    headers: { 'idempotency-key': options.idempotencyKey ?? randomUUID() },
-  });
+  const body = { amountFen: options.amount, tokens: Object.values(pocket.tokens) };
+  const asked = await insist(() =>
+    ask(target.url, `${route}/withdrawals`, { bearer, body, headers: { 'idempotency-key': idempotencyKey } }),
+  );
   let withdrawal = asked;
   const until = performance.now() + options.timeoutMs;
   while (
@@ -152,7 +163,9 @@ export async function withdrawCommand(
     performance.now() < until
   ) {
     await delay(150);
-    withdrawal = await ask(target.url, `${route}/withdrawals/${asked.withdrawalId}`, { bearer });
+    withdrawal = await insist(() =>
+      ask(target.url, `${route}/withdrawals/${asked.withdrawalId}`, { bearer }),
+    );
   }
   const said: Record<string, string> = {
     paid: 'paid · 已到账',

@@ -1,0 +1,153 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createApp } from '../../processes/gateway/app.ts';
+import { refuse } from '../../protocol/failures.ts';
+import { type OpsDeps, opsRoutes } from './http.ts';
+
+let app: ReturnType<typeof createApp>;
+let calls: unknown[][];
+let rate: number | undefined;
+
+beforeEach(async () => {
+  calls = [];
+  rate = undefined;
+  const called = (...call: unknown[]): void => void calls.push(call);
+  const deps: OpsDeps = {
+    isOperator: async (secret) => secret === 'right',
+    setUp: async (token, name) => {
+      called('setUp', token, name);
+      return token === 'hbs_right' ? 'hbo_new' : undefined;
+    },
+    creditRate: () => rate,
+    setCreditRate: (value) => {
+      called('setCreditRate', value);
+      rate = value;
+    },
+    rotateKeys: () => {
+      called('rotateKeys');
+      return { keyId: 2 };
+    },
+    applyCampaign: async (source) => {
+      called('applyCampaign', source);
+      return source === 'bad'
+        ? { problems: [{ path: 'x', line: 1, column: 1, message: 'no' } as never] }
+        : { id: 'gala', version: 1 };
+    },
+    addUpstream: async (ask) => {
+      called('addUpstream', ask);
+      return ask.scenes.includes('none') ? refuse('scene-unknown', 'no scene none') : 'hbu_new';
+    },
+    status: async () => ({ backlog: 0 }),
+    metricsText: async () => '# metrics',
+    ready: () => ({ ready: false, reason: 'stopping' }),
+  };
+  app = createApp({ logger: pino({ level: 'silent' }), onProblem: () => {} });
+  await app.register(opsRoutes, deps);
+});
+afterEach(() => app.close());
+
+const OPERATOR = { authorization: 'Bearer right' };
+const GUARDED = [
+  ['GET', '/ops/v1/status'],
+  ['GET', '/ops/v1/credit-rate'],
+  ['PUT', '/ops/v1/credit-rate'],
+  ['POST', '/ops/v1/keys/rotate'],
+  ['POST', '/ops/v1/campaigns'],
+  ['POST', '/ops/v1/upstreams'],
+] as const;
+
+describe('operations', () => {
+  it.each(
+    GUARDED.flatMap(([method, url]) =>
+      [undefined, 'Bearer wrong', 'Basic right', 'right', 'Bearer', 'Bearer  '].map(
+        (authorization) => [method, url, authorization] as const,
+      ),
+    ),
+  )('%s %s with %j moves nothing', async (method, url, authorization) => {
+    const answer = await app.inject({
+      method,
+      url,
+      headers: authorization === undefined ? {} : { authorization },
+      ...(method === 'GET' ? {} : { payload: {} }),
+    });
+    expect(answer.statusCode).toBe(401);
+    expect(answer.json()).toMatchObject({ code: 'credential-invalid' });
+    expect(calls).toEqual([]);
+  });
+
+  it('set the credit rate, and lift it', async () => {
+    const put = (creditsPerSecond: unknown) =>
+      app.inject({
+        method: 'PUT',
+        url: '/ops/v1/credit-rate',
+        headers: OPERATOR,
+        payload: { creditsPerSecond } as object,
+      });
+    expect((await put(500)).json()).toEqual({ creditsPerSecond: 500 });
+    expect((await put(0)).json()).toEqual({ creditsPerSecond: 0 });
+    expect((await put(null)).json()).toEqual({ creditsPerSecond: null });
+  });
+
+  it.each([-1, 1.5, '500', '1e3', 10_000_001, true, [], {}, undefined])(
+    'a credit rate of %j is refused',
+    async (creditsPerSecond) => {
+      const answer = await app.inject({
+        method: 'PUT',
+        url: '/ops/v1/credit-rate',
+        headers: OPERATOR,
+        payload: { creditsPerSecond } as object,
+      });
+      expect(answer.statusCode).toBe(400);
+      expect(answer.json()).toMatchObject({ code: 'malformed' });
+      expect(calls).toEqual([]);
+    },
+  );
+
+  it('rotate keys with no body at all', async () => {
+    expect(
+      (await app.inject({ method: 'POST', url: '/ops/v1/keys/rotate', headers: OPERATOR })).json(),
+    ).toEqual({ keyId: 2 });
+  });
+
+  it('take a campaign as YAML only, and tell every mistake as a problem', async () => {
+    const post = (payload: string, type: string) =>
+      app.inject({
+        method: 'POST',
+        url: '/ops/v1/campaigns',
+        headers: { ...OPERATOR, 'content-type': type },
+        payload,
+      });
+    expect((await post('good', 'application/yaml')).json()).toEqual({ id: 'gala', version: 1 });
+    expect((await post('{}', 'application/json')).statusCode).toBe(415);
+    const bad = await post('bad', 'application/yaml');
+    expect(bad.statusCode).toBe(422);
+    expect(bad.headers['content-type']).toContain('application/problem+json');
+    expect(bad.json()).toMatchObject({ code: 'malformed', status: 422, problems: [{ message: 'no' }] });
+  });
+
+  it('add an upstream for scenes that there are', async () => {
+    const post = (payload: object) =>
+      app.inject({ method: 'POST', url: '/ops/v1/upstreams', headers: OPERATOR, payload });
+    expect((await post({ name: 'tv', campaignId: 'gala', scenes: ['show'] })).json()).toEqual({
+      secret: 'hbu_new',
+    });
+    expect((await post({ name: 'tv', campaignId: 'gala', scenes: ['none'] })).statusCode).toBe(404);
+    for (const scenes of [[], 'show', undefined])
+      expect((await post({ name: 'tv', campaignId: 'gala', scenes })).statusCode).toBe(400);
+    expect((await post({ name: 'a b', campaignId: 'gala', scenes: ['show'] })).statusCode).toBe(400);
+  });
+
+  it('make an operator of whoever holds the setup token, and stop guessing', async () => {
+    const post = (setupToken: string) =>
+      app.inject({ method: 'POST', url: '/ops/v1/setup', payload: { setupToken, name: 'night-shift' } });
+    expect((await post('hbs_right')).json()).toEqual({ operatorKey: 'hbo_new' });
+    for (let tries = 0; tries < 19; tries += 1) expect((await post('hbs_wrong')).statusCode).toBe(401);
+    expect((await post('hbs_right')).statusCode).toBe(429);
+  });
+
+  it('tell health and metrics to anyone on this machine', async () => {
+    expect((await app.inject('/healthz')).json()).toEqual({ alive: true });
+    expect((await app.inject('/readyz')).statusCode).toBe(503);
+    expect((await app.inject('/metrics')).body).toBe('# metrics');
+  });
+});

@@ -1,0 +1,178 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { audit } from '../../rehearsal/audit/index.ts';
+import { startCrowd } from '../../rehearsal/crowd/index.ts';
+import { startEngineForTest } from '../support/engine.ts';
+import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+
+const flipBit = (bytes: Buffer): Buffer => {
+  bytes.writeUInt8(bytes.readUInt8(200) ^ 1, 200);
+  return bytes;
+};
+
+const until = async (done: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await done())) await new Promise((resolve) => setTimeout(resolve, 50));
+};
+
+/** An auditor that finds nothing is worth what it would find: each fault is planted in a healthy night and must be seen. */
+describe('the auditor', { timeout: 120_000 }, () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-audit-'));
+  const dataFolder = path.join(folder, 'data');
+  const historyFile = path.join(folder, 'history.jsonl');
+  let postgres: TestPostgres;
+  let ledgerUrl: string;
+  let client: pg.Client;
+
+  beforeAll(async () => {
+    postgres = await startTestPostgres();
+    ledgerUrl = await postgres.createDatabase();
+    const { mkdirSync } = await import('node:fs');
+    mkdirSync(dataFolder);
+    const engine = await startEngineForTest({
+      campaignFile: 'test/faults/kill-campaign.yaml',
+      dataFolder,
+      env: { HONGBAO_LEDGER: ledgerUrl },
+    });
+    const crowd = startCrowd({
+      url: engine.url,
+      campaignId: 'kill',
+      people: 20,
+      seed: 1,
+      historyFile,
+      thinkMs: 20,
+    });
+    await until(() => crowd.counts.won > 20 && crowd.counts.withdrawn > 3);
+    await crowd.stop();
+    client = new pg.Client({ connectionString: ledgerUrl });
+    await client.connect();
+    await until(
+      async () =>
+        (
+          await client.query(
+            "SELECT count(*)::int AS open FROM ledger.withdrawal WHERE state IN ('held', 'paying')",
+          )
+        ).rows[0].open === 0,
+    );
+    await engine.stop();
+  });
+  afterAll(async () => {
+    await client?.end();
+    await postgres?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const found = async (): Promise<string[]> => {
+    const report = await audit({ dataFolder, ledgerUrl, settled: true, historyFile });
+    return [...new Set(report.findings.map((finding) => finding.invariant as string))];
+  };
+
+  it('finds nothing in a healthy night', async () => expect(await found()).toEqual([]));
+
+  const credit =
+    '(SELECT ref FROM ledger.posting WHERE act_id > 0 AND purse = 1 AND slice_id IS NOT NULL ORDER BY ref LIMIT 1)';
+  it.each([
+    [
+      'a credit of another amount',
+      `UPDATE ledger.posting SET amount_fen = amount_fen + 1 WHERE ref = ${credit}`,
+      ['I1', 'I6'],
+    ],
+    ['a credit that is gone', `DELETE FROM ledger.posting WHERE ref = ${credit}`, ['I2', 'I6']],
+    [
+      'a credit that nobody promised',
+      `UPDATE ledger.posting SET ref = '1_x_1_cash_live' WHERE ref = ${credit}`,
+      ['I2', 'I8'],
+    ],
+    [
+      'a balance that was edited',
+      'UPDATE ledger.account SET balance_fen = balance_fen + 1 WHERE act_id = (SELECT min(act_id) FROM ledger.account)',
+      ['I6'],
+    ],
+    [
+      'an income that was edited',
+      'UPDATE ledger.account SET income_fen = income_fen + 1 WHERE act_id = (SELECT min(act_id) FROM ledger.account WHERE purse = 1) AND purse = 1',
+      ['I6'],
+    ],
+    [
+      'a funding leg that is gone',
+      'DELETE FROM ledger.posting WHERE ctid = (SELECT ctid FROM ledger.posting WHERE purse = 3 LIMIT 1)',
+      ['I6'],
+    ],
+    [
+      'a paid withdrawal that says it was returned',
+      "UPDATE ledger.withdrawal SET state = 'returned' WHERE id = (SELECT id FROM ledger.withdrawal WHERE state = 'paid' LIMIT 1)",
+      ['I1'],
+    ],
+    [
+      'a payment that has no withdrawal',
+      "DELETE FROM ledger.withdrawal WHERE id = (SELECT id FROM ledger.withdrawal WHERE state = 'paid' LIMIT 1)",
+      ['I1'],
+    ],
+    [
+      'a slice that was never leased',
+      'DELETE FROM allotment.slice WHERE slice_id = (SELECT slice_id FROM ledger.posting WHERE slice_id IS NOT NULL AND purse = 1 LIMIT 1)',
+      ['I5'],
+    ],
+    [
+      'a slice smaller than what it gave',
+      'UPDATE allotment.slice SET packets = 0, fen = 0 WHERE slice_id = (SELECT slice_id FROM ledger.posting WHERE slice_id IS NOT NULL AND purse = 1 LIMIT 1)',
+      ['I4', 'I5'],
+    ],
+    [
+      'a packet of another amount than was cut',
+      'UPDATE allotment.slice SET amounts_fen = array_fill(1::bigint, ARRAY[packets::int]) WHERE amounts_fen IS NOT NULL',
+      ['I5'],
+    ],
+    ['another phase key', 'UPDATE control.phase SET phase_key = phase_key + 100', ['I7']],
+  ])('sees %s', async (_, sql, invariants) => {
+    const tables = [
+      'ledger.posting',
+      'ledger.account',
+      'ledger.withdrawal',
+      'allotment.slice',
+      'allotment.line',
+      'control.phase',
+    ];
+    for (const table of tables)
+      await client.query(`CREATE TABLE public.kept_${table.replace('.', '_')} AS TABLE ${table}`);
+    try {
+      expect((await client.query(sql)).rowCount).toBeGreaterThan(0);
+      expect(await found()).toEqual(expect.arrayContaining(invariants));
+    } finally {
+      for (const table of tables) {
+        const kept = `public.kept_${table.replace('.', '_')}`;
+        await client.query(`DELETE FROM ${table}`);
+        await client.query(`INSERT INTO ${table} TABLE ${kept}`);
+        await client.query(`DROP TABLE ${kept}`);
+      }
+    }
+  });
+
+  it.each([
+    ['a flipped bit in the journal', 'I2', flipBit],
+    ['a journal that lost its end', 'I8', (bytes: Buffer) => bytes.subarray(0, 700)],
+  ])('sees %s', async (_, invariant, damage) => {
+    const journal = path.join(dataFolder, 'journal');
+    const file = path.join(journal, readdirSync(journal).find((name) => name.endsWith('.seg'))!);
+    const whole = readFileSync(file);
+    const copy = Buffer.from(whole);
+    writeFileSync(file, damage(copy));
+    try {
+      expect(await found()).toEqual(expect.arrayContaining([invariant]));
+    } finally {
+      writeFileSync(file, whole);
+    }
+  });
+
+  it('sees what people were told and is not so', async () => {
+    const whole = readFileSync(historyFile, 'utf8');
+    writeFileSync(
+      historyFile,
+      `${whole}{"t":"won","orderNumber":"9_x_1_cash_live","amountFen":1,"tokenHash":"x"}\n{"t":"wallet","person":"p","balanceFen":0,"totalIncomeFen":5}\n{"t":"wallet","person":"p","balanceFen":0,"totalIncomeFen":4}\n`,
+    );
+    expect(await found()).toEqual(expect.arrayContaining(['I2', 'I3']));
+    writeFileSync(historyFile, whole);
+  });
+});
