@@ -86,32 +86,45 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
     }
   }
 
-  async function sweepOnce(): Promise<number> {
+  /**
+   * Begins to close what is due. What was being closed when the look began is passed over: by the time its answer is
+   * here, "fenced" may be long past, and a closed slice would be fenced again.
+   */
+  async function look(): Promise<Promise<boolean>[]> {
+    const underWay = new Set(closing.keys());
     const unclosed = await allotments.unclosed();
     const overAtMs = clock.now() - options.marginMs;
     const due = unclosed.filter(
       ({ slice, state }) =>
-        !closing.has(slice.sliceId) && (state === 'fenced' || slice.grantUntilMs < overAtMs),
+        !underWay.has(slice.sliceId) &&
+        !closing.has(slice.sliceId) &&
+        (state === 'fenced' || slice.grantUntilMs < overAtMs),
     );
-    for (const { slice } of due) closing.set(slice.sliceId, tryToReclaim(slice));
-    const tries = due.map(({ slice }) => closing.get(slice.sliceId));
-    return (await allOf(tries)).filter(Boolean).length;
+    return due.map(({ slice }) => {
+      const attempt = tryToReclaim(slice);
+      closing.set(slice.sliceId, attempt);
+      return attempt;
+    });
   }
 
   async function run(): Promise<void> {
-    const sweeps = new Set<Promise<void>>();
+    const waiting = new Set<Promise<void>>();
     while (!pauses.stopped) {
-      // A sweep may wait for a backlog; the next one starts in time all the same, and passes over what is closing.
-      const sweep: Promise<void> = sweepOnce()
-        .then(() => {}, onSweepFailed)
-        .finally(() => sweeps.delete(sweep));
-      sweeps.add(sweep);
+      try {
+        // One look at a time; what it began may wait for a backlog, and the next look comes in time all the same.
+        const attempts: Promise<void> = allOf(await look())
+          .then(() => {}, onFailed)
+          .finally(() => waiting.delete(attempts));
+        waiting.add(attempts);
+      } catch (error) {
+        onFailed(error);
+      }
       await pauses.pause(options.intervalMs);
     }
-    await Promise.all(sweeps);
+    await Promise.all(waiting);
   }
 
-  function onSweepFailed(error: unknown): void {
+  function onFailed(error: unknown): void {
     if (error instanceof RetryableFault) {
       logger.warn({ reason: error.message }, 'slices could not be looked at');
       return;
@@ -130,18 +143,14 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
       await running;
       await Promise.allSettled(closing.values());
     },
-    sweepOnce,
+    sweepOnce: async () => (await allOf(await look())).filter(Boolean).length,
   };
 }
 
 const stopping = () => new RetryableFault('draining', 'the engine is stopping', 1_000);
 
 /** As Promise.all, but only once every one of them has ended: nothing goes on behind the caller's back. */
-async function allOf<Result>(
-  promises: readonly (Promise<Result> | undefined)[],
-): Promise<(Result | undefined)[]> {
-  const settled = await Promise.allSettled(promises);
-  const failed = settled.find((one) => one.status === 'rejected');
-  if (failed) throw failed.reason;
-  return settled.map((one) => (one as PromiseFulfilledResult<Result | undefined>).value);
+async function allOf<Result>(promises: readonly Promise<Result>[]): Promise<Result[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }

@@ -235,6 +235,61 @@ describe('paying out', () => {
     expect(questions.sort()).toEqual(['pay the fresh one', 'pay the other', 'query the other']);
   });
 
+  it('pays nothing that an old look takes for unpaid, whatever the payout has forgotten', async () => {
+    const one = await hold();
+    await rig.ledger.markPaying(one.id, one.account);
+    await rig.ledger.settle(one.id, one.account, 'returned', clock.now());
+    let paid = 0;
+    const forgetful: Payout = {
+      pay: async () => {
+        paid += 1;
+        return { answer: 'paid' };
+      },
+      query: async () => ({ answer: 'unheard-of' }),
+    };
+    const payer = startPayer({ payout: forgetful });
+    for (const state of ['held', 'paying'] as const) {
+      payer.take({ ...one, state });
+      await until(() => payer.status().trackedWithdrawals === 0, 'it let go of it');
+    }
+    expect([paid, await stateOf(one), fatal]).toEqual([0, 'returned', []]);
+  });
+
+  it('takes up nothing twice when a look comes back after it was settled', async () => {
+    const one = await hold();
+    let looks = 0;
+    const questions: string[] = [];
+    const payer = startPayer({
+      payout: {
+        pay: async () => {
+          questions.push('pay');
+          await until(() => looks > 0, 'a look has begun');
+          return { answer: 'paid' };
+        },
+        query: async () => {
+          questions.push('query');
+          return { answer: 'paid' };
+        },
+      },
+      ledger: {
+        ...rig.ledger,
+        unsettled: async (limit) => {
+          const found = await rig.ledger.unsettled(limit);
+          if (found.length === 0 || questions.length === 0) return found;
+          looks += 1;
+          await settled(one);
+          await until(() => payer.status().trackedWithdrawals === 0, 'it let go of it');
+          return found;
+        },
+      },
+    });
+    payer.take(one);
+    await settled(one);
+    await until(() => looks > 0, 'an old look has come back');
+    await payer.stop();
+    expect(questions).toEqual(['pay']);
+  });
+
   it('asks at once when nudged, and not otherwise', async () => {
     const one = await hold();
     let asked = 0;

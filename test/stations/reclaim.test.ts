@@ -170,6 +170,34 @@ describe('bringing slices back', () => {
     expect(promises.log.end()).toBe(3);
   });
 
+  it('does not fence again what was closed while it looked', async () => {
+    const slice = await lease(10);
+    let looks = 0;
+    const one = reclaimer({
+      allotments: {
+        ...rig.allotments,
+        unclosed: async () => {
+          const found = await rig.allotments.unclosed();
+          looks += 1;
+          // The second look began while the slice was being closed, and comes back when it is.
+          if (looks === 2) {
+            crediting.setRate(undefined);
+            await until(async () => (await rig.allotments.unclosed()).length === 0, 'the slice is closed');
+            await new Promise(setImmediate);
+          }
+          return found;
+        },
+      },
+    });
+    crediting.setRate(0);
+    await spend(slice, 4);
+    one.start();
+    await until(() => looks > 3, 'it looked again');
+    await one.stop();
+    expect(promises.log.end()).toBe(2);
+    expect((await remaining()).packets).toBe(96);
+  });
+
   it('stops while it waits for a backlog, and goes on after the restart', async () => {
     crediting.setRate(0);
     const slice = await lease(10);

@@ -69,22 +69,27 @@ export function createPayer(options: PayerOptions): Payer {
     let answer = await slots.run(() => firstAnswer(withdrawal));
     for (let tries = 0; answer && !(await settled(withdrawal, answer)); tries += 1) {
       await rest(pauses, tries);
-      const unheardOf = answer.answer === 'unheard-of';
-      answer = await slots.run(() => ask(unheardOf ? payout.pay : payout.query, withdrawal));
+      answer = await slots.run(
+        answer.answer === 'unheard-of' ? () => pay(withdrawal) : () => query(withdrawal),
+      );
     }
   }
 
-  /** Pays what was never asked for; asks about what a process before this one may have asked for. */
-  async function firstAnswer(withdrawal: Withdrawal): Promise<PayoutAnswer | undefined> {
-    if (withdrawal.state === 'paying') return ask(payout.query, withdrawal);
-    if (sweeps.stopped || !(await ledger.markPaying(withdrawal.id, withdrawal.account))) return undefined;
-    return ask(payout.pay, withdrawal);
-  }
+  /** What a process before this one may have asked for is asked about, never paid blindly. */
+  const firstAnswer = (withdrawal: Withdrawal): Promise<PayoutAnswer | undefined> =>
+    withdrawal.state === 'paying' ? query(withdrawal) : pay(withdrawal);
 
-  const ask = async (
-    question: (withdrawal: Withdrawal) => Promise<PayoutAnswer>,
-    withdrawal: Withdrawal,
-  ): Promise<PayoutAnswer | undefined> => (sweeps.stopped ? undefined : question(withdrawal));
+  const query = async (withdrawal: Withdrawal): Promise<PayoutAnswer | undefined> =>
+    sweeps.stopped ? undefined : payout.query(withdrawal);
+
+  /**
+   * Never without the ledger's word of this moment that it is still to be paid: what we hold in hand may be an old
+   * look, and the money back in the wallet by now. Undefined when it has ended, or when stopping.
+   */
+  async function pay(withdrawal: Withdrawal): Promise<PayoutAnswer | undefined> {
+    if (sweeps.stopped || !(await ledger.markPaying(withdrawal.id, withdrawal.account))) return undefined;
+    return payout.pay(withdrawal);
+  }
 
   /** Whether that was the end of it. */
   async function settled(withdrawal: Withdrawal, answer: PayoutAnswer): Promise<boolean> {
@@ -147,9 +152,11 @@ export function createPayer(options: PayerOptions): Payer {
   async function sweep(): Promise<void> {
     while (!sweeps.stopped) {
       try {
-        // Those that are tracked are among the oldest: room for as many again and some more finds the others.
-        const rows = Math.min(tracked.size + SWEEP_ROWS, trackedMax + SWEEP_ROWS);
-        for (const withdrawal of await ledger.unsettled(rows)) take(withdrawal);
+        // Those that are tracked are among the oldest: room for as many again and some more finds the others. What is
+        // worked on while we look may be settled by the time the answer is here.
+        const underWay = new Set(tracked.keys());
+        const found = await ledger.unsettled(underWay.size + SWEEP_ROWS);
+        for (const withdrawal of found) if (!underWay.has(withdrawal.id)) take(withdrawal);
       } catch (error) {
         if (!(error instanceof RetryableFault)) return options.onFatal(error);
         logger.warn({ reason: error.message }, 'unsettled withdrawals could not be looked at');
