@@ -133,6 +133,8 @@ export class Connection {
     if (body.case === 'problem') {
       if (body.value.throttle) this.options.onThrottle(throttleOf(body.value.throttle));
       const kind = errorKindOfWireCode(body.value.code);
+      // The session ended while the connection lived: come back with a fresh one.
+      if (kind === 'session-expired') this.socket?.close();
       this.fail(
         requestId,
         new HongbaoProblem(

@@ -81,6 +81,22 @@ export interface ClientOptions {
   readonly onThrottle?: (throttle: Throttle) => void;
 }
 
+/** Only these say that a ticket will never open again; whatever else goes wrong, it is kept and tried again. */
+const TICKET_IS_OVER = new Set([
+  'ticket-invalid',
+  'ticket-expired',
+  'ticket-foreign',
+  'person-cap-reached',
+  'sponsor-cap-reached',
+]);
+/** Only these say that no money is held under a withdrawal's key; after anything else, the key asks again. */
+const NOTHING_IS_HELD = new Set([
+  'insufficient-balance',
+  'amount-invalid',
+  'phase-closed',
+  'idempotency-key-reused',
+]);
+
 export type HongbaoClient = ReturnType<typeof createHongbaoClient>;
 
 /** What an app embeds, in a browser and in Node: shaking, opening, the wallet, withdrawing. */
@@ -205,7 +221,7 @@ export function createHongbaoClient(options: ClientOptions) {
           drawnAtMs: Number(value.drawnAtMs),
         };
       } catch (error) {
-        if (error instanceof HongbaoProblem && !error.retryable) cabinet.dropTicket(ticket);
+        if (error instanceof HongbaoProblem && TICKET_IS_OVER.has(error.code)) cabinet.dropTicket(ticket);
         throw error;
       }
     },
@@ -240,7 +256,7 @@ export function createHongbaoClient(options: ClientOptions) {
         cabinet.forgetWithdrawal();
         return answer;
       } catch (error) {
-        if (error instanceof HongbaoProblem && !error.retryable) cabinet.forgetWithdrawal();
+        if (error instanceof HongbaoProblem && NOTHING_IS_HELD.has(error.code)) cabinet.forgetWithdrawal();
         throw error;
       }
     },

@@ -177,13 +177,18 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
     refuseSlice: granter.refuseSlice,
     marginMs: RECLAIM_MARGIN_MS,
     intervalMs: RECLAIM_EVERY_MS,
+    onFatal,
   });
 
   // 7-wallet and 8-withdraw.
   const phoneTokens = {
     book,
     unseal: createUnsealer(keyring).unseal,
-    repromise: async (order: Order) => void (await line.promise(order)),
+    // Through 3-grant: a token of a slice that is closed by now was counted as not given, and must not be promised anew.
+    repromise: async (order: Order) => {
+      const granted = await granter.grant(order);
+      return isRefusal(granted) ? granted : undefined;
+    },
     onUnrecorded: () => metrics.unrecordedTokens.inc(),
     logger,
   };
@@ -198,6 +203,11 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
         })
       : undefined;
   const payoutUrl = config.payoutUrl ?? sandbox!.url;
+  const payout = createHttpPayout({
+    url: payoutUrl,
+    timeoutMs: 3_000,
+    ...(config.port > 0 ? { notifyUrl: `http://127.0.0.1:${config.port}/v1/payouts/notifications` } : {}),
+  });
 
   // The gateway.
   const sessionKeys: SessionKey[] = [...config.sessionKeys];
@@ -238,7 +248,7 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
     logger,
     random,
     onFatal,
-    payout: { pay: (w) => payout.pay(w), query: (w) => payout.query(w) },
+    payout,
   });
   const withdrawals = createWithdrawals({
     ledger,
@@ -341,11 +351,6 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
   await ops.listen({ port: config.opsPort, host: '127.0.0.1' });
   const port = (app.server.address() as { port: number }).port;
   const opsPort = (ops.server.address() as { port: number }).port;
-  const payout = createHttpPayout({
-    url: payoutUrl,
-    timeoutMs: 3_000,
-    notifyUrl: `http://127.0.0.1:${port}/v1/payouts/notifications`,
-  });
   dealer.start();
   creditor.start();
   reclaimer.start();

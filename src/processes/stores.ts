@@ -11,7 +11,7 @@ import { migrate } from '../engines/postgres/migrate.ts';
 import { openPool } from '../engines/postgres/pool.ts';
 import { withRetry } from '../engines/postgres/retryable.ts';
 import { createLedger, ledgerMigrations } from '../ledger/index.ts';
-import { type Fences, passFence } from '../rules/fences.ts';
+import { type Fences, isVoid, passFence } from '../rules/fences.ts';
 import { TOKEN_STATUS } from '../vocabulary/token-status.ts';
 import type { Config } from './config.ts';
 import { random, randomBelow } from './randomness.ts';
@@ -76,16 +76,14 @@ async function openPromises(
     logger,
     onRecord: (record, isDrained) => {
       if (record.kind === 'fence') {
-        if (isDrained) passFence(fences, record.sliceId, record.epoch);
+        passFence(fences, record.sliceId, record.epoch, record.sequence);
         return;
       }
+      const entries = record.orders
+        .map((order, leafIndex) => ({ order, position: { sequence: record.sequence, leafIndex } }))
+        .filter(({ order }) => !isVoid(fences, order.unit, record.sequence));
       // The embedded book is done when it returns; awaiting would only slow the scan.
-      void book.record(
-        record.orders.map((order, leafIndex) => ({
-          order,
-          position: { sequence: record.sequence, leafIndex },
-        })),
-      );
+      void book.record(entries);
       if (isDrained) void book.advance(record.orders, TOKEN_STATUS.credited);
     },
   });

@@ -114,12 +114,21 @@ async function system(folder: string): Promise<{ url: string; stop(): Promise<vo
   };
 }
 
-export function freePort(): Promise<number> {
+/**
+ * A free port below the range that the system gives to clients. Inside it, somebody who dials a port where nobody
+ * listens may be given that very port to dial from, be connected to himself, and keep it from who wants to listen.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 15_000 + Math.floor(Math.random() * 16_000);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }

@@ -31,8 +31,8 @@ export interface Granter {
   find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined>;
   /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
   acceptSlice(sliceId: SliceId): void;
-  /** From now on no order of this slice is accepted; those on their way stand before its fence. */
-  refuseSlice(sliceId: SliceId): void;
+  /** From now on no order of this slice is accepted. Resolves when those on their way are in the log, or failed. */
+  refuseSlice(sliceId: SliceId): Promise<void>;
 }
 
 /**
@@ -52,6 +52,20 @@ export function createGranter(deps: GranterDeps): Granter {
     return win && firstAnswer(deps, win);
   }
 
+  const onTheirWay = new Map<SliceId, Set<Promise<unknown>>>();
+
+  /** Remembers a promise that is being made, so that its slice's fence can be put behind it. */
+  function underWay<Result>(sliceId: SliceId, making: Promise<Result>): Promise<Result> {
+    const ofSlice = onTheirWay.get(sliceId) ?? new Set();
+    onTheirWay.set(sliceId, ofSlice.add(making));
+    const done = () => {
+      ofSlice.delete(making);
+      if (ofSlice.size === 0) onTheirWay.delete(sliceId);
+    };
+    making.then(done, done);
+    return making;
+  }
+
   async function grantInTurn(order: Order): Promise<Granted | Refusal> {
     const wins = await deps.book.winsOf(order.actId, order.phaseKey);
     const earlier = wins.find((win) => win.orderNumber === order.orderNumber);
@@ -60,7 +74,7 @@ export function createGranter(deps: GranterDeps): Granter {
       ? refuse('slice-fenced', `slice ${order.unit.sliceId} is closing; its packets go back to the budget`)
       : overCap(deps, order, wins);
     if (refusal) return refusal;
-    const { token } = await deps.promise(order);
+    const { token } = await underWay(order.unit.sliceId, deps.promise(order));
     return { order, token, replayed: false };
   }
 
@@ -68,7 +82,10 @@ export function createGranter(deps: GranterDeps): Granter {
     grant: (order) => turns.take(order.actId, () => grantInTurn(order)),
     find,
     acceptSlice: (sliceId) => void openSlices.add(sliceId),
-    refuseSlice: (sliceId) => void openSlices.delete(sliceId),
+    async refuseSlice(sliceId) {
+      openSlices.delete(sliceId);
+      await Promise.allSettled(onTheirWay.get(sliceId) ?? []);
+    },
   };
 }
 
