@@ -46,6 +46,12 @@ export function openPool(options: PoolOptions): pg.Pool {
   pool.on('error', (error) =>
     options.logger.warn({ error: error.message }, 'a database connection broke while idle'),
   );
+  // Also while it is checked out, between two statements of a transaction: the next statement fails and says so.
+  pool.on('connect', (client) => {
+    client.on('error', (error) =>
+      options.logger.warn({ error: error.message }, 'a database connection broke in use'),
+    );
+  });
   return pool;
 }
 
