@@ -294,6 +294,8 @@ export interface Allotments {
     readonly { readonly slice: Slice; readonly holder: string; readonly state: 'open' | 'fenced' }[]
   >;
   fence(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<void>;
+  /** Whether orders of this slice may still be promised: it was leased in this epoch and is neither fenced nor closed. */
+  isOpen(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<boolean>;
   /** Ends a fenced slice: what it has not given goes back to its budget lines. Repeats change nothing. */
   close(
     slice: Pick<Slice, 'sliceId' | 'epoch'>,
@@ -330,6 +332,12 @@ export interface ControlStore {
     phases: readonly PhaseId[];
   }): Promise<StoredCampaign>;
   campaigns(): Promise<readonly StoredCampaign[]>;
+  /** The newest envelope that was announced. */
+  announcement(): Promise<{ readonly sequence: number; readonly envelope: Uint8Array } | undefined>;
+  /** Keeps a new envelope; false, and nothing is changed, when there is one of this sequence already. */
+  putAnnouncement(sequence: number, envelope: Uint8Array): Promise<boolean>;
+  /** The database's clock, which every process of a cluster follows. */
+  nowMs(): Promise<InstantMs>;
   /** Secrets are stored as SHA-256 only. Adding a name again replaces it. */
   putUpstream(credential: UpstreamCredential, secretHash: Uint8Array): Promise<void>;
   upstreamBySecret(secretHash: Uint8Array): Promise<UpstreamCredential | undefined>;
@@ -340,6 +348,22 @@ export interface ControlStore {
   operatorByKey(keyHash: Uint8Array): Promise<{ readonly name: string } | undefined>;
   /** How many operators there are; the setup token is printed while there is none. */
   operatorCount(): Promise<number>;
+}
+
+// ───────────────────────────── Signals: what control announces ─────────────────────────────
+
+/**
+ * One way by which control's signed announcements reach every process. Several carry the same ones side by side: the
+ * first to bring a higher sequence wins, repeats and old ones are ignored by whoever reads.
+ */
+export interface Signals {
+  readonly name: string;
+  publish(envelope: Uint8Array, sequence: number): Promise<void>;
+  /** The newest that this way knows. */
+  latest(): Promise<Uint8Array | undefined>;
+  /** Told of each that comes by, old and repeated ones too; gives back how to end it. */
+  subscribe(onEnvelope: (envelope: Uint8Array) => void): () => void;
+  close(): Promise<void>;
 }
 
 // ───────────────────────────── Payout: money out of the house ─────────────────────────────
