@@ -169,11 +169,10 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
   creditor.setRate(config.creditRate);
   const reclaimer = createReclaimer({
     allotments,
-    log,
+    logs: [log],
     ledger,
     clock,
     logger,
-    drainedTo: creditor.drainedTo,
     refuseSlice: granter.refuseSlice,
     marginMs: RECLAIM_MARGIN_MS,
     intervalMs: RECLAIM_EVERY_MS,
@@ -317,6 +316,7 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
     },
     status: async () => ({
       ...creditor.status(),
+      backlogOrders: await book.outstandingCount(),
       creditsPerSecond: creditor.rate() ?? null,
       connections: socket.connections(),
       throttle: load.throttle(),
