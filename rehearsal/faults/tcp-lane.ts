@@ -1,13 +1,14 @@
 import type { Socket } from 'node:net';
 
-/** What a direction is like at this moment; changed by whoever owns it, who then calls `weatherChanged`. */
+/** What a direction is like at this moment. */
 export interface LaneWeather {
-  delayMs: number;
-  isStalled: boolean;
+  readonly delayMs: number;
+  readonly isStalled: boolean;
 }
 
 /** One direction of one connection. */
 export interface Lane {
+  /** To be called after `weather` began to say something else. */
   weatherChanged(): void;
   /** Nothing is passed on any more. */
   end(): void;
@@ -26,7 +27,7 @@ type Parcel = { readonly load: Load; readonly dueAtMs: number };
 export function createLane(
   from: Socket,
   to: Socket,
-  weather: LaneWeather,
+  weather: () => LaneWeather,
   onChunk: (chunk: Buffer) => boolean,
 ): Lane {
   const parcels: Parcel[] = [];
@@ -36,7 +37,7 @@ export function createLane(
   let timer: NodeJS.Timeout | undefined;
 
   const accept = (load: Load): void => {
-    parcels.push({ load, dueAtMs: performance.now() + weather.delayMs });
+    parcels.push({ load, dueAtMs: performance.now() + weather().delayMs });
     if (typeof load === 'object') bytes += load.length;
     forward();
   };
@@ -45,9 +46,9 @@ export function createLane(
   function forward(): void {
     clearTimeout(timer);
     timer = undefined;
-    while (!ended && !weather.isStalled && !isBlocked && parcels.length > 0) {
+    while (!ended && !weather().isStalled && !isBlocked && parcels.length > 0) {
       const { load, dueAtMs } = parcels[0]!;
-      const waitMs = weather.delayMs === 0 ? 0 : dueAtMs - performance.now();
+      const waitMs = weather().delayMs === 0 ? 0 : dueAtMs - performance.now();
       if (waitMs > 0) {
         timer = setTimeout(forward, waitMs);
         break;
@@ -72,7 +73,7 @@ export function createLane(
   }
 
   function readOrHold(): void {
-    if (ended || weather.isStalled || bytes > BYTES_MAX) from.pause();
+    if (ended || weather().isStalled || bytes > BYTES_MAX) from.pause();
     else from.resume();
   }
 

@@ -33,8 +33,8 @@ interface Caller {
   readonly ended: Promise<string>;
 }
 
-async function call(port: number): Promise<Caller> {
-  const socket = connect({ port, host: '127.0.0.1' });
+async function call(port: number, localAddress = '127.0.0.1'): Promise<Caller> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress });
   let heard = '';
   socket.on('data', (chunk) => {
     heard += chunk.toString();
@@ -162,6 +162,17 @@ describe('a stretch of network that can be made bad', () => {
     const again = await call(proxy.port);
     again.socket.write('COMMIT\n');
     await again.hears('did COMMIT');
+  });
+
+  it('has weather of its own for those who dial from one address', async () => {
+    const [near, far] = [await call(proxy.port), await call(proxy.port, '127.0.1.9')];
+    proxy.from('127.0.1.9').stall();
+    far.socket.write('far\n');
+    near.socket.write('near\n');
+    await near.hears('did near');
+    expect(worker.done).toEqual(['near']);
+    proxy.from('127.0.1.9').restore();
+    await far.hears('did far');
   });
 
   it('forgets connections that are over', async () => {

@@ -1,51 +1,66 @@
-import { startTcpProxy, type TcpProxy } from '../../rehearsal/faults/tcp-proxy.ts';
+import { startTcpProxy, type TcpProxy, type Weather } from '../../rehearsal/faults/tcp-proxy.ts';
 import {
   freePort,
   type NatsCluster,
   type NatsClusterOptions,
+  type NatsNode,
   type PostgresServer,
   type RedisCluster,
   type RedisClusterOptions,
+  type RedisNode,
   startNatsCluster,
   startPostgres,
   startRedisCluster,
 } from '../../tools/services.ts';
 
-/** What lies between a node and everybody else: its clients, and the other nodes. */
-export interface NodeNetwork {
-  /** For Redis, replicas fetch from their primary through here too. */
-  readonly clients: TcpProxy;
-  /** What other nodes say to this one; what this one says to them lies in their networks. */
-  readonly peers: TcpProxy;
+/** The networks of a cluster; each of the methods of `Weather` makes them good or bad. */
+export interface Networks<Node> {
+  /** Between a node and its clients (for Redis: its replicas too, who fetch from it like clients). */
+  clientsOf(node: Node): TcpProxy;
+  /** Everything that a node hears or says: clients, peers, both ways. A stall here is a partition. */
+  around(node: Node): Weather;
 }
 
-async function between(ports: { port: number; peerPort: number }): Promise<NodeNetwork> {
-  const open = async (port: number) => startTcpProxy({ port: await freePort(), target: { port } });
-  return { clients: await open(ports.port), peers: await open(ports.peerPort) };
-}
+const openProxy = async (port: number) => startTcpProxy({ port: await freePort(), target: { port } });
 
-const closeAll = (networks: readonly NodeNetwork[]) =>
-  Promise.all(networks.flatMap(({ clients, peers }) => [clients.close(), peers.close()]));
+/** The same weather in several places. */
+const everywhere = (places: readonly Weather[]): Weather => ({
+  delay: (delayMs) => places.forEach((place) => void place.delay(delayMs)),
+  cut: () => places.forEach((place) => void place.cut()),
+  stall: (direction) => places.forEach((place) => void place.stall(direction)),
+  restore: (how) => places.forEach((place) => void place.restore(how)),
+});
 
-/** A Redis Cluster whose every connection can be made bad, node by node (`networks[i]` is of `nodes[i]`). */
+/** A Redis Cluster whose every connection can be made bad, node by node. */
 export async function startProxiedRedisCluster(
   options: RedisClusterOptions = {},
-): Promise<RedisCluster & { readonly networks: readonly NodeNetwork[] }> {
-  const networks: NodeNetwork[] = [];
+): Promise<RedisCluster & { readonly networks: Networks<RedisNode> }> {
+  const proxies: { clients: TcpProxy; peers: TcpProxy }[] = [];
+  // Nodes tell nobody who is calling, so each dials from an address of its own.
+  const sourceOf = (index: number): string => `127.0.1.${index + 1}`;
   const cluster = await startRedisCluster({
     ...options,
+    sourceOf,
     async announce({ port, busPort }, index) {
-      const network = await between({ port, peerPort: busPort });
-      networks[index] = network;
-      return { port: network.clients.port, busPort: network.peers.port };
+      const own = { clients: await openProxy(port), peers: await openProxy(busPort) };
+      proxies[index] = own;
+      return { port: own.clients.port, busPort: own.peers.port };
     },
   });
+  const all = proxies.flatMap(({ clients, peers }) => [clients, peers]);
   return {
     ...cluster,
-    networks,
+    networks: {
+      clientsOf: (node) => proxies[cluster.nodes.indexOf(node)]!.clients,
+      around(node) {
+        const index = cluster.nodes.indexOf(node);
+        const { clients, peers } = proxies[index]!;
+        return everywhere([clients, peers, ...all.map((proxy) => proxy.from(sourceOf(index)))]);
+      },
+    },
     async stop() {
       await cluster.stop();
-      await closeAll(networks);
+      await Promise.all(all.map((proxy) => proxy.close()));
     },
   };
 }
@@ -53,37 +68,52 @@ export async function startProxiedRedisCluster(
 /** A JetStream cluster whose every connection can be made bad, server by server. */
 export async function startProxiedNatsCluster(
   options: NatsClusterOptions = {},
-): Promise<NatsCluster & { readonly networks: readonly NodeNetwork[] }> {
-  const networks: NodeNetwork[] = [];
+): Promise<NatsCluster & { readonly networks: Networks<NatsNode> }> {
+  const clients: TcpProxy[] = [];
+  const routes: { readonly from: number; readonly to: number; readonly proxy: TcpProxy }[] = [];
   const cluster = await startNatsCluster({
     ...options,
-    async announce({ port, routePort }, index) {
-      const network = await between({ port, peerPort: routePort });
-      networks[index] = network;
-      return { port: network.clients.port, routePort: network.peers.port };
+    async announce(port, index) {
+      clients[index] = await openProxy(port);
+      return clients[index].port;
+    },
+    async routeVia(routePort, from, to) {
+      const proxy = await openProxy(routePort);
+      routes.push({ from, to, proxy });
+      return proxy.port;
     },
   });
   return {
     ...cluster,
-    networks,
+    networks: {
+      clientsOf: (node) => clients[cluster.nodes.indexOf(node)]!,
+      around(node) {
+        const index = cluster.nodes.indexOf(node);
+        const own = routes.filter(({ from, to }) => from === index || to === index);
+        return everywhere([clients[index]!, ...own.map(({ proxy }) => proxy)]);
+      },
+    },
     async stop() {
       await cluster.stop();
-      await closeAll(networks);
+      await Promise.all([...clients, ...routes.map(({ proxy }) => proxy)].map((proxy) => proxy.close()));
     },
   };
 }
 
-/** A Postgres whose connections can be made bad: `url` and the URLs of its databases lead through the proxy. */
-export async function startProxiedPostgres(
-  ...options: Parameters<typeof startPostgres>
-): Promise<{
+export interface ProxiedPostgres {
   readonly server: PostgresServer;
   readonly proxy: TcpProxy;
+  /** The same URL by way of the proxy. */
   through(url: string): string;
   stop(): Promise<void>;
-}> {
-  const server = await startPostgres(...options);
-  const proxy = await startTcpProxy({ port: await freePort(), target: { port: server.port } });
+}
+
+/** A Postgres whose connections can be made bad. */
+export async function startProxiedPostgres(
+  options?: Parameters<typeof startPostgres>[0],
+): Promise<ProxiedPostgres> {
+  const server = await startPostgres(options);
+  const proxy = await openProxy(server.port);
   return {
     server,
     proxy,
