@@ -1,4 +1,5 @@
-import { Cluster, type ClusterOptions, type Redis } from 'ioredis';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { faultOf, isFunctionMissing, isLibraryThere, unavailable } from './faults.ts';
 import { functionName, LIBRARY_TEXT, type RedisFunction } from './functions/index.ts';
@@ -122,19 +123,15 @@ export function connectRedis(options: RedisClientOptions): RedisClient {
   };
 }
 
-function clusterOptions(
-  address: RedisAddress,
-  options: RedisClientOptions,
-  callTimeoutMs: number,
-): ClusterOptions {
+function clusterOptions(address: RedisAddress, options: RedisClientOptions, callTimeoutMs: number) {
   const { username, password, tls } = address;
   return {
     // Nothing waits in a queue for better times: whoever asks is told at once, and knows better what to do.
     enableOfflineQueue: false,
     // A replica may be behind; the wallet must not see yesterday's book.
-    scaleReads: 'master',
+    scaleReads: 'master' as const,
     // For ever, and not all processes at once.
-    clusterRetryStrategy: (times) =>
+    clusterRetryStrategy: (times: number) =>
       Math.min(RETRY_MS_MAX, RETRY_MS_FIRST * 2 ** Math.min(times, 10)) * (0.5 + options.random() / 2),
     slotsRefreshTimeout: callTimeoutMs,
     // A connection that dies says nothing about who serves its slots now.
@@ -145,7 +142,7 @@ function clusterOptions(
     retryDelayOnClusterDown: 50,
     retryDelayOnTryAgain: 50,
     redisOptions: {
-      protocol: 2,
+      protocol: 2 as const,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
       ...(tls ? { tls: {} } : {}),
@@ -212,11 +209,8 @@ async function healthOf(cluster: Cluster, timeoutMs: number): Promise<RedisHealt
 
 async function doesAnswer(node: Redis, timeoutMs: number): Promise<boolean> {
   if (node.status !== 'ready') return false;
-  return (await Promise.race([node.ping(), lateAfter(timeoutMs)]).catch(() => undefined)) === 'PONG';
+  return (await Promise.race([node.ping(), delay(timeoutMs, undefined, { ref: false })]).catch(() => undefined)) === 'PONG';
 }
-
-const lateAfter = (ms: number): Promise<undefined> =>
-  new Promise((resolve) => void setTimeout(resolve, ms).unref());
 
 const bytesOf = (args: readonly RedisArgument[]): number =>
   args.reduce<number>((sum, arg) => sum + (typeof arg === 'number' ? 8 : arg.length), 0);

@@ -9,6 +9,7 @@
 local CREDITED = 8
 local packed, status = args[1], tonumber(args[2])
 if #packed == 0 then return 0 end
+prepare()
 local people, suffixes = unpack_items(packed, function(value, at) return 1 + byte(value, at) end)
 local pending = values_of(keys[1], people)
 

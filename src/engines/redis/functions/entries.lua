@@ -5,7 +5,9 @@
 --   pending = win | u8 status (1 or 2) | u8 m | m bytes: the rest of the order (book-codec.ts)
 -- Numbers are big-endian. Lua counts bytes from 1.
 
-local byte, sub = string.byte, string.sub
+-- While a library is being loaded the standard library is not there, so this is done at the first call.
+local byte, sub
+local function prepare() byte, sub = string.byte, string.sub end
 
 local WIN_HEAD_BYTES = 9
 local ORDERS_OF_ONE_CALL_MAX = 512

@@ -6,9 +6,9 @@
 -- returns  1 when it was newer, 0 when not
 -- example  FCALL <library>_publish 1 {hongbao}signals 17 <bytes>
 --
--- What goes out on the channel is "sequence\n" and the envelope. PUBLISH reaches the subscribers of every node.
+-- PUBLISH reaches the subscribers of every node.
 local known = tonumber(redis.call('HGET', keys[1], 'sequence') or '-1')
 if tonumber(args[1]) <= known then return 0 end
 redis.call('HSET', keys[1], 'sequence', args[1], 'envelope', args[2])
-redis.call('PUBLISH', keys[1], args[1] .. '\n' .. args[2])
+redis.call('PUBLISH', keys[1], args[2])
 return 1

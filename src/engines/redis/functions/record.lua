@@ -9,6 +9,7 @@
 -- example  FCALL <library>_record 3 {b3}w2 {b3}o2 {b3}n <bytes> 604800000
 local packed, wins_ttl_ms = args[1], args[2]
 if #packed == 0 then return 0 end
+prepare()
 local people, entries = unpack_items(packed, pending_bytes)
 local wins, pending = values_of(keys[1], people), values_of(keys[2], people)
 
