@@ -128,6 +128,8 @@ function clusterOptions(address: RedisAddress, options: RedisClientOptions, call
   return {
     // Nothing waits in a queue for better times: whoever asks is told at once, and knows better what to do.
     enableOfflineQueue: false,
+    // It would ask one primary, and take "still dialling" for "not ready": whether slots are served, calls find out.
+    enableReadyCheck: false,
     // A replica may be behind; the wallet must not see yesterday's book.
     scaleReads: 'master' as const,
     // For ever, and not all processes at once.
