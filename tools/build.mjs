@@ -31,7 +31,7 @@ export async function buildAll() {
     format: 'esm',
     target: 'node20',
     packages: 'external',
-    loader: { '.sql': 'text' },
+    loader: { '.sql': 'text', '.lua': 'text' },
     sourcemap: true,
     logLevel: 'warning',
   });

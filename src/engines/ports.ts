@@ -123,6 +123,22 @@ export interface TokenBook {
   outstandingCount(): Promise<number>;
 }
 
+/**
+ * A book that may forget, because it lies on servers of its own, and that can be filled again from the log. It is a
+ * bucket's owner who does that: look at `wholeness`; when it is not whole, `record` what the log has not drained, and
+ * `advance` what `pendingIn` still has although the log has drained it; then `markWhole` with the state seen first.
+ */
+export interface RestorableBook extends TokenBook {
+  /** Whether nothing can have been lost or kept from the bucket since it was marked; and its state, for `markWhole`. */
+  wholeness(bucket: number): Promise<{ readonly whole: boolean; readonly state: string }>;
+  /** False, and nothing is marked, when the state is no longer the one that was seen. */
+  markWhole(bucket: number, state: string): Promise<boolean>;
+  /** Says that something was kept from the bucket: it is not whole until it was filled again. */
+  tear(bucket: number): Promise<void>;
+  /** What is not credited, in no order; an entry that moves meanwhile may come twice. */
+  pendingIn(bucket: number, phaseKey: PhaseKey): AsyncIterable<BookEntry>;
+}
+
 // ───────────────────────────── Ledger: the only room that moves money ─────────────────────────────
 
 export interface Account {
