@@ -8,7 +8,11 @@ import { ownerConsumerConfig } from './streams.ts';
 
 /** Somebody else owns the bucket now. What was read may still be credited (the ledger's key), nothing acknowledged. */
 export class OwnershipLost extends RetryableFault {
-  constructor(what: string) {
+  constructor(
+    what: string,
+    /** The highest epoch that was seen of others; 0 when none was. */
+    readonly newestEpoch = 0,
+  ) {
     super('draining', what, 1_000);
   }
 }
@@ -41,10 +45,9 @@ export interface TakeOptions {
 export async function takeOver(options: TakeOptions): Promise<TakenBucket> {
   const { link, names, epoch } = options;
   const before = await ownerConsumers(link, names.stream);
-  if ((before[0]?.epoch ?? 0) > epoch)
-    throw new OwnershipLost(
-      `${names.stream} has an owner of epoch ${before[0]!.epoch}, this one is ${epoch}`,
-    );
+  const newest = before[0]?.epoch ?? 0;
+  if (newest > epoch)
+    throw new OwnershipLost(`${names.stream} has an owner of epoch ${newest}, this one is ${epoch}`, newest);
   const { floor, end } = await whereToBegin(link, names, highestFloor(before));
   const consumer = ownerConsumer(epoch);
   if (before.some((one) => one.name === consumer)) await removeConsumer(link, names, consumer);
