@@ -6,6 +6,10 @@ import { ownersBucket } from './names.ts';
 import { WeakStream } from './streams.ts';
 
 const KEY = 'assignment';
+const CONFLICT = new Set<number>([
+  JetStreamApiCodes.StreamWrongLastSequence,
+  JetStreamApiCodes.StreamWrongLastSequenceUnknown,
+]);
 
 export interface StoredAssignment {
   readonly assignment: Assignment;
@@ -43,11 +47,10 @@ export async function openAssignmentStore(
     },
     async write(assignment, revision) {
       try {
-        await kv.update(KEY, JSON.stringify(assignment), revision);
+        await kv.put(KEY, JSON.stringify(assignment), { previousSeq: revision });
         return true;
       } catch (error) {
-        if (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamWrongLastSequence)
-          return false;
+        if (error instanceof JetStreamApiError && CONFLICT.has(error.code)) return false;
         throw error;
       }
     },

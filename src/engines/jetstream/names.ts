@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /**
  * What things are called on the servers. Every name carries the deployment's own name (`space`, an id part), so that
  * internal test, drill and live clusters may share servers and never see one another's data (I7).
@@ -33,3 +35,7 @@ export function epochOfConsumer(name: string): number | undefined {
   const found = OWNER_CONSUMER.exec(name);
   return found ? Number(found[1]) : undefined;
 }
+
+/** The same bytes, the same message id, whichever process sends them: no two batches agree, their nonces differ. */
+export const batchName = (body: Uint8Array): string =>
+  createHash('sha256').update(body).digest('base64url').slice(0, 22);

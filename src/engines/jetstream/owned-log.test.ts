@@ -172,7 +172,11 @@ describe('the owner of a bucket', () => {
     await first.acknowledge(5);
     await first.close();
     // What a power cut does to servers that do not fsync: the stream is there again, but shorter.
-    await link.jsm.consumers.add(`${space}-0`, { durable_name: 'credit-2', opt_start_seq: 900, deliver_policy: 'by_start_sequence' });
+    await link.jsm.consumers.add(`${space}-0`, {
+      durable_name: 'credit-2',
+      opt_start_seq: 900,
+      deliver_policy: 'by_start_sequence',
+    });
     const second = await own({ epoch: 3 });
     expect(second.drained()).toBe(0);
     expect(await readUpTo(second, 5)).toEqual(upTo(5));
