@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
 import type { Logger } from 'pino';
-import { type RetryOptions, retryDelayMs } from '../../engines/postgres/retryable.ts';
+import { asFault, type RetryOptions, retryDelayMs } from '../../engines/postgres/retryable.ts';
 import type { BucketMove, ShardAddress, ShardMap } from '../../engines/postgres/shard-map/index.ts';
 import { RollBack } from '../../engines/postgres/transaction.ts';
 import {
@@ -41,7 +41,9 @@ const ACCOUNTS_PER_STEP = 500;
 /** While the bucket is frozen at most so many pages of touched accounts are copied; else once more without freezing. */
 const FROZEN_PAGES = 4;
 /** So many pages are copied before trying to freeze, even when writers touch more meanwhile. */
-const CATCH_UP_PAGES_MAX = 100;
+const CATCH_UP_PAGES_MAX = 20;
+/** The same account is often noted many times: so many notes for each account of a step are taken at once. */
+const NOTES_PER_ACCOUNT = 4;
 
 /**
  * Moves a bucket to a shard while everything goes on; writers of this bucket wait for the moment of the hand-over.
@@ -58,7 +60,7 @@ export async function moveBucket(options: MoverOptions, bucket: number, target: 
       return true;
     } catch (error) {
       const delayMs = retryDelayMs(error);
-      if (delayMs === undefined || tried >= options.retry.tries) throw error;
+      if (delayMs === undefined || tried >= options.retry.tries) throw asFault(error);
       options.logger.warn({ bucket, target, reason: (error as Error).message }, 'a move is taken up again');
       await options.retry.sleepMs(delayMs);
     }
@@ -138,7 +140,7 @@ async function handOver(hands: Hands, onPage: () => Promise<void>): Promise<void
     for (let page = 1; page <= CATCH_UP_PAGES_MAX; page += 1) {
       const copied = await copyTouched(hands.from, hands);
       await onPage();
-      if (copied < hands.accountsPerStep) break;
+      if (copied < notesPerPage(hands)) break;
     }
     const done = await frozen(hands.from, hands.move.bucket, async (client) => {
       await assertStillMine(client, hands, 'leaving');
@@ -152,11 +154,13 @@ async function handOver(hands: Hands, onPage: () => Promise<void>): Promise<void
   }
 }
 
+const notesPerPage = (hands: Hands): number => hands.accountsPerStep * NOTES_PER_ACCOUNT;
+
 /** The note is forgotten after the copy, so a note is never lost. Returns how many there were, at most a page. */
 async function copyTouched(source: Pool | PoolClient, hands: Hands): Promise<number> {
   const { rows } = await source.query<AccountKey & { entry: bigint }>(touchedSql, [
     hands.move.bucket,
-    hands.accountsPerStep,
+    notesPerPage(hands),
   ]);
   if (rows.length === 0) return 0;
   const distinct = new Map(rows.map((row) => [`${row.act_id}/${row.phase_key}`, row]));
