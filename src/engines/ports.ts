@@ -214,7 +214,7 @@ export interface Ledger {
   credit(orders: readonly Order[]): Promise<CreditReceipt>;
   /**
    * Credits orders that never went through the log, because it is down. An order of a slice that was fenced here
-   * moves nothing and comes back in `fenced`: nobody may be told "won".
+   * moves nothing and comes back in `fenced`: nobody may be told "won". One that was credited before is a repeat.
    */
   creditUnlogged(
     orders: readonly Order[],
