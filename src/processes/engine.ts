@@ -44,7 +44,7 @@ import type { Config } from './config.ts';
 import { createApp, describeApi } from './gateway/app.ts';
 import { servePage } from './gateway/page.ts';
 import { random } from './randomness.ts';
-import { openStores } from './stores.ts';
+import { openStores, type Stores } from './stores.ts';
 
 export interface EngineOptions {
   readonly demo: boolean;
@@ -88,12 +88,22 @@ export class CampaignRefused extends Error {
   }
 }
 
-/** The whole engine in one process: wiring only. docs/architecture.md follows a packet through it. */
+/** Starts the whole engine in one process. When it can't start, nothing of it is left running. */
 export async function startEngine(config: Config, options: EngineOptions): Promise<Engine> {
-  const { logger, onFatal } = options;
   mkdirSync(config.dataFolder, { recursive: true });
+  const stores = await openStores(config, options.logger);
+  try {
+    return await wire(config, options, stores);
+  } catch (error) {
+    await stores.close();
+    throw error;
+  }
+}
+
+/** Wiring only. docs/architecture.md follows a packet through it. */
+async function wire(config: Config, options: EngineOptions, stores: Stores): Promise<Engine> {
+  const { logger, onFatal } = options;
   const keyring = openKeyring(path.join(config.dataFolder, 'keys'), clock);
-  const stores = await openStores(config, logger);
   const { ledger, allotments, control, log, book } = stores;
   const metrics = createMetrics();
   const onProblem = (kind: string) => metrics.problems.inc({ kind });
@@ -106,7 +116,6 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
     const applied = await campaigns.apply(options.campaignSource);
     if (!('snapshot' in applied)) {
       load.stop();
-      await stores.close();
       throw new CampaignRefused(applied);
     }
   }
