@@ -59,6 +59,7 @@ export type LogRecord =
       readonly epoch: number;
     };
 
+/** The promises of one bucket (docs/decisions/0006); the embedded engine has a single one. */
 export interface GrantLog {
   /**
    * Makes a micro-batch durable; resolves only after the fsync. Throws `RetryableFault('log-unavailable')` when the
@@ -68,10 +69,19 @@ export interface GrantLog {
   append(batch: MicroBatch): Promise<LogSequence>;
   /** Durable as `append`; every append that was asked for before stands before it. */
   appendFence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<LogSequence>;
-  /** Durable records after `after`, oldest first: whole records, stopping once `ordersMax` orders are reached. */
-  read(after: LogSequence, ordersMax: number): Promise<readonly LogRecord[]>;
   /** One record. Throws a plain Error when there is none. */
   at(sequence: LogSequence): Promise<LogRecord>;
+  /** Resolves once everything up to here was acknowledged by whoever credits; rejects when the signal aborts. */
+  untilDrained(sequence: LogSequence, signal: AbortSignal): Promise<void>;
+  /** Whether an append would be accepted now; the reason when not. */
+  health(): { readonly accepting: boolean; readonly reason?: string };
+  close(): Promise<void>;
+}
+
+/** The same bucket for its one reader, 5-credit. */
+export interface LogReader {
+  /** Durable records after `after`, oldest first: whole records, stopping once `ordersMax` orders are reached. */
+  read(after: LogSequence, ordersMax: number): Promise<readonly LogRecord[]>;
   /** The last durable record. */
   end(): LogSequence;
   /** Everything up to here is in the ledger; may be behind after a restart, never ahead. */
@@ -80,9 +90,6 @@ export interface GrantLog {
   acknowledge(sequence: LogSequence): Promise<void>;
   /** Resolves once `end()` is beyond `after`, or when the signal aborts. */
   beyond(after: LogSequence, signal: AbortSignal): Promise<void>;
-  /** Whether an append would be accepted now; the reason when not. */
-  health(): { readonly accepting: boolean; readonly reason?: string };
-  close(): Promise<void>;
 }
 
 // ───────────────────────────── TokenBook: who has what ─────────────────────────────
@@ -113,7 +120,7 @@ export interface TokenBook {
   /** Every order of this person in the phase, credited or not. */
   winsOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly Win[]>;
   /** How many tokens are outstanding or being credited, in all. */
-  outstandingCount(): number;
+  outstandingCount(): Promise<number>;
 }
 
 // ───────────────────────────── Ledger: the only room that moves money ─────────────────────────────
@@ -189,6 +196,15 @@ export interface Ledger {
    * per slice and batch (accounts of slices are −sliceId). All or nothing. Orders may repeat, inside a batch too.
    */
   credit(orders: readonly Order[]): Promise<CreditReceipt>;
+  /**
+   * Credits orders that never went through the log, because it is down. An order of a slice that was fenced here
+   * moves nothing and comes back in `fenced`: nobody may be told "won".
+   */
+  creditUnlogged(
+    orders: readonly Order[],
+  ): Promise<CreditReceipt & { readonly fenced: readonly OrderNumber[] }>;
+  /** From then on `creditUnlogged` refuses this slice's leases up to the epoch. Repeats change nothing. */
+  fence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<void>;
   wallet(account: Account, orderNumbers: readonly OrderNumber[]): Promise<LedgerWallet>;
   /** Newest first, strictly behind the cursor. */
   records(account: Account, after: RecordCursor | undefined, limit: number): Promise<readonly LedgerRecord[]>;

@@ -8,12 +8,17 @@ import { instantMs } from '../vocabulary/instant.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import { creditFreshOrders } from './credit.ts';
 import schema from './sql/0001-ledger.sql';
+import fenceSchema from './sql/0002-fence.sql';
 import recordsSql from './sql/records.sql';
 import sliceTallySql from './sql/slice-tally.sql';
 import walletSql from './sql/wallet.sql';
+import { creditUnlogged, fenceSlice } from './unlogged.ts';
 import { findWithdrawal, hold, markPaying, settle, unsettled } from './withdrawals.ts';
 
-export const ledgerMigrations: readonly Migration[] = [{ name: 'ledger/0001-ledger', sql: schema }];
+export const ledgerMigrations: readonly Migration[] = [
+  { name: 'ledger/0001-ledger', sql: schema },
+  { name: 'ledger/0002-fence', sql: fenceSchema },
+];
 
 interface RecordRow {
   readonly kind: LedgerRecord['kind'];
@@ -37,6 +42,8 @@ export function createLedger(options: { pool: Pool; retry: RetryOptions }): Ledg
 
   return {
     credit: (orders) => safely(() => creditFreshOrders(pool, orders)),
+    creditUnlogged: (orders) => safely(() => creditUnlogged(pool, orders)),
+    fence: (unit) => safely(() => fenceSlice(pool, unit)),
     wallet: (account, orderNumbers) =>
       safely(async () => {
         const { rows } = await pool.query<{

@@ -178,11 +178,10 @@ async function wire(config: Config, options: EngineOptions, stores: Stores): Pro
   creditor.setRate(config.creditRate);
   const reclaimer = createReclaimer({
     allotments,
-    log,
+    logs: [log],
     ledger,
     clock,
     logger,
-    drainedTo: creditor.drainedTo,
     refuseSlice: granter.refuseSlice,
     marginMs: RECLAIM_MARGIN_MS,
     intervalMs: RECLAIM_EVERY_MS,
@@ -326,6 +325,7 @@ async function wire(config: Config, options: EngineOptions, stores: Stores): Pro
     },
     status: async () => ({
       ...creditor.status(),
+      backlogOrders: await book.outstandingCount(),
       creditsPerSecond: creditor.rate() ?? null,
       connections: socket.connections(),
       throttle: load.throttle(),

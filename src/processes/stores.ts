@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { openJournal } from '../engines/embedded/journal/index.ts';
+import { type Journal, openJournal } from '../engines/embedded/journal/index.ts';
 import { startEmbeddedPostgres } from '../engines/embedded/postgres/supervisor.ts';
 import { createTokenBook } from '../engines/embedded/token-book.ts';
-import type { Allotments, ControlStore, GrantLog, Ledger, TokenBook } from '../engines/ports.ts';
+import type { Allotments, ControlStore, Ledger, TokenBook } from '../engines/ports.ts';
 import { allotmentMigrations, createAllotments } from '../engines/postgres/allotments/index.ts';
 import { controlMigrations, createControlStore } from '../engines/postgres/control-store/index.ts';
 import { migrate } from '../engines/postgres/migrate.ts';
@@ -23,7 +23,7 @@ export interface Stores {
   readonly ledger: Ledger;
   readonly allotments: Allotments;
   readonly control: ControlStore;
-  readonly log: GrantLog;
+  readonly log: Journal;
   readonly book: TokenBook;
   /** Fences that stand before the log's drained mark. */
   readonly fences: Fences;
@@ -68,7 +68,7 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
 async function openPromises(
   config: Config,
   logger: Logger,
-): Promise<{ log: GrantLog; book: TokenBook; fences: Fences }> {
+): Promise<{ log: Journal; book: TokenBook; fences: Fences }> {
   const book = createTokenBook();
   const fences: Fences = new Map();
   const log = await openJournal({

@@ -5,8 +5,11 @@ export function createMetrics() {
   const registers = [new Registry()];
   const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []) =>
     new Counter({ name, help, labelNames: [...labelNames], registers });
-  const gauge = (name: string, help: string, collect: (this: { set(value: number): void }) => void) =>
-    new Gauge({ name, help, registers, collect });
+  const gauge = (
+    name: string,
+    help: string,
+    collect: (this: { set(value: number): void }) => Promise<void>,
+  ) => new Gauge({ name, help, registers, collect });
   return {
     registry: registers[0]!,
     shakes: counter('hongbao_shakes_total', 'Shakes answered, by prize', ['prize']),
@@ -20,9 +23,9 @@ export function createMetrics() {
     ),
     sessions: counter('hongbao_connections_total', 'WebSocket connections accepted'),
     /** Registers a gauge that is read when somebody asks. */
-    watch(name: `hongbao_${string}`, help: string, read: () => number): void {
-      gauge(name, help, function collect() {
-        this.set(read());
+    watch(name: `hongbao_${string}`, help: string, read: () => number | Promise<number>): void {
+      gauge(name, help, async function collect() {
+        this.set(await read());
       });
     },
   };

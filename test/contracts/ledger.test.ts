@@ -72,6 +72,42 @@ describe.each(postgresKinds())('the ledger on %s Postgres', (kind) => {
     expect(wrong.rows).toEqual([]);
   };
 
+  it('credits what never went through the log, until its slice is fenced', async () => {
+    const [first, second] = [anOrder({ person: 8_801, slice: 880 }), anOrder({ person: 8_802, slice: 880 })];
+    const other = anOrder({ person: 8_803, slice: 881 });
+    expect(await ledger.creditUnlogged([first])).toEqual({
+      credited: 1,
+      alreadyCredited: 0,
+      conflicting: [],
+      fenced: [],
+    });
+    await ledger.fence({ sliceId: first.unit.sliceId, epoch: 1 });
+    await ledger.fence({ sliceId: first.unit.sliceId, epoch: 1 });
+    const receipt = await ledger.creditUnlogged([first, second, other]);
+    expect(receipt).toMatchObject({ credited: 1, fenced: [first.orderNumber, second.orderNumber] });
+    expect([await wallet(8_801), await wallet(8_802), await wallet(8_803)]).toEqual([100n, 0n, 100n]);
+    await assertBalanced();
+  });
+
+  it('has in its tally what was credited without the log before the fence, and nothing comes after', async () => {
+    const random = seeded(testSeed('the fence and credits without the log'));
+    for (let slice = 890; slice < 900; slice += 1) {
+      const orders = Array.from({ length: 20 }, (_, at) => anOrder({ person: slice * 100 + at, slice }));
+      const unit = { sliceId: orders[0]!.unit.sliceId, epoch: 1 };
+      const at = Math.floor(random() * orders.length);
+      let tally = { packets: -1, fen: 0n };
+      await Promise.all(
+        orders.map(async (order, index) => {
+          if (index === at) {
+            await ledger.fence(unit);
+            tally = await ledger.sliceTally(order.phaseKey, unit.sliceId);
+          } else await ledger.creditUnlogged([order]);
+        }),
+      );
+      expect(await ledger.sliceTally(orders[0]!.phaseKey, unit.sliceId)).toEqual(tally);
+    }
+  });
+
   it('credits an order once, however often it comes, and in the same batch too', async () => {
     const order = anOrder({ person: 1, fen: 888 });
     expect(await ledger.credit([order, order])).toEqual({ credited: 1, alreadyCredited: 1, conflicting: [] });

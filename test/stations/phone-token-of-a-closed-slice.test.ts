@@ -63,9 +63,8 @@ it('a phone’s token of a closed slice is neither shown nor paid, and its packe
   crediting.start();
   const reclaimer = createReclaimer({
     allotments: rig.allotments,
-    log: promises.log,
+    logs: [promises.log],
     ledger: rig.ledger,
-    drainedTo: crediting.drainedTo,
     refuseSlice: granter.refuseSlice,
     clock,
     logger: quiet,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openJournal } from '../../src/engines/embedded/journal/index.ts';
+import { type Journal, openJournal } from '../../src/engines/embedded/journal/index.ts';
 import type { GrantLog } from '../../src/engines/ports.ts';
 import { RetryableFault } from '../../src/protocol/failures.ts';
 import { type Keyring, openKeyring } from '../../src/stations/4-seal/keyring.ts';
@@ -18,7 +18,7 @@ const orders = (count: number) => upTo(count).map((person) => anOrder({ person }
 describe('the sealing line', () => {
   let folder: string;
   let keyring: Keyring;
-  let log: GrantLog;
+  let log: Journal;
   const open = () => openJournal({ folder: path.join(folder, 'journal'), logger: pino({ level: 'silent' }) });
 
   beforeEach(async () => {
