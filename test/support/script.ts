@@ -14,7 +14,7 @@ export async function bundleScript(entry: string, outfile: string): Promise<void
     // Drivers that pg looks for and does without.
     external: ['pg-native', 'pg-cloudflare'],
     banner: {
-      js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
+      js: "import { createRequire as bundleRequireOf } from 'node:module'; const require = bundleRequireOf(import.meta.url);",
     },
     logLevel: 'error',
   });
