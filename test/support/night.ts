@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { type AuditReport, audit } from '../../rehearsal/audit/index.ts';
 import type { Crowd } from '../../rehearsal/crowd/index.ts';
 import type { TestEngine } from './engine.ts';
@@ -24,7 +24,8 @@ export const ledgerUrlOf = (dataFolder: string): string =>
   (JSON.parse(readFileSync(path.join(dataFolder, 'run', 'engine.json'), 'utf8')) as { ledgerUrl: string })
     .ledgerUrl;
 
-async function numberIn(url: string, sql: string, values: unknown[] = []): Promise<number> {
+/** The first field of the first row. */
+export async function numberIn(url: string, sql: string, values: unknown[] = []): Promise<number> {
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => {});
   try {
@@ -46,11 +47,11 @@ export async function settle(
   await crowd.stop();
   const ledgerUrl = ledgerUrlOf(engine.dataFolder);
   const closedBeforeMs = 1 + (await numberIn(ledgerUrl, 'SELECT max(grant_until_ms) FROM allotment.slice'));
-  await expect.poll(() => statusOf(engine), POLL).toMatchObject({ backlogOrders: 0 });
+  await vi.waitFor(async () => expect(await statusOf(engine)).toMatchObject({ backlogOrders: 0 }), POLL);
   const unpaid = "SELECT count(*) FROM ledger.withdrawal WHERE state IN ('held', 'paying')";
-  await expect.poll(() => numberIn(ledgerUrl, unpaid), POLL).toBe(0);
+  await vi.waitFor(async () => expect(await numberIn(ledgerUrl, unpaid)).toBe(0), POLL);
   const unclosed = "SELECT count(*) FROM allotment.slice WHERE state <> 'closed' AND grant_until_ms < $1";
-  await expect.poll(() => numberIn(ledgerUrl, unclosed, [closedBeforeMs]), POLL).toBe(0);
+  await vi.waitFor(async () => expect(await numberIn(ledgerUrl, unclosed, [closedBeforeMs])).toBe(0), POLL);
   return { ledgerUrl, closedBeforeMs };
 }
 
