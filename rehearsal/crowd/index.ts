@@ -168,7 +168,7 @@ export function startCrowd(options: CrowdOptions): Crowd {
       const lostBefore = counts.lost;
       await act(person);
       // Nobody there: wait a little longer, as people do, and leave the processor to whoever is starting.
-      await delay((counts.lost > lostBefore ? 4 : 1) * options.thinkMs * (0.5 + random()));
+      await delay((counts.lost > lostBefore ? 8 : 1) * options.thinkMs * (0.5 + random()));
     }
     person.way?.close();
   }

@@ -2,7 +2,6 @@ import { timingSafeEqual } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { FastifyRequest } from 'fastify';
-import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { walletPhaseAt } from '../campaign/lookup.ts';
 import type { CampaignSnapshot } from '../campaign/snapshot.ts';
@@ -14,6 +13,7 @@ import { createHttpPayout } from '../engines/payout-http/index.ts';
 import { demoRoutes, demoSessionKey } from '../guard/demo-sessions.ts';
 import { startLoadMeter } from '../guard/load-meter.ts';
 import type { Player } from '../guard/player.ts';
+import { recent } from '../guard/recent.ts';
 import { createMac, createSealbox } from '../guard/sealbox.ts';
 import { bearerOf, createCredentialCheck, newSecret, secretHash } from '../guard/secrets.ts';
 import { createSessions, type SessionKey } from '../guard/sessions.ts';
@@ -229,7 +229,7 @@ async function wire(config: Config, options: EngineOptions, stores: Stores): Pro
   });
   const authenticate = (request: FastifyRequest) =>
     sessions.authenticate(bearerOf(request.headers.authorization));
-  const allowances = new LRUCache<Player['actId'], RequestAllowance>({ max: 200_000 });
+  const allowances = recent<Player['actId'], RequestAllowance>(200_000);
   const allow = (player: Player): boolean => {
     const nowMs = clock.monotonicMs();
     const allowance = allowances.get(player.actId) ?? newAllowance(nowMs);

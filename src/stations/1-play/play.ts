@@ -1,8 +1,8 @@
-import { LRUCache } from 'lru-cache';
 import { inAudience, phaseAt, rainAt } from '../../campaign/lookup.ts';
 import type { Bilingual, CampaignSnapshot, Phase, Rain, Scene, Sponsor } from '../../campaign/snapshot.ts';
 import type { TokenBook } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
+import { recent } from '../../guard/recent.ts';
 import type { Mac, Sealbox } from '../../guard/sealbox.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import { sponsorsTaken } from '../../rules/person-caps.ts';
@@ -78,7 +78,7 @@ const NOTHING: ShakeAnswer = { prize: { prize: 'nothing' }, claimRecord: undefin
 
 export function createPlay(deps: PlayDeps): Play {
   const { clock, dealer } = deps;
-  const accounts = new LRUCache<string, Memory>({ max: ACCOUNTS_MAX });
+  const accounts = recent<string, Memory>(ACCOUNTS_MAX);
 
   function shake(player: Player, campaign: CampaignSnapshot, claimRecord: Uint8Array) {
     const nowMs = clock.now();
