@@ -338,6 +338,18 @@ async function wire(config: Config, options: EngineOptions, stores: Stores): Pro
   metrics.watch('hongbao_backlog_orders', 'Promised and not known to be credited', () =>
     book.outstandingCount(),
   );
+  metrics.watchCounts(
+    'hongbao_credited_orders_total',
+    'Orders that crediting is done with, by what became of them',
+    'outcome',
+    () => creditor.status().outcomes,
+  );
+  metrics.watch(
+    'hongbao_crediting_orders',
+    'Orders read from the log and not done with; with the done ones, all that were read',
+    () => creditor.status().inHandOrders,
+  );
+  metrics.watch('hongbao_connections', 'WebSocket connections that are open', () => socket.connections());
   metrics.watch('hongbao_log_records', 'Records in the grant log', () => log.end());
   metrics.watch(
     'hongbao_event_loop_delay_seconds',
