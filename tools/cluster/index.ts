@@ -6,7 +6,14 @@ import { type NatsCluster, startNatsCluster } from '../services/nats.ts';
 import { type PostgresServer, startPostgres } from '../services/postgres.ts';
 import { type RedisCluster, startRedisCluster } from '../services/redis.ts';
 import { freshFolder } from '../services/server.ts';
-import { choosePlaces, type OwnedRoleProcess, type Role, type RolePlace, type RoleProcess, startRole } from './roles.ts';
+import {
+  choosePlaces,
+  type OwnedRoleProcess,
+  type Role,
+  type RolePlace,
+  type RoleProcess,
+  startRole,
+} from './roles.ts';
 import { type App, makeApp } from './sessions.ts';
 
 export type { Role, RoleProcess } from './roles.ts';
