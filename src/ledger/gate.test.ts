@@ -6,19 +6,30 @@ const gone = () => Promise.reject(new RetryableFault('ledger-unavailable', 'no a
 
 function aGate(callsMax = 3) {
   const time = { ms: 0 };
-  const gate = createGate('b', { callsMax, faultsMax: 2, shutMs: 1_000, monotonicMs: () => time.ms });
-  return { gate, time };
+  const gate = createGate('b', {
+    callsMax,
+    quietMs: 300,
+    shutMs: 1_000,
+    monotonicMs: () => time.ms,
+    isAway: (error) => error instanceof RetryableFault,
+  });
+  const fail = async (ms: number) => {
+    time.ms = ms;
+    await expect(gate.run(gone)).rejects.toThrow('no answer');
+  };
+  return { gate, time, fail };
 }
 
 describe('the gate before a shard', () => {
-  it('shuts after faults in a row and then refuses without asking', async () => {
-    const { gate, time } = aGate();
-    await expect(gate.run(gone)).rejects.toThrow('no answer');
+  it('shuts when there were only faults for a while, and then refuses without asking', async () => {
+    const { gate, time, fail } = aGate();
+    await fail(0);
+    await fail(299);
     expect(gate.reason()).toBeUndefined();
-    await expect(gate.run(gone)).rejects.toThrow('no answer');
+    await fail(300);
     expect(gate.reason()).toBe('no answer');
     let asked = 0;
-    time.ms = 400;
+    time.ms = 700;
     const refused = gate.run(async () => {
       asked += 1;
     });
@@ -28,9 +39,10 @@ describe('the gate before a shard', () => {
   });
 
   it('lets one try after a while, and opens when the shard answers', async () => {
-    const { gate, time } = aGate();
-    await Promise.allSettled([gate.run(gone), gate.run(gone)]);
-    time.ms = 1_000;
+    const { gate, time, fail } = aGate();
+    await fail(0);
+    await fail(300);
+    time.ms = 1_300;
     let answer = (_: string) => {};
     const first = gate.run(() => new Promise<string>((resolve) => (answer = resolve)));
     await expect(gate.run(async () => 'second')).rejects.toThrow('is away');
@@ -41,20 +53,19 @@ describe('the gate before a shard', () => {
   });
 
   it('stays shut when the one who tried finds nobody', async () => {
-    const { gate, time } = aGate();
-    await Promise.allSettled([gate.run(gone), gate.run(gone)]);
-    time.ms = 1_500;
-    await expect(gate.run(gone)).rejects.toThrow('no answer');
+    const { gate, time, fail } = aGate();
+    await fail(0);
+    await fail(300);
+    await fail(1_500);
     time.ms = 2_499;
     await expect(gate.run(async () => 1)).rejects.toThrow('is away');
   });
 
   it('takes any other error for an answer: the shard is there', async () => {
-    const { gate } = aGate();
-    const fails = () => Promise.reject(new Error('there is no withdrawal'));
-    await expect(gate.run(gone)).rejects.toThrow();
-    await expect(gate.run(fails)).rejects.toThrow('no withdrawal');
-    await expect(gate.run(gone)).rejects.toThrow();
+    const { gate, fail } = aGate();
+    await fail(0);
+    await expect(gate.run(() => Promise.reject(new Error('there is no withdrawal')))).rejects.toThrow();
+    await fail(400);
     expect(gate.reason()).toBeUndefined();
   });
 
