@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { anOrder } from '../../../test/support/orders.ts';
-import { BUCKETS, connected, emptied, eventually, redisBook, startTestRedis } from '../../../test/support/redis.ts';
+import {
+  BUCKETS,
+  connected,
+  emptied,
+  eventually,
+  redisBook,
+  startTestRedis,
+} from '../../../test/support/redis.ts';
 import type { RedisCluster, RedisNode } from '../../../tools/services.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';

@@ -75,7 +75,10 @@ export function connectRedis(options: RedisClientOptions): RedisClient {
     const leave = gate.enter(bytesOf(args));
     if (!leave) return Promise.reject(unavailable('Redis: too many calls are under way'));
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(unavailable(`Redis: no answer in ${callTimeoutMs} ms`)), callTimeoutMs);
+      const timer = setTimeout(
+        () => reject(unavailable(`Redis: no answer in ${callTimeoutMs} ms`)),
+        callTimeoutMs,
+      );
       send()
         .then(resolve, (error: unknown) => reject(faultOf(error)))
         .finally(() => {
@@ -205,13 +208,19 @@ async function healthOf(cluster: Cluster, timeoutMs: number): Promise<RedisHealt
   const counts = { primaries: nodes.length, answering };
   if (nodes.length > 0 && answering === nodes.length) return { reachable: true, ...counts };
   const reason =
-    nodes.length === 0 ? `no node reached (${cluster.status})` : `${answering} of ${nodes.length} primaries answer`;
+    nodes.length === 0
+      ? `no node reached (${cluster.status})`
+      : `${answering} of ${nodes.length} primaries answer`;
   return { reachable: false, reason, ...counts };
 }
 
 async function doesAnswer(node: Redis, timeoutMs: number): Promise<boolean> {
   if (node.status !== 'ready') return false;
-  return (await Promise.race([node.ping(), delay(timeoutMs, undefined, { ref: false })]).catch(() => undefined)) === 'PONG';
+  return (
+    (await Promise.race([node.ping(), delay(timeoutMs, undefined, { ref: false })]).catch(
+      () => undefined,
+    )) === 'PONG'
+  );
 }
 
 const bytesOf = (args: readonly RedisArgument[]): number =>

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { Player } from '../../guard/player.ts';
+import { recent } from '../../guard/recent.ts';
 import { createMac, createSealbox } from '../../guard/sealbox.ts';
 import { createCredentialCheck } from '../../guard/secrets.ts';
 import type { Sessions } from '../../guard/sessions.ts';
@@ -123,7 +123,7 @@ const ACCOUNTS_MAX = 200_000;
 
 /** How often one account may ask over HTTP. */
 function createAllow(clock: Clock): (player: Player) => boolean {
-  const allowances = new LRUCache<Player['actId'], RequestAllowance>({ max: ACCOUNTS_MAX });
+  const allowances = recent<Player['actId'], RequestAllowance>(ACCOUNTS_MAX);
   return (player) => {
     const nowMs = clock.monotonicMs();
     const allowance = allowances.get(player.actId) ?? newAllowance(nowMs);

@@ -1,8 +1,8 @@
-import { LRUCache } from 'lru-cache';
 import { inAudience, phaseAt, rainAt } from '../../campaign/lookup.ts';
 import type { Bilingual, CampaignSnapshot, Phase, Rain, Scene, Sponsor } from '../../campaign/snapshot.ts';
 import type { TokenBook } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
+import { recent } from '../../guard/recent.ts';
 import type { Mac, Sealbox } from '../../guard/sealbox.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
@@ -85,7 +85,7 @@ const NOTHING: ShakeAnswer = { prize: { prize: 'nothing' }, claimRecord: undefin
 
 export function createPlay(deps: PlayDeps): Play {
   const { clock, dealer } = deps;
-  const accounts = new LRUCache<string, Memory>({ max: ACCOUNTS_MAX });
+  const accounts = recent<string, Memory>(ACCOUNTS_MAX);
 
   function shake(player: Player, campaign: CampaignSnapshot, claimRecord: Uint8Array) {
     const nowMs = clock.now();

@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { LogPosition, TokenBook, Win } from '../../engines/ports.ts';
+import { recent } from '../../guard/recent.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
 import { capRefusal } from '../../rules/person-caps.ts';
@@ -53,7 +53,7 @@ export function createGranter(deps: GranterDeps): Granter {
   /** Only these: after a clock that went back, an old ticket may look young, but its slice is not in here. */
   const openSlices = new Set<SliceId>();
   /** The last answers of this process: all that is known of them while the book is away. */
-  const lastAnswers = new LRUCache<OrderNumber, Granted>({ max: LAST_ANSWERS_MAX });
+  const lastAnswers = recent<OrderNumber, Granted>(LAST_ANSWERS_MAX);
 
   async function find(
     order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>,
