@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { anOrder } from '../../../test/support/orders.ts';
-import { BUCKETS, connected, emptied, eventually, redisBook, startTestRedis } from '../../../test/support/redis.ts';
+import {
+  BUCKETS,
+  connected,
+  emptied,
+  eventually,
+  redisBook,
+  startTestRedis,
+} from '../../../test/support/redis.ts';
 import type { RedisCluster } from '../../../tools/services.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
 import type { PhaseKey } from '../../vocabulary/ids.ts';
@@ -32,7 +39,10 @@ describe('the book on Redis Cluster', () => {
 
   const usedMemory = async (): Promise<number> => {
     const infos = await Promise.all((await cluster.primaries()).map((node) => node.call('INFO', 'memory')));
-    return infos.reduce<number>((sum, info) => sum + Number(/^used_memory:(\d+)/m.exec(String(info))?.[1]), 0);
+    return infos.reduce<number>(
+      (sum, info) => sum + Number(/^used_memory:(\d+)/m.exec(String(info))?.[1]),
+      0,
+    );
   };
 
   const pendingIn = async (bucket: number): Promise<Set<string>> => {
@@ -43,12 +53,11 @@ describe('the book on Redis Cluster', () => {
 
   it(`takes at most ${PENDING_BYTES_MAX} bytes for a token that waits, measured over 100,000 people`, async () => {
     const orders = Array.from({ length: PEOPLE }, (_, person) => orderOf(person));
-    const chunks = Array.from({ length: PEOPLE / 1_000 }, (_, at) => orders.slice(at * 1_000, (at + 1) * 1_000));
     const empty = await usedMemory();
-    for (const chunk of chunks) await book.record(chunk.map((order) => ({ order, position })));
+    await book.record(orders.map((order) => ({ order, position })));
     const pending = ((await usedMemory()) - empty) / PEOPLE;
     expect(await book.outstandingCount()).toBe(PEOPLE);
-    for (const chunk of chunks) await book.advance(chunk, TOKEN_STATUS.credited);
+    await book.advance(orders, TOKEN_STATUS.credited);
     const credited = ((await usedMemory()) - empty) / PEOPLE;
     process.stderr.write(
       `book memory: ${Math.round(pending)} bytes a pending token, ${Math.round(credited)} a credited one\n`,
@@ -82,7 +91,9 @@ describe('the book on Redis Cluster', () => {
       const expected = orders.filter(
         (order, index) => index % 3 !== 0 && bucketOf(order.actId, BUCKETS) === bucket,
       );
-      expect([...(await pendingIn(bucket))].sort()).toEqual(expected.map((one) => one.orderNumber as string).sort());
+      expect([...(await pendingIn(bucket))].sort()).toEqual(
+        expected.map((one) => one.orderNumber as string).sort(),
+      );
     }
   });
 

@@ -16,6 +16,8 @@ export interface RedisTokenBookOptions {
 
 /** As functions/entries.lua allows; more go in several calls. */
 const ORDERS_OF_ONE_CALL = 512;
+/** Whoever fills the book again hands over a million orders; the client allows some hundred calls at once. */
+const CALLS_AT_ONCE = 32;
 /** Fields asked of one HSCAN; about a millisecond of the server's time. */
 const SCAN_FIELDS = 500;
 
@@ -52,11 +54,11 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       if (group) group.items.push(item);
       else groups.set(`${bucket}/${phaseKey}`, { bucket, phaseKey, items: [item] });
     }
-    const sent: Promise<unknown>[] = [];
+    const calls: (() => Promise<unknown>)[] = [];
     for (const { bucket, phaseKey, items: all } of groups.values())
       for (let from = 0; from < all.length; from += ORDERS_OF_ONE_CALL)
-        sent.push(send(keysOf(bucket), phaseKey, all.slice(from, from + ORDERS_OF_ONE_CALL)));
-    await allOf(sent);
+        calls.push(() => send(keysOf(bucket), phaseKey, all.slice(from, from + ORDERS_OF_ONE_CALL)));
+    await makeAll(calls);
   }
 
   return {
@@ -132,9 +134,16 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
   };
 }
 
-/** Waits for all of them, so that none goes on unseen; then throws the first failure. */
-async function allOf(calls: readonly Promise<unknown>[]): Promise<void> {
-  const results = await Promise.allSettled(calls);
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed) throw failed.reason;
+/** Makes all the calls, a few at a time, also behind one that fails; then throws the first failure. */
+async function makeAll(calls: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  let next = 0;
+  const caller = async () => {
+    while (next < calls.length) {
+      next += 1;
+      await calls[next - 1]!().catch((error: unknown) => failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(CALLS_AT_ONCE, calls.length) }, caller));
+  if (failures.length > 0) throw failures[0];
 }
