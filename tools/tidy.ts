@@ -36,7 +36,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/processes': ['src', 'rehearsal'],
   client: ['src/protocol/gen', 'src/protocol/error-kinds.ts'],
   web: ['client'],
-  rehearsal: [],
+  'rehearsal/crowd': ['src/protocol/gen'],
+  'rehearsal/audit': [],
 };
 
 /** Calls that only one place may make: time and chance are handed in, people read what processes print. */

@@ -214,7 +214,7 @@ export interface Ledger {
   credit(orders: readonly Order[]): Promise<CreditReceipt>;
   /**
    * Credits orders that never went through the log, because it is down. An order of a slice that was fenced here
-   * moves nothing and comes back in `fenced`: nobody may be told "won".
+   * moves nothing and comes back in `fenced`: nobody may be told "won". One that was credited before is a repeat.
    */
   creditUnlogged(
     orders: readonly Order[],
@@ -310,6 +310,8 @@ export interface Allotments {
     readonly { readonly slice: Slice; readonly holder: string; readonly state: 'open' | 'fenced' }[]
   >;
   fence(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<void>;
+  /** Whether orders of this slice may still be promised: it was leased in this epoch and is neither fenced nor closed. */
+  isOpen(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<boolean>;
   /** Ends a fenced slice: what it has not given goes back to its budget lines. Repeats change nothing. */
   close(
     slice: Pick<Slice, 'sliceId' | 'epoch'>,
@@ -346,6 +348,12 @@ export interface ControlStore {
     phases: readonly PhaseId[];
   }): Promise<StoredCampaign>;
   campaigns(): Promise<readonly StoredCampaign[]>;
+  /** The newest envelope that was announced. */
+  announcement(): Promise<{ readonly sequence: number; readonly envelope: Uint8Array } | undefined>;
+  /** Keeps a new envelope; false, and nothing is changed, when there is one of this sequence already. */
+  putAnnouncement(sequence: number, envelope: Uint8Array): Promise<boolean>;
+  /** The database's clock, which every process of a cluster follows. */
+  nowMs(): Promise<InstantMs>;
   /** Secrets are stored as SHA-256 only. Adding a name again replaces it. */
   putUpstream(credential: UpstreamCredential, secretHash: Uint8Array): Promise<void>;
   upstreamBySecret(secretHash: Uint8Array): Promise<UpstreamCredential | undefined>;

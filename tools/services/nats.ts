@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { natsVersion, requireProgram } from './binaries.ts';
@@ -7,11 +9,10 @@ import { freshFolder, type OwnedServerNode, type ServerNode, startServer } from 
 
 export interface NatsClusterOptions {
   readonly servers?: number;
-  /** Where the world finds a server, when that is not where it listens (a proxy stands between). */
-  readonly announce?: (
-    listening: { port: number; routePort: number },
-    index: number,
-  ) => Promise<{ readonly port: number; readonly routePort: number }>;
+  /** Where clients find a server, when that is not where it listens (a proxy stands between). */
+  readonly announce?: (port: number, index: number) => Promise<number>;
+  /** Where one server dials another, when that is not where it listens. */
+  readonly routeVia?: (routePort: number, from: number, to: number) => Promise<number>;
   /** A folder of one's own per server (a small file system, say); must exist. */
   readonly folderOf?: (index: number) => string;
   /** Further lines of the configuration file. */
@@ -43,7 +44,7 @@ interface Place {
   readonly port: number;
   readonly routePort: number;
   readonly monitorPort: number;
-  readonly announced: { readonly port: number; readonly routePort: number };
+  readonly announcedPort: number;
 }
 
 /** A JetStream cluster on free loopback ports: files in a temporary folder, gone with this process at the latest. */
@@ -70,9 +71,15 @@ export async function startNatsCluster(options: NatsClusterOptions = {}): Promis
 }
 
 async function choosePlace(options: NatsClusterOptions, index: number): Promise<Place> {
-  const listening = { port: await freePort(), routePort: await freePort() };
-  const announced = (await options.announce?.(listening, index)) ?? listening;
-  return { name: `nats-${index}`, ...listening, monitorPort: await freePort(), announced };
+  const port = await freePort();
+  const announcedPort = (await options.announce?.(port, index)) ?? port;
+  return {
+    name: `nats-${index}`,
+    port,
+    routePort: await freePort(),
+    monitorPort: await freePort(),
+    announcedPort,
+  };
 }
 
 type OwnedNatsNode = NatsNode & OwnedServerNode;
@@ -86,7 +93,11 @@ async function startNode(
 ): Promise<OwnedNatsNode> {
   const folder = options.folderOf?.(index) ?? freshFolder('nats');
   const config = path.join(folder, 'nats.conf');
-  writeFileSync(config, configurationOf(place, places, folder, natsVersion(program), options.settings));
+  const routes = await Promise.all(
+    places.map(async ({ routePort }, to) => (await options.routeVia?.(routePort, index, to)) ?? routePort),
+  );
+  const others = routes.filter((_, to) => to !== index);
+  writeFileSync(config, configurationOf(place, others, folder, natsVersion(program), options.settings));
   const monitor = monitorOf(place.monitorPort);
   const server = await startServer({
     name: place.name,
@@ -96,35 +107,32 @@ async function startNode(
     otherPorts: [place.routePort, place.monitorPort],
     folder,
     stopSignal: 'SIGTERM',
-    isReady: async () => (await monitor('/varz')).port === place.port,
+    isReady: () => greets(place.port),
   });
   return Object.assign(Object.create(server) as OwnedServerNode, {
-    url: `nats://127.0.0.1:${place.announced.port}`,
+    url: `nats://127.0.0.1:${place.announcedPort}`,
     monitor,
   });
 }
 
 function configurationOf(
   place: Place,
-  places: readonly Place[],
+  routePorts: readonly number[],
   folder: string,
   [major, minor]: readonly [number, number],
   settings = '',
 ): string {
-  const routes = places
-    .filter((other) => other !== place)
-    .map((other) => `"nats://127.0.0.1:${other.announced.routePort}"`);
+  const routes = routePorts.map((port) => `"nats://127.0.0.1:${port}"`);
   // Until 2.9 an acknowledgement waits for no fsync, and nothing can be set; our own journal is the second copy.
   const sync = major > 2 || minor >= 10 ? 'sync_interval: always' : '';
   const cluster = `cluster {
   name: hongbao
   listen: "127.0.0.1:${place.routePort}"
-  cluster_advertise: "127.0.0.1:${place.announced.routePort}"
   routes: [${routes.join(', ')}]
 }`;
   return `server_name: ${place.name}
 listen: "127.0.0.1:${place.port}"
-client_advertise: "127.0.0.1:${place.announced.port}"
+client_advertise: "127.0.0.1:${place.announcedPort}"
 http: "127.0.0.1:${place.monitorPort}"
 jetstream {
   store_dir: "${folder}"
@@ -132,9 +140,22 @@ jetstream {
   max_file_store: 8GB
   ${sync}
 }
-${places.length > 1 ? cluster : ''}
+${routes.length > 0 ? cluster : ''}
 ${settings}
 `;
+}
+
+/** The client port opens last, and the server speaks first. */
+async function greets(port: number): Promise<boolean> {
+  const socket = connect({ port, host: '127.0.0.1', timeout: 2_000 });
+  for (const end of ['timeout', 'end'])
+    socket.on(end, () => socket.destroy(new Error(`${end} before a word`)));
+  try {
+    const [chunk] = (await once(socket, 'data')) as [Buffer];
+    return chunk.toString().startsWith('INFO ');
+  } finally {
+    socket.destroy();
+  }
 }
 
 function monitorOf(port: number): NatsNode['monitor'] {

@@ -6,6 +6,7 @@ import pg from 'pg';
 import pino from 'pino';
 import { findBinaries } from '../../src/engines/embedded/postgres/binaries.ts';
 import { chooseRunAs } from '../../src/engines/embedded/postgres/run-as.ts';
+import { SETTINGS } from '../../src/engines/embedded/postgres/settings.ts';
 import { findPostgres, whyMissing } from './binaries.ts';
 import { freePort } from './ports.ts';
 import { freshFolder, type OwnedServerNode, type ServerNode, startServer } from './server.ts';
@@ -40,9 +41,9 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const port = await freePort();
   const url = `postgres://hongbao@127.0.0.1:${port}/postgres`;
   const settings: Record<string, string> = {
-    listen_addresses: '127.0.0.1',
-    unix_socket_directories: '',
-    max_wal_size: '4GB',
+    ...SETTINGS,
+    // Many tests, and many roles, share one server.
+    max_connections: '200',
     ...options.settings,
   };
   const server = await startServer({

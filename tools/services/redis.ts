@@ -21,6 +21,8 @@ export interface RedisClusterOptions {
     listening: { port: number; busPort: number },
     index: number,
   ) => Promise<AnnouncedPorts>;
+  /** The loopback address that a node dials from, so that a proxy can tell who is calling. */
+  readonly sourceOf?: (index: number) => string;
   /** A folder of one's own per node (a small file system, say); must exist. */
   readonly folderOf?: (index: number) => string;
 }
@@ -43,7 +45,8 @@ export interface RedisCluster {
   readonly nodes: readonly RedisNode[];
   /** Who is primary at this moment, by the word of the nodes that answer. */
   primaries(): Promise<readonly RedisNode[]>;
-  primaryOf(key: string): Promise<RedisNode>;
+  /** By the word of `witness`, or of the first node that answers. Throws while nobody is. */
+  primaryOf(key: string, witness?: RedisNode): Promise<RedisNode>;
   /** Resolves when every node that runs says ok, and every primary has the replicas that can be there. */
   untilWhole(withinMs?: number): Promise<void>;
   stop(): Promise<void>;
@@ -98,6 +101,7 @@ async function startNode(options: RedisClusterOptions, index: number): Promise<O
     appendonly: 'yes',
     appendfsync: 'everysec',
     save: '',
+    ...(options.sourceOf ? { 'bind-source-addr': options.sourceOf(index) } : {}),
     'maxmemory-policy': 'noeviction',
     ...options.settings,
   };
@@ -127,6 +131,8 @@ function clientOf(port: number): RedisNode['call'] {
       host: '127.0.0.1',
       port,
       lazyConnect: true,
+      enableReadyCheck: false,
+      disableClientInfo: true,
       retryStrategy: () => null,
       maxRetriesPerRequest: 0,
       connectTimeout: 2_000,
@@ -172,6 +178,12 @@ async function join(nodes: readonly OwnedRedisNode[], primaries: number): Promis
   );
 }
 
+interface SlotRange {
+  readonly from: number;
+  readonly to: number;
+  readonly node: RedisNode;
+}
+
 function clusterOf(
   nodes: readonly OwnedRedisNode[],
   replicas: number,
@@ -180,8 +192,8 @@ function clusterOf(
   const nodeAt = (port: unknown) => nodes.find((node) => node.announced.port === Number(port));
 
   /** Ranges with the announced port of the primary that serves them, by the first node that answers. */
-  async function slots(): Promise<{ from: number; to: number; node: RedisNode }[]> {
-    for (const node of nodes) {
+  async function slots(witnesses: readonly RedisNode[]): Promise<SlotRange[]> {
+    for (const node of witnesses) {
       if (!node.isRunning) continue;
       const ranges = (await node.call('CLUSTER', 'SLOTS').catch(() => [])) as [
         number,
@@ -201,19 +213,21 @@ function clusterOf(
     url: `redis://${nodes.map((node) => `127.0.0.1:${node.announced.port}`).join(',')}`,
     urls: nodes.map((node) => node.url),
     nodes,
-    primaries: async () => [...new Set((await slots()).map(({ node }) => node))],
-    async primaryOf(key) {
-      const running = nodes.find((node) => node.isRunning)!;
-      const slot = Number(await running.call('CLUSTER', 'KEYSLOT', key));
-      const range = (await slots()).find(({ from, to }) => slot >= from && slot <= to);
+    primaries: async () => [...new Set((await slots(nodes)).map(({ node }) => node))],
+    async primaryOf(key, witness) {
+      const asked = witness ?? nodes.find((node) => node.isRunning)!;
+      const slot = Number(await asked.call('CLUSTER', 'KEYSLOT', key));
+      const range = (await slots(witness ? [witness] : nodes)).find(
+        ({ from, to }) => slot >= from && slot <= to,
+      );
       if (!range) throw new Error(`nobody serves slot ${slot}`);
       return range.node;
     },
     async untilWhole(withinMs = 60_000) {
       const running = nodes.filter((node) => node.isRunning);
-      const replicasWanted = Math.min(running.length, nodes.length) - nodes.length / (1 + replicas);
+      const replicasWanted = running.length - nodes.length / (1 + replicas);
       const holds = async () => {
-        const attached = await Promise.all(running.map(replicasAttachedTo));
+        const attached = await Promise.all(running.map((node) => replicasAttachedTo(node, replicasWanted)));
         return attached.reduce((sum, count) => sum + count, 0) >= replicasWanted;
       };
       await until(holds, 'every slot served, every replica in step', withinMs);
@@ -222,22 +236,28 @@ function clusterOf(
   };
 }
 
-/** How many replicas a primary has in step; 0 of a replica. Rejects while the node has not found its place. */
-async function replicasAttachedTo(node: RedisNode): Promise<number> {
-  const info = await infoOf(node);
-  if (info.cluster_state !== 'ok' || info.cluster_slots_ok !== String(SLOTS)) throw new Error('not ok yet');
-  const replication = fields(String(await node.call('INFO', 'replication')));
-  if (replication.role === 'slave') {
-    if (replication.master_link_status !== 'up') throw new Error('its link is down');
+/**
+ * How many replicas a primary has in step; 0 of a replica. Rejects while the node has not found its place, or has not
+ * heard of all the replicas: a client that asked it would not hear of them either.
+ */
+async function replicasAttachedTo(node: RedisNode, replicasKnown: number): Promise<number> {
+  const [state, known, attached] = await Promise.all([
+    infoOf(node),
+    node.call('CLUSTER', 'NODES').then(String),
+    node.call('INFO', 'replication').then((text) => fields(String(text))),
+  ]);
+  const lines = known.split('\n').filter(Boolean);
+  if (state.cluster_state !== 'ok' || state.cluster_slots_ok !== String(SLOTS)) throw new Error('not ok yet');
+  if (lines.filter((line) => / (myself,)?slave /.test(line)).length < replicasKnown)
+    throw new Error('has not heard of all replicas');
+  if (attached.role === 'slave') {
+    if (attached.master_link_status !== 'up') throw new Error('its link is down');
     return 0;
   }
-  const self = String(await node.call('CLUSTER', 'NODES'))
-    .split('\n')
-    .find((line) => line.includes('myself'));
   // id, address, flags, primary, ping, pong, epoch, link: a ninth field is a range of slots.
-  if (!self || self.split(' ').length < 9)
-    throw new Error('a primary without slots does not know its place yet');
-  return Object.entries(replication).filter(
+  const self = lines.find((line) => line.includes('myself'))!;
+  if (self.split(' ').length < 9) throw new Error('a primary without slots does not know its place yet');
+  return Object.entries(attached).filter(
     ([name, value]) => /^slave\d+$/.test(name) && value.includes('state=online'),
   ).length;
 }

@@ -130,6 +130,14 @@ export function createAllotments(options: {
           [slice.sliceId, slice.epoch],
         );
       }),
+    isOpen: (slice) =>
+      withRetry(async () => {
+        const { rowCount } = await pool.query(
+          "SELECT 1 FROM allotment.slice WHERE slice_id = $1 AND epoch = $2 AND state = 'open'",
+          [slice.sliceId, slice.epoch],
+        );
+        return rowCount === 1;
+      }, options.retry),
     close: (slice, given) =>
       safely(async (client) => {
         const row = await lockSlice(client, slice.sliceId);
