@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import pino from 'pino';
 import { PackedOrders, personBytes } from '../src/engines/redis/book-codec.ts';
 import { connectRedis } from '../src/engines/redis/client.ts';
-import { createRedisTokenBook } from '../src/engines/redis/token-book.ts';
+import { bucketTag, createRedisTokenBook } from '../src/engines/redis/token-book.ts';
 import { bucketOf } from '../src/vocabulary/bucket.ts';
 import type { Order } from '../src/vocabulary/order.ts';
 import { anOrder } from '../test/support/orders.ts';
@@ -67,7 +67,7 @@ function bareBatch(batch: Batch): BareBatch {
     packed.addEntry(order, position);
     return Buffer.from(packed.bytes().subarray(1 + people[index]!.length));
   });
-  return { tag: Buffer.from(`{b${bucketOf(batch[0]!.actId, BUCKETS)}}`), people, values };
+  return { tag: Buffer.from(bucketTag('bench', bucketOf(batch[0]!.actId, BUCKETS))), people, values };
 }
 
 /** Orders a second with so many batches under way at once. */
@@ -99,7 +99,7 @@ export async function benchRedis(): Promise<RedisFigures> {
   try {
     await client.ready;
     await Promise.all((await cluster.primaries()).map((node) => node.call('FUNCTION', 'LOAD', BARE)));
-    const book = createRedisTokenBook({ client, buckets: BUCKETS, winsTtlMs: () => DAY_MS });
+    const book = createRedisTokenBook({ client, space: 'bench', buckets: BUCKETS, winsTtlMs: () => DAY_MS });
     const empty = async () =>
       void (await Promise.all((await cluster.primaries()).map((one) => one.call('FLUSHALL'))));
     const all = batches();

@@ -9,7 +9,15 @@ import { TOKEN_STATUS } from '../../src/vocabulary/token-status.ts';
 import type { RedisCluster, RedisNode } from '../../tools/services.ts';
 import { anOrder } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
-import { BUCKETS, connected, emptied, eventually, redisBook, startTestRedis } from '../support/redis.ts';
+import {
+  BUCKETS,
+  connected,
+  emptied,
+  eventually,
+  redisBook,
+  startTestRedis,
+  tagOf,
+} from '../support/redis.ts';
 
 const BUCKET_NUMBERS = Array.from({ length: BUCKETS }, (_, bucket) => bucket);
 /** Person n lies in bucket n % 16, because 1,000,000 does in bucket 0. */
@@ -65,7 +73,7 @@ describe('Redis Cluster that breaks', () => {
   }
 
   const bucketsOf = async (node: RedisNode): Promise<number[]> => {
-    const primaries = await Promise.all(BUCKET_NUMBERS.map((bucket) => cluster.primaryOf(`{b${bucket}}`)));
+    const primaries = await Promise.all(BUCKET_NUMBERS.map((bucket) => cluster.primaryOf(tagOf(bucket))));
     return BUCKET_NUMBERS.filter((bucket) => primaries[bucket] === node);
   };
   const recordEverywhere = (nth: number) =>
@@ -83,7 +91,7 @@ describe('Redis Cluster that breaks', () => {
   ])(
     'goes on by itself after a primary was %s: a replica takes over, with the functions, and says what it may have forgotten',
     async (_, end) => {
-      const lost = await cluster.primaryOf('{b0}');
+      const lost = await cluster.primaryOf(tagOf(0));
       const theirs = await bucketsOf(lost);
       await markAll();
       const running = load();
@@ -97,7 +105,7 @@ describe('Redis Cluster that breaks', () => {
         BUCKET_NUMBERS.filter((bucket) => running.faults[bucket]! > 0 && !theirs.includes(bucket)),
       ).toEqual([]);
       expect(theirs.some((bucket) => running.faults[bucket]! > 0)).toBe(true);
-      const heir = await cluster.primaryOf('{b0}');
+      const heir = await cluster.primaryOf(tagOf(0));
       expect(heir.name).not.toBe(lost.name);
       expect(JSON.stringify(await heir.call('FUNCTION', 'LIST'))).toContain(LIBRARY);
       expect(await areWhole()).toEqual(BUCKET_NUMBERS.map((bucket) => !theirs.includes(bucket)));

@@ -10,6 +10,7 @@ import {
   eventually,
   redisBook,
   startTestRedis,
+  tagOf,
 } from '../../../test/support/redis.ts';
 import { type RedisCluster, type RedisNode, startRedisCluster } from '../../../tools/services.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
@@ -19,7 +20,7 @@ import type { RedisClient } from './client.ts';
 import { LIBRARY } from './functions/index.ts';
 
 const order = anOrder({ person: 5 });
-const tag = `{b${bucketOf(order.actId, BUCKETS)}}`;
+const tag = tagOf(bucketOf(order.actId, BUCKETS));
 const entry = { order, position: { sequence: 1, leafIndex: 0 } };
 
 describe('the client of a Redis Cluster', () => {

@@ -7,6 +7,7 @@ import {
   eventually,
   redisBook,
   startTestRedis,
+  tagOf,
 } from '../../../test/support/redis.ts';
 import type { RedisCluster } from '../../../tools/services.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
@@ -82,6 +83,14 @@ describe('the book on Redis Cluster', () => {
     expect(await brief.outstandingCount()).toBe(1);
   });
 
+  it('shares nothing with a book of another name on the same servers', async () => {
+    const drill = redisBook(client, () => 1_000, 'drill');
+    const order = orderOf(1);
+    await drill.record([{ order, position }]);
+    expect(await book.winsOf(order.actId, LIVE)).toEqual([]);
+    expect([await book.outstandingCount(), await drill.outstandingCount()]).toEqual([0, 1]);
+  });
+
   it('walks through what is pending in a bucket, all of it and nothing else', async () => {
     const orders = Array.from({ length: 4_000 }, (_, person) => orderOf(person));
     await book.record(orders.map((order) => ({ order, position })));
@@ -127,7 +136,7 @@ describe('the book on Redis Cluster', () => {
 
     it('is not whole once its server began anew, whatever the server kept', async () => {
       await mark();
-      const primary = await cluster.primaryOf(`{b${BUCKET}}`);
+      const primary = await cluster.primaryOf(tagOf(BUCKET));
       await primary.kill();
       await primary.restart();
       expect(await eventually(isWhole)).toBe(false);

@@ -8,6 +8,8 @@ import { createReadGatherer } from './read-gatherer.ts';
 
 export interface RedisTokenBookOptions {
   readonly client: RedisClient;
+  /** The name of our cluster: books of other names on the same servers share nothing with it (I7). */
+  readonly space: string;
   /** How many buckets the cluster was made with. */
   readonly buckets: number;
   /** For how long, in ms from the last win of its phase and bucket, a win is kept. */
@@ -22,13 +24,20 @@ const CALLS_AT_ONCE = 32;
 const SCAN_FIELDS = 500;
 
 /** The keys of a bucket share a hash tag, so they lie in one slot, and so on one node. */
-const keysOf = (bucket: number) => ({
-  wins: (phaseKey: PhaseKey) => `{b${bucket}}w${phaseKey}`,
-  pending: (phaseKey: PhaseKey) => `{b${bucket}}o${phaseKey}`,
-  count: `{b${bucket}}n`,
-  mark: `{b${bucket}}g`,
-  tears: `{b${bucket}}t`,
-});
+const keysIn = (space: string) => (bucket: number) => {
+  const tag = bucketTag(space, bucket);
+  return {
+    wins: (phaseKey: PhaseKey) => `${tag}w${phaseKey}`,
+    pending: (phaseKey: PhaseKey) => `${tag}o${phaseKey}`,
+    count: `${tag}n`,
+    mark: `${tag}g`,
+    tears: `${tag}t`,
+  };
+};
+type Keys = ReturnType<ReturnType<typeof keysIn>>;
+
+/** What is hashed to a slot. */
+export const bucketTag = (space: string, bucket: number): string => `{${space}.b${bucket}}`;
 
 /**
  * The book on Redis Cluster. One person is a field of two hashes: wins (which expire as a whole) and pending tokens
@@ -38,13 +47,14 @@ const keysOf = (bucket: number) => ({
 export function createRedisTokenBook(options: RedisTokenBookOptions): RestorableBook {
   const { client, buckets } = options;
   const readField = createReadGatherer(client);
+  const keysOf = keysIn(options.space);
   const keysOfPerson = (order: Pick<Order, 'actId'>) => keysOf(bucketOf(order.actId, buckets));
 
   /** One call for what lies together: a micro-batch is of one bucket, and nearly always of one phase. */
   async function inSlots<Item>(
     items: readonly Item[],
     orderOf: (item: Item) => Order,
-    send: (keys: ReturnType<typeof keysOf>, phaseKey: PhaseKey, items: readonly Item[]) => Promise<unknown>,
+    send: (keys: Keys, phaseKey: PhaseKey, items: readonly Item[]) => Promise<unknown>,
   ): Promise<void> {
     const groups = new Map<string, { bucket: number; phaseKey: PhaseKey; items: Item[] }>();
     for (const item of items) {
