@@ -55,8 +55,10 @@ describe('the care for the book of a bucket', () => {
     });
   const promiseMany = async (): Promise<Order[]> => {
     const orders = Array.from({ length: RECORDS * ORDERS_A_RECORD }, (_, person) => anOrder({ person }));
-    for (let at = 0; at < orders.length; at += ORDERS_A_RECORD)
-      await log.promise(orders.slice(at, at + ORDERS_A_RECORD));
+    const batches = Array.from({ length: RECORDS }, (_, at) =>
+      orders.slice(at * ORDERS_A_RECORD, (at + 1) * ORDERS_A_RECORD),
+    );
+    await Promise.all(batches.map((batch) => log.promise(batch)));
     return orders;
   };
   const isWhole = async () => (await book.wholeness(BUCKET)).whole;

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { type BookRefill, createBookRefill } from '../../stations/5-credit/book-refill.ts';
 import { type Creditor, type CreditorStatus, createCreditor } from '../../stations/5-credit/creditor.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { random } from '../randomness.ts';
@@ -25,6 +26,7 @@ export function createCreditors(deps: {
 }): Creditors {
   const { stores } = deps;
   const creditors = new Map<number, Creditor>();
+  const refills = new Map<number, BookRefill>();
   let rate: number | undefined;
   const share = (): number | undefined =>
     rate === undefined ? undefined : rate === 0 ? 0 : Math.max(1, rate / stores.buckets);
@@ -48,11 +50,23 @@ export function createCreditors(deps: {
             creditors.set(bucket, creditor);
             creditor.setRate(share());
             creditor.start();
+            if (!stores.restorableBook) return;
+            const refill = createBookRefill({
+              bucket,
+              book: stores.restorableBook,
+              log: stores.logs[bucket]!,
+              reader: log,
+              logger: deps.logger,
+            });
+            refills.set(bucket, refill);
+            refill.start();
           },
           async lost(bucket) {
             const creditor = creditors.get(bucket);
+            const refill = refills.get(bucket);
             creditors.delete(bucket);
-            await creditor?.stop();
+            refills.delete(bucket);
+            await Promise.all([creditor?.stop(), refill?.stop()]);
           },
         },
         deps.onFatal,

@@ -57,8 +57,14 @@ export async function openClusterStores(
     random,
   });
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
+  const restorableBook = createRedisTokenBook({
+    client: redis,
+    space,
+    buckets,
+    winsTtlMs: () => WINS_KEPT_MS,
+  });
   const book = createGuardedBook({
-    book: createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS }),
+    book: restorableBook,
     buckets,
     logger,
     random,
@@ -112,6 +118,7 @@ export async function openClusterStores(
     control: createControlStore(pool),
     logs: log.logs,
     book,
+    restorableBook,
     ways,
     ownership,
     shared: true,

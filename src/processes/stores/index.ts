@@ -5,6 +5,7 @@ import type {
   Ledger,
   LogReader,
   MicroBatch,
+  RestorableBook,
   Signals,
   TokenBook,
 } from '../../engines/ports.ts';
@@ -35,6 +36,8 @@ export interface Stores {
   /** By bucket. */
   readonly logs: readonly GrantLog[];
   readonly book: TokenBook;
+  /** The same book for the owners of its buckets, where it lies on servers of its own and may forget. */
+  readonly restorableBook?: RestorableBook;
   readonly ways: readonly Signals[];
   readonly ownership: BucketOwnership;
   /** Other processes lease, deal and close too: nothing may be decided from this one's memory alone. */

@@ -115,6 +115,7 @@ export function createBookRefill(options: BookRefillOptions): BookRefill {
       found = [];
     };
     for await (const entry of book.pendingIn(bucket)) {
+      if (pauses.stopped) return;
       if (entry.position.sequence <= drained) found.push(entry);
       if (found.length === ADVANCED_AT_ONCE) await sweepOut();
     }
