@@ -4,7 +4,7 @@ import type { GrantLog, LogRecord, LogSequence, MicroBatch } from '../ports.ts';
 import type { NatsLink } from './connection.ts';
 import { watchDrained } from './drained-watch.ts';
 import { bucketNames } from './names.ts';
-import { createPublisher } from './publisher.ts';
+import { createPublisher, dedupesSafely } from './publisher.ts';
 import { recordAt } from './records.ts';
 import { watchStream } from './stream-health.ts';
 
@@ -14,12 +14,14 @@ export interface JetStreamLogOptions {
   readonly bucket: number;
   /** Of this start of the process: names what is appended without a name of its own. */
   readonly bootId: string;
+  /** Of the stream; where repeats are sifted out depends on it (publisher.ts, `dedupesSafely`). */
+  readonly replicas: number;
   readonly deadlineMs?: number;
 }
 
 /** The GrantLog of one bucket, for everybody who appends; who credits reads it as its owner (owned-log.ts). */
 export interface JetStreamLog extends GrantLog {
-  /** As `append`, under a name: the same name again, within the duplicate window, is the same record. */
+  /** As `append`, under a name: a stream that keeps names keeps one record of each, for its duplicate window. */
   appendNamed(body: Uint8Array, name: string): Promise<LogSequence>;
 }
 
@@ -34,6 +36,7 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
     link,
     stream: names.stream,
     deadlineMs: options.deadlineMs ?? DEADLINE_MS,
+    dedupe: dedupesSafely(link, options.replicas),
     onOutcome: watch.note,
   });
   /** What is under way; a fence goes out once all of it has ended, and what comes after the fence waits for it. */

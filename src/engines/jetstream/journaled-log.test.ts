@@ -49,7 +49,7 @@ afterEach(async () => {
 const streams = (deadlineMs = 2_000): JetStreamLog[] => {
   boots += 1;
   return upTo(BUCKETS).map((one) =>
-    createJetStreamLog({ link, space, bucket: one - 1, bootId: `boot-${boots}`, deadlineMs }),
+    createJetStreamLog({ link, space, bucket: one - 1, bootId: `boot-${boots}`, replicas: 1, deadlineMs }),
   );
 };
 
@@ -73,7 +73,7 @@ async function close(): Promise<void> {
 
 /** Everything that a bucket's stream has, by the people in it. */
 async function streamed(bucket: number): Promise<number[][]> {
-  const reader = createJetStreamLog({ link, space, bucket, bootId: 'reader' });
+  const reader = createJetStreamLog({ link, space, bucket, bootId: 'reader', replicas: 1 });
   const { state } = await link.jsm.streams.info(`${space}-${bucket}`);
   const found: number[][] = [];
   for (const sequence of upTo(state.last_seq)) found.push(peopleOf([await reader.at(sequence)]));
