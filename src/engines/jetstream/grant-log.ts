@@ -23,6 +23,8 @@ export interface JetStreamLogOptions {
 export interface JetStreamLog extends GrantLog {
   /** As `append`, under a name: a stream that keeps names keeps one record of each, for its duplicate window. */
   appendNamed(body: Uint8Array, name: string): Promise<LogSequence>;
+  /** Tells when the stream is found to end before a record that it had acknowledged: the servers have lost some. */
+  whenShorter(listener: (end: LogSequence) => void): void;
 }
 
 const DEADLINE_MS = 2_000;
@@ -30,7 +32,18 @@ const DEADLINE_MS = 2_000;
 export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
   const { link, bootId } = options;
   const names = bucketNames(options.space, options.bucket);
-  const watch = watchStream(link, names.stream);
+  /** The last record that was acknowledged to this process. */
+  let confirmed: LogSequence = 0;
+  let onShorter: (end: LogSequence) => void = () => {};
+  const watch = watchStream(link, names.stream, ({ last_seq: end }) => {
+    if (end >= confirmed) return;
+    link.logger.error(
+      { stream: names.stream, end, confirmed },
+      'the stream has lost what it had acknowledged',
+    );
+    confirmed = end;
+    onShorter(end);
+  });
   const drained = watchDrained(link, names);
   const publish = createPublisher({
     link,
@@ -57,7 +70,9 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
   }
 
   async function send(subject: string, body: Uint8Array, name: string): Promise<LogSequence> {
-    return (await publish(subject, body, name)).seq;
+    const { seq } = await publish(subject, body, name);
+    confirmed = Math.max(confirmed, seq);
+    return seq;
   }
 
   function appendNamed(body: Uint8Array, name: string): Promise<LogSequence> {
@@ -93,6 +108,9 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
       return appendNamed(encodeGrants(batch), `${bootId}-${appends}`);
     },
     appendNamed,
+    whenShorter(listener) {
+      onShorter = listener;
+    },
     async appendFence({ sliceId, epoch }) {
       appends += 1;
       return appendFence(encodeFence({ sliceId, epoch }), `${bootId}-${appends}`);

@@ -210,6 +210,22 @@ describe('the promise in two copies', () => {
     expect(await log.bucket(0).append(aBatch([8]))).toBe(3);
   });
 
+  it('is published again when the stream turns out to have lost it', async () => {
+    for (const person of [2, 4, 6]) await log.bucket(0).append(aBatch([person]));
+    await settled();
+    await link.jsm.streams.delete(`${space}-0`);
+    await ensureStreams(link, { space, buckets: BUCKETS, replicas: 1, bytesMax: 1 << 26 });
+    await link.nc.reconnect();
+    const again = () =>
+      streamed(0)
+        .then(({ length }) => length === 3)
+        .catch(() => false);
+    await until(again, 'the stream has them again');
+    expect((await streamed(0)).flat().sort()).toEqual([2, 4, 6]);
+    expect(await log.bucket(0).append(aBatch([8]))).toBe(4);
+    await settled();
+  });
+
   it('refuses once it is closed', async () => {
     await log.bucket(0).close();
     await expect(log.bucket(0).append(even)).rejects.toMatchObject({ kind: 'log-unavailable' });
