@@ -5,14 +5,18 @@ import { checkBalances, checkBudgets, checkCredits, checkWithdrawals, creditsOf 
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
 import { checkSeals } from './check-seals.ts';
 import { readDrained, readJournal } from './journal.ts';
-import { readBooks, readCatalog } from './ledger.ts';
+import { readCatalog } from './ledger.ts';
 import { type AuditReport, Findings } from './report.ts';
+import { readAllBooks } from './shards.ts';
 
 export type { AuditReport, Finding } from './report.ts';
 
 export interface AuditOptions {
   readonly dataFolder: string;
+  /** One database; or several shards, separated by spaces. */
   readonly ledgerUrl: string;
+  /** Where campaigns and budgets lie; default the ledger's (first) database. */
+  readonly controlUrl?: string;
   readonly historyFile?: string;
   /** The backlog is drained: every promise must be in the ledger. */
   readonly settled?: boolean;
@@ -32,10 +36,12 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const journalFolder = path.join(options.dataFolder, 'journal');
   const history = options.historyFile === undefined ? [] : readHistory(options.historyFile);
   const drained = readDrained(journalFolder);
-  const books = await readBooks(options.ledgerUrl);
+  const ledgerUrls = options.ledgerUrl.split(' ').filter(Boolean);
+  const controlUrl = options.controlUrl ?? ledgerUrls[0]!;
+  const books = await readAllBooks(ledgerUrls, controlUrl, findings);
   const journal = readJournal(journalFolder, findings);
   const payments = readPayments(path.join(options.dataFolder, 'payout-sandbox', 'payments.jsonl'));
-  const catalog = await readCatalog(options.ledgerUrl, [
+  const catalog = await readCatalog(controlUrl, [
     ...new Set(journal.entries.map(({ order }) => order.sliceId)),
   ]);
   if (drained > journal.records)

@@ -52,10 +52,12 @@ export interface SliceRow {
   readonly given_fen: bigint | null;
   readonly grant_until_ms: bigint;
 }
-export interface Books {
+export interface LedgerRows {
   readonly postings: readonly Posting[];
   readonly accounts: readonly AccountRow[];
   readonly withdrawals: readonly WithdrawalRow[];
+}
+export interface Books extends LedgerRows {
   readonly lines: readonly LineRow[];
   readonly slices: readonly SliceRow[];
 }
@@ -74,23 +76,32 @@ const INT8 = 20;
 const SLICE_COLUMNS =
   'slice_id, phase_key, scene_id, rain_id, state, amounts_fen, packets, fen, given_packets, given_fen, grant_until_ms';
 
-type Rows = <Row extends object>(sql: string, values?: unknown[]) => Promise<Row[]>;
+export type Rows = <Row extends object>(sql: string, values?: unknown[]) => Promise<Row[]>;
 
-/** Everything the database holds, of one moment: a read-only transaction at repeatable read. */
+/** Everything one database holds, of one moment. */
 export const readBooks = (url: string): Promise<Books> =>
-  reading(url, async (rows) => ({
-    postings: await rows(
-      'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
-    ),
-    accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
-    withdrawals: await rows(
-      'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
-    ),
-    lines: await rows(
-      'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
-    ),
-    slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice`),
-  }));
+  reading(url, async (rows) => ({ ...(await ledgerRows(rows)), ...(await budgetRows(rows)) }));
+
+/** The budgets alone: where the ledger lies in databases of its own. */
+export const readBudgets = (url: string): Promise<Pick<Books, 'lines' | 'slices'>> =>
+  reading(url, budgetRows);
+
+export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
+  postings: await rows(
+    'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
+  ),
+  accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
+  withdrawals: await rows(
+    'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
+  ),
+});
+
+const budgetRows = async (rows: Rows): Promise<Pick<Books, 'lines' | 'slices'>> => ({
+  lines: await rows(
+    'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
+  ),
+  slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice`),
+});
 
 /** The campaigns, and these slices: for orders that were promised after the books were read. */
 export const readCatalog = (url: string, sliceIds: readonly bigint[]): Promise<Catalog> =>
@@ -104,7 +115,8 @@ export const readCatalog = (url: string, sliceIds: readonly bigint[]): Promise<C
     ]),
   }));
 
-async function reading<Read>(url: string, read: (rows: Rows) => Promise<Read>): Promise<Read> {
+/** A read-only transaction at repeatable read: what is read in it is of one moment. */
+export async function reading<Read>(url: string, read: (rows: Rows) => Promise<Read>): Promise<Read> {
   const types = {
     getTypeParser: (oid: number, format?: unknown) =>
       oid === INT8 ? BigInt : pg.types.getTypeParser(oid, format as 'text'),
