@@ -62,6 +62,13 @@ export function createConnection(options: ConnectionOptions): Connection {
   /** Waiting, dialling, or (with its link) welcomed; undefined when nothing is to happen by itself. */
   let current: Attempt | undefined;
   let failures = 0;
+  let state: ConnectionState | undefined;
+
+  const say = (next: ConnectionState): void => {
+    if (next === state) return;
+    state = next;
+    options.onState(next);
+  };
 
   /** Resolves after the pause; rejects at once when the client is closed. */
   const pause = (ms: number, signal: AbortSignal): Promise<void> =>
@@ -91,7 +98,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         if (current !== attempt || signal.aborted) return;
         if (isWorthAnotherTry(error)) return comeBack(undefined);
         current = undefined;
-        options.onState('refused');
+        say('refused');
       },
     );
     return attempt.welcomed;
@@ -102,13 +109,13 @@ export function createConnection(options: ConnectionOptions): Connection {
       ? hint.afterMs + options.random() * hint.jitterMs
       : backOffMs(failures, { ...RETURN, random: options.random });
     failures += 1;
-    options.onState('waiting');
+    say('waiting');
     dial(afterMs).catch(() => {});
   }
 
   async function reach(afterMs: number, signal: AbortSignal): Promise<Welcomed> {
     if (afterMs > 0) await pause(afterMs, signal);
-    options.onState('connecting');
+    say('connecting');
     const session = await sessions.get();
     try {
       return await greet(session, signal);
@@ -140,7 +147,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       throw signal.aborted ? closed() : error;
     }
     failures = 0;
-    options.onState('open');
+    say('open');
     return { link, session };
   }
 
@@ -169,7 +176,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       life = new AbortController();
       current = undefined;
       failures = 0;
-      options.onState('closed');
+      say('closed');
     },
   };
 }
