@@ -135,6 +135,19 @@ describe('connecting', () => {
     expect(time.pendingMs()).toEqual([1_500]);
   });
 
+  it('takes a breath before every return, also when chance says at once', async () => {
+    const { connection, fetch, time } = start({
+      session: () => Promise.reject(new Error('down')),
+      random: 0,
+    });
+    connection.connect().catch(() => {});
+    await settle();
+    expect(fetch).toHaveBeenCalledTimes(1);
+    expect(time.pendingMs()).toEqual([250]);
+    await time.advance(250);
+    expect(fetch).toHaveBeenCalledTimes(2);
+  });
+
   it('leaves no connection behind when it is closed while the session is on its way', async () => {
     let give = (_: string): void => {};
     const { connection, sockets, states, time } = start({

@@ -45,6 +45,9 @@ export interface Connection {
 /** A server that dies takes its phones with it: even the first return is spread over seconds. */
 const RETURN: Omit<BackOffOptions, 'random'> = { firstMs: 3_000, maxMs: 60_000 };
 
+/** Where everything fails at once (no network, no backend) even a lucky draw must not spin. */
+const PAUSE_MS_MIN = 250;
+
 interface Welcomed {
   readonly link: Link;
   readonly session: string;
@@ -105,12 +108,12 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   function comeBack(hint: ReturnHint | undefined): void {
-    const afterMs = hint
+    const pauseMs = hint
       ? hint.afterMs + options.random() * hint.jitterMs
       : backOffMs(failures, { ...RETURN, random: options.random });
     failures += 1;
     say('waiting');
-    dial(afterMs).catch(() => {});
+    dial(Math.max(PAUSE_MS_MIN, pauseMs)).catch(() => {});
   }
 
   async function reach(afterMs: number, signal: AbortSignal): Promise<Welcomed> {
