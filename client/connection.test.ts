@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { type ConnectionState, createConnection } from './connection.ts';
 import { createSessionKeeper } from './session-keeper.ts';
+import { unsignedJwt } from './testing/jwt.ts';
 import { createManualTime, settle } from './testing/manual-time.ts';
 import {
   aShake,
@@ -15,7 +16,10 @@ import {
 
 const ANSWER_WITHIN_MS = 8_000;
 
-/** A connection, its sockets and its time; sessions are s1, s2, … unless they are handed in. */
+/** Good for ever, as far as the phone can tell. */
+const sessionNo = (number: number): string => unsignedJwt({ jti: number, exp: 9e9 });
+
+/** A connection, its sockets and its time; sessions are no. 1, 2, … unless they are handed in. */
 function start(options: { session?: () => Promise<string>; random?: number } = {}) {
   const time = createManualTime();
   const sockets = scriptedSockets();
@@ -23,7 +27,7 @@ function start(options: { session?: () => Promise<string>; random?: number } = {
   const throttles: number[] = [];
   const onServerTime = vi.fn();
   let number = 0;
-  const fetch = vi.fn(options.session ?? (async () => `s${++number}`));
+  const fetch = vi.fn(options.session ?? (async () => sessionNo(++number)));
   const sessions = createSessionKeeper({
     fetch,
     person: 'alice',
@@ -74,7 +78,7 @@ describe('connecting', () => {
     expect(socket.binaryType).toBe('arraybuffer');
     expect(socket.heard[0]!.body).toMatchObject({
       case: 'hello',
-      value: { session: 's1', campaignId: 'gala' },
+      value: { session: sessionNo(1), campaignId: 'gala' },
     });
     expect(states).toEqual(['connecting', 'open']);
     expect(throttles).toEqual([0]);
@@ -206,7 +210,7 @@ describe('a session that has ended', () => {
     sockets.last().say(1, problemFrame('session-expired'));
     const socket = await greet();
     await connected;
-    expect(socket.heard[0]!.body).toMatchObject({ value: { session: 's2' } });
+    expect(socket.heard[0]!.body).toMatchObject({ value: { session: sessionNo(2) } });
     expect(states).toEqual(['connecting', 'open']);
     expect(time.pendingMs()).toEqual([]);
   });
@@ -219,7 +223,7 @@ describe('a session that has ended', () => {
     await settle();
     sockets.last().say(1, problemFrame('session-expired'));
     const socket = await greet();
-    expect(socket.heard[0]!.body).toMatchObject({ value: { session: 's3' } });
+    expect(socket.heard[0]!.body).toMatchObject({ value: { session: sessionNo(2) } });
   });
 
   it('is not said again and again: a backend that gives the same one is refused', async () => {
@@ -244,6 +248,7 @@ describe('a session that has ended', () => {
     const second = await greet();
     expect(socket.closedWith).toBe(1000);
     expect(second.heard.map(({ body }) => body.case)).toEqual(['hello', 'shake']);
+    expect(second.heard[0]!.body).toMatchObject({ value: { session: sessionNo(2) } });
     second.say(2, nothing);
     expect((await answer).case).toBe('shakeResult');
     expect(states).toEqual(['connecting', 'open', 'connecting', 'open']);

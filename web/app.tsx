@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { type CampaignInfo, type ConnectionState, createHongbaoClient } from '../client/index.ts';
+import { refreshAfterMs } from './campaign-refresh.ts';
 import { Lanterns } from './lanterns.tsx';
 import { campaignId, changeDemoUser, demoUser, isDemo, languageAsked, sessionSource } from './session.ts';
 import { ShakeScreen } from './shake-screen.tsx';
@@ -39,13 +40,20 @@ export function App() {
   }, [language]);
 
   useEffect(() => {
-    const refresh = () => client.campaign().then(setCampaign, () => {});
+    let timer: ReturnType<typeof setTimeout>;
+    let isGone = false;
+    const refresh = async () => {
+      const known = await client.campaign().catch(() => undefined);
+      if (isGone) return;
+      if (known) setCampaign(known);
+      timer = setTimeout(() => void refresh(), refreshAfterMs(known, Math.random()));
+    };
     const stop = client.on('state', setState);
     client.connect().catch(() => {});
-    refresh();
-    const timer = setInterval(refresh, 20_000);
+    void refresh();
     return () => {
-      clearInterval(timer);
+      isGone = true;
+      clearTimeout(timer);
       stop();
       client.close();
     };
