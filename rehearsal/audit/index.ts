@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { checkHistory } from './check-history.ts';
+import { checkHistory, readHistory } from './check-history.ts';
 import { checkBalances, checkBudgets, checkCredits, checkWithdrawals, creditsOf } from './check-money.ts';
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
-import { readJournal } from './journal.ts';
-import { readBooks } from './ledger.ts';
+import { checkSeals } from './check-seals.ts';
+import { readDrained, readJournal } from './journal.ts';
+import { readBooks, readCatalog } from './ledger.ts';
 import { type AuditReport, Findings } from './report.ts';
 
 export type { AuditReport, Finding } from './report.ts';
@@ -15,38 +16,45 @@ export interface AuditOptions {
   readonly historyFile?: string;
   /** The backlog is drained: every promise must be in the ledger. */
   readonly settled?: boolean;
+  /** A slice whose last ticket ended before this must have been closed by now; ms since 1970. Not asked by default. */
+  readonly closedBeforeMs?: number;
 }
 
 /**
  * Checks I1–I8 on what lies on disk and in the database, with nothing of the engine's code. A running engine may be
- * audited: the ledger is read first and of one moment, journal and payments after it, so what is credited must be
- * promised, and what is paid must have a payment; only a settled audit asks the other way round.
+ * audited: each thing is read after what it must hold. What people were told, and the drained mark, come first; then
+ * the ledger, of one moment; then the journal, which promised all of that, and the payments; last what only grows:
+ * keys, campaigns, and slices that were leased meanwhile. Only a settled audit also asks the other way round.
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
   const findings = new Findings();
-  const books = await readBooks(options.ledgerUrl);
   const settled = options.settled ?? false;
-  // A live drained mark may run ahead of the ledger's moment that was read: only a settled one is held against it.
-  const journal = readJournal(path.join(options.dataFolder, 'journal'), findings);
-  const orders = distinctOrders(journal, findings);
-  checkAgainstCampaign(orders, books, findings);
-  const { outstanding, voided } = checkCredits(
-    orders,
-    books,
-    settled ? journal.drained : 0,
-    settled,
-    findings,
-  );
-  checkBalances(books, findings);
+  const journalFolder = path.join(options.dataFolder, 'journal');
+  const history = options.historyFile === undefined ? [] : readHistory(options.historyFile);
+  const drained = readDrained(journalFolder);
+  const books = await readBooks(options.ledgerUrl);
+  const journal = readJournal(journalFolder, findings);
   const payments = readPayments(path.join(options.dataFolder, 'payout-sandbox', 'payments.jsonl'));
+  const catalog = await readCatalog(options.ledgerUrl, [
+    ...new Set(journal.entries.map(({ order }) => order.sliceId)),
+  ]);
+  if (drained > journal.records)
+    findings.add('format', 'the journal lacks records that were credited', `record ${drained}`);
+  const seals = checkSeals(journal.batches, path.join(options.dataFolder, 'keys', 'keyring.json'), findings);
+  const orders = distinctOrders(journal, findings);
+  checkAgainstCampaign(orders, catalog, findings);
+  const { outstanding, voided } = checkCredits(orders, books, drained, settled, findings);
+  checkBalances(books, findings);
   checkWithdrawals(books, payments, settled, findings);
-  checkBudgets(orders, books, settled, findings);
-  const history = options.historyFile === undefined ? 0 : checkHistory(options.historyFile, orders, findings);
+  checkBudgets(orders, books, catalog, options.closedBeforeMs ?? 0, findings);
+  checkHistory(history, orders, books, findings);
   return {
     ok: findings.list.length === 0,
     checked: {
       records: journal.records,
+      fences: journal.fences,
       orders: orders.size,
+      seals,
       credits: creditsOf(books).length,
       outstanding,
       voided,
@@ -54,7 +62,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
       accounts: books.accounts.length,
       withdrawals: books.withdrawals.length,
       slices: books.slices.length,
-      history,
+      history: history.length,
     },
     findings: findings.list,
   };

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Allotments, GrantLog, Ledger, LogSequence, Slice } from '../engines/ports.ts';
+import type { Allotments, GrantLog, Ledger, Slice } from '../engines/ports.ts';
 import { createPauses } from '../guard/pauses.ts';
 import { RetryableFault } from '../protocol/failures.ts';
 import type { SliceId } from '../vocabulary/ids.ts';
@@ -7,9 +7,9 @@ import type { Clock } from '../vocabulary/instant.ts';
 
 export interface ReclaimerOptions {
   readonly allotments: Allotments;
-  readonly log: GrantLog;
+  /** All buckets' logs: a slice's packets go to anybody. */
+  readonly logs: readonly Pick<GrantLog, 'appendFence' | 'untilDrained'>[];
   readonly ledger: Ledger;
-  readonly drainedTo: (sequence: LogSequence) => Promise<void>;
   /**
    * From then on nothing is granted from the slice in this process. What it gives back is awaited: a promise that
    * resolves once the grants that were accepted before have been handed to the log keeps them before the fence.
@@ -37,35 +37,26 @@ export interface Reclaimer {
  * before the fence is credited, and only then is it counted. Each step may be repeated after a crash.
  */
 export function createReclaimer(options: ReclaimerOptions): Reclaimer {
-  const { allotments, log, ledger, clock, logger } = options;
+  const { allotments, logs, ledger, clock, logger } = options;
   const pauses = createPauses();
   const closing = new Map<SliceId, Promise<boolean>>();
   /** Those who wait for crediting; stopping sends them home. */
-  const leaving = new Set<(reason: Error) => void>();
+  const leaving = new AbortController();
   let running: Promise<void> = Promise.resolve();
 
   async function reclaim(slice: Slice): Promise<void> {
     await options.refuseSlice(slice.sliceId);
     await allotments.fence(slice);
-    const fence = await log.appendFence(slice);
-    await credited(fence);
+    await ledger.fence(slice);
+    await Promise.all(
+      logs.map(async (log) => log.untilDrained(await log.appendFence(slice), leaving.signal)),
+    );
     const given = await ledger.sliceTally(slice.phaseKey, slice.sliceId);
     await allotments.close(slice, given);
     logger.info(
       { sliceId: String(slice.sliceId), leased: slice.packets, given: given.packets },
       'a slice was closed; what it has not given is back in the budget',
     );
-  }
-
-  function credited(fence: LogSequence): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (pauses.stopped) reject(stopping());
-      leaving.add(reject);
-      options
-        .drainedTo(fence)
-        .then(resolve, reject)
-        .finally(() => leaving.delete(reject));
-    });
   }
 
   /** One slice that can't be closed now stops no other. */
@@ -139,15 +130,13 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
     },
     async stop() {
       pauses.stop();
-      for (const leave of leaving) leave(stopping());
+      leaving.abort();
       await running;
       await Promise.allSettled(closing.values());
     },
     sweepOnce: async () => (await allOf(await look())).filter(Boolean).length,
   };
 }
-
-const stopping = () => new RetryableFault('draining', 'the engine is stopping', 1_000);
 
 /** As Promise.all, but only once every one of them has ended: nothing goes on behind the caller's back. */
 async function allOf<Result>(promises: readonly Promise<Result>[]): Promise<Result[]> {

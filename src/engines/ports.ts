@@ -59,6 +59,7 @@ export type LogRecord =
       readonly epoch: number;
     };
 
+/** The promises of one bucket (docs/decisions/0006); the embedded engine has a single one. */
 export interface GrantLog {
   /**
    * Makes a micro-batch durable; resolves only after the fsync. Throws `RetryableFault('log-unavailable')` when the
@@ -68,10 +69,19 @@ export interface GrantLog {
   append(batch: MicroBatch): Promise<LogSequence>;
   /** Durable as `append`; every append that was asked for before stands before it. */
   appendFence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<LogSequence>;
-  /** Durable records after `after`, oldest first: whole records, stopping once `ordersMax` orders are reached. */
-  read(after: LogSequence, ordersMax: number): Promise<readonly LogRecord[]>;
   /** One record. Throws a plain Error when there is none. */
   at(sequence: LogSequence): Promise<LogRecord>;
+  /** Resolves once everything up to here was acknowledged by whoever credits; rejects when the signal aborts. */
+  untilDrained(sequence: LogSequence, signal: AbortSignal): Promise<void>;
+  /** Whether an append would be accepted now; the reason when not. */
+  health(): { readonly accepting: boolean; readonly reason?: string };
+  close(): Promise<void>;
+}
+
+/** The same bucket for its one reader, 5-credit. */
+export interface LogReader {
+  /** Durable records after `after`, oldest first: whole records, stopping once `ordersMax` orders are reached. */
+  read(after: LogSequence, ordersMax: number): Promise<readonly LogRecord[]>;
   /** The last durable record. */
   end(): LogSequence;
   /** Everything up to here is in the ledger; may be behind after a restart, never ahead. */
@@ -80,9 +90,6 @@ export interface GrantLog {
   acknowledge(sequence: LogSequence): Promise<void>;
   /** Resolves once `end()` is beyond `after`, or when the signal aborts. */
   beyond(after: LogSequence, signal: AbortSignal): Promise<void>;
-  /** Whether an append would be accepted now; the reason when not. */
-  health(): { readonly accepting: boolean; readonly reason?: string };
-  close(): Promise<void>;
 }
 
 // ───────────────────────────── TokenBook: who has what ─────────────────────────────
@@ -113,7 +120,23 @@ export interface TokenBook {
   /** Every order of this person in the phase, credited or not. */
   winsOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly Win[]>;
   /** How many tokens are outstanding or being credited, in all. */
-  outstandingCount(): number;
+  outstandingCount(): Promise<number>;
+}
+
+/**
+ * A book that may forget, because it lies on servers of its own, and that can be filled again from the log. It is a
+ * bucket's owner who does that: look at `wholeness`; when it is not whole, `record` what the log has not drained, and
+ * `advance` what `pendingIn` still has although the log has drained it; then `markWhole` with the state seen first.
+ */
+export interface RestorableBook extends TokenBook {
+  /** Whether nothing can have been lost or kept from the bucket since it was marked; and its state, for `markWhole`. */
+  wholeness(bucket: number): Promise<{ readonly whole: boolean; readonly state: string }>;
+  /** False, and nothing is marked, when the state is no longer the one that was seen. */
+  markWhole(bucket: number, state: string): Promise<boolean>;
+  /** Says that something was kept from the bucket: it is not whole until it was filled again. */
+  tear(bucket: number): Promise<void>;
+  /** What is not credited, in no order; an entry that moves meanwhile may come twice. */
+  pendingIn(bucket: number, phaseKey: PhaseKey): AsyncIterable<BookEntry>;
 }
 
 // ───────────────────────────── Ledger: the only room that moves money ─────────────────────────────
@@ -189,6 +212,15 @@ export interface Ledger {
    * per slice and batch (accounts of slices are −sliceId). All or nothing. Orders may repeat, inside a batch too.
    */
   credit(orders: readonly Order[]): Promise<CreditReceipt>;
+  /**
+   * Credits orders that never went through the log, because it is down. An order of a slice that was fenced here
+   * moves nothing and comes back in `fenced`: nobody may be told "won". One that was credited before is a repeat.
+   */
+  creditUnlogged(
+    orders: readonly Order[],
+  ): Promise<CreditReceipt & { readonly fenced: readonly OrderNumber[] }>;
+  /** From then on `creditUnlogged` refuses this slice's leases up to the epoch. Repeats change nothing. */
+  fence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<void>;
   wallet(account: Account, orderNumbers: readonly OrderNumber[]): Promise<LedgerWallet>;
   /** Newest first, strictly behind the cursor. */
   records(account: Account, after: RecordCursor | undefined, limit: number): Promise<readonly LedgerRecord[]>;
@@ -278,6 +310,8 @@ export interface Allotments {
     readonly { readonly slice: Slice; readonly holder: string; readonly state: 'open' | 'fenced' }[]
   >;
   fence(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<void>;
+  /** Whether orders of this slice may still be promised: it was leased in this epoch and is neither fenced nor closed. */
+  isOpen(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<boolean>;
   /** Ends a fenced slice: what it has not given goes back to its budget lines. Repeats change nothing. */
   close(
     slice: Pick<Slice, 'sliceId' | 'epoch'>,
@@ -314,6 +348,12 @@ export interface ControlStore {
     phases: readonly PhaseId[];
   }): Promise<StoredCampaign>;
   campaigns(): Promise<readonly StoredCampaign[]>;
+  /** The newest envelope that was announced. */
+  announcement(): Promise<{ readonly sequence: number; readonly envelope: Uint8Array } | undefined>;
+  /** Keeps a new envelope; false, and nothing is changed, when there is one of this sequence already. */
+  putAnnouncement(sequence: number, envelope: Uint8Array): Promise<boolean>;
+  /** The database's clock, which every process of a cluster follows. */
+  nowMs(): Promise<InstantMs>;
   /** Secrets are stored as SHA-256 only. Adding a name again replaces it. */
   putUpstream(credential: UpstreamCredential, secretHash: Uint8Array): Promise<void>;
   upstreamBySecret(secretHash: Uint8Array): Promise<UpstreamCredential | undefined>;
@@ -324,6 +364,22 @@ export interface ControlStore {
   operatorByKey(keyHash: Uint8Array): Promise<{ readonly name: string } | undefined>;
   /** How many operators there are; the setup token is printed while there is none. */
   operatorCount(): Promise<number>;
+}
+
+// ───────────────────────────── Signals: what control announces ─────────────────────────────
+
+/**
+ * One way by which control's signed announcements reach every process. Several carry the same ones side by side: the
+ * first to bring a higher sequence wins, repeats and old ones are ignored by whoever reads.
+ */
+export interface Signals {
+  readonly name: string;
+  publish(envelope: Uint8Array, sequence: number): Promise<void>;
+  /** The newest that this way knows. */
+  latest(): Promise<Uint8Array | undefined>;
+  /** Told of each that comes by, old and repeated ones too; gives back how to end it. */
+  subscribe(onEnvelope: (envelope: Uint8Array) => void): () => void;
+  close(): Promise<void>;
 }
 
 // ───────────────────────────── Payout: money out of the house ─────────────────────────────

@@ -5,8 +5,11 @@ export function createMetrics() {
   const registers = [new Registry()];
   const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []) =>
     new Counter({ name, help, labelNames: [...labelNames], registers });
-  const gauge = (name: string, help: string, collect: (this: { set(value: number): void }) => void) =>
-    new Gauge({ name, help, registers, collect });
+  const gauge = (
+    name: string,
+    help: string,
+    collect: (this: { set(value: number): void }) => Promise<void>,
+  ) => new Gauge({ name, help, registers, collect });
   return {
     registry: registers[0]!,
     shakes: counter('hongbao_shakes_total', 'Shakes answered, by prize', ['prize']),
@@ -18,11 +21,29 @@ export function createMetrics() {
       'hongbao_unrecorded_tokens_total',
       'Tokens we sealed and had no record of. One is an alarm',
     ),
-    sessions: counter('hongbao_connections_total', 'WebSocket connections accepted'),
+    unlogged: counter('hongbao_unlogged_orders_total', 'Promised without the log: credited straight away'),
     /** Registers a gauge that is read when somebody asks. */
-    watch(name: `hongbao_${string}`, help: string, read: () => number): void {
-      gauge(name, help, function collect() {
-        this.set(read());
+    watch(name: `hongbao_${string}`, help: string, read: () => number | Promise<number>): void {
+      gauge(name, help, async function collect() {
+        this.set(await read());
+      });
+    },
+    /** Registers counters that somebody else keeps, one for each value of the label; read when somebody asks. */
+    watchCounts(
+      name: `hongbao_${string}_total`,
+      help: string,
+      label: string,
+      read: () => Readonly<Record<string, number>>,
+    ): void {
+      const counts = new Counter({
+        name,
+        help,
+        labelNames: [label],
+        registers,
+        collect() {
+          counts.reset();
+          for (const [value, count] of Object.entries(read())) counts.inc({ [label]: value }, count);
+        },
       });
     },
   };

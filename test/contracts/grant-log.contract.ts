@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { GrantLog, LogRecord } from '../../src/engines/ports.ts';
+import type { GrantLog, LogReader, LogRecord } from '../../src/engines/ports.ts';
 import type { SliceId } from '../../src/vocabulary/ids.ts';
 import { aBatch, peopleOf, upTo } from '../support/batches.ts';
 
 /** One log that survives its openings. */
 export interface GrantLogEngine {
   /** Opens it; `onRecord` is told of what is there. At most one is open at a time. */
-  open(onRecord?: (record: LogRecord) => void): Promise<GrantLog>;
+  open(onRecord?: (record: LogRecord) => void): Promise<GrantLog & LogReader>;
   destroy(): Promise<void>;
 }
 
@@ -16,7 +16,7 @@ const slice = (sliceId: number, epoch: number) => ({ sliceId: BigInt(sliceId) as
 export function grantLogContract(name: string, make: () => Promise<GrantLogEngine>): void {
   describe(`${name} as a grant log`, () => {
     let engine: GrantLogEngine;
-    let log: GrantLog;
+    let log: GrantLog & LogReader;
 
     beforeEach(async () => {
       engine = await make();

@@ -74,9 +74,8 @@ describe('bringing slices back', () => {
   const reclaimer = (more: Partial<ReclaimerOptions> = {}): Reclaimer =>
     createReclaimer({
       allotments: rig.allotments,
-      log: promises.log,
+      logs: [promises.log],
       ledger: rig.ledger,
-      drainedTo: (sequence) => crediting.drainedTo(sequence),
       refuseSlice: (sliceId) => refused.push(sliceId),
       clock,
       logger: quiet,
@@ -236,11 +235,12 @@ describe('bringing slices back', () => {
             await dieAt('closed');
           },
         },
-        log: {
-          ...promises.log,
-          appendFence: (unit) => dieAt('append').then(() => promises.log.appendFence(unit)),
-        },
-        drainedTo: (sequence) => dieAt('drain').then(() => crediting.drainedTo(sequence)),
+        logs: [
+          {
+            appendFence: (unit) => dieAt('append').then(() => promises.log.appendFence(unit)),
+            untilDrained: (...until) => dieAt('drain').then(() => promises.log.untilDrained(...until)),
+          },
+        ],
         ledger: {
           ...rig.ledger,
           sliceTally: (key, sliceId) => dieAt('tally').then(() => rig.ledger.sliceTally(key, sliceId)),

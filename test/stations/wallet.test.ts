@@ -92,6 +92,7 @@ describe('the wallet', () => {
       totalIncomeFen: 0n,
       records: [],
       refusedTokens: [],
+      complete: true,
     });
   });
 
@@ -197,7 +198,7 @@ describe('the wallet', () => {
     };
     await Promise.all([noise(), winner(), reader(), reader(), pager()]);
     crediting.setRate(undefined);
-    await crediting.drainedTo(promises.log.end());
+    await promises.drainedTo(promises.log.end());
     await crediting.stop();
     const shown = await overview();
     expect([shown.balanceFen, shown.outstandingFen]).toEqual([promisedFen, 0n]);
@@ -242,7 +243,7 @@ describe('the wallet', () => {
       expect([money.unrecorded.count, promises.log.end()]).toEqual([1, 1]);
       const crediting = creditor();
       crediting.start();
-      await crediting.drainedTo(1);
+      await promises.drainedTo(1);
       await crediting.stop();
       expect(await overview([token])).toMatchObject({ balanceFen: 101n, creditedFen: 101n });
     });

@@ -86,11 +86,11 @@ describe('withdrawing', () => {
       requestedAtMs: NIGHT_MS,
     });
     expect(await balances()).toEqual([0, 0, 0, 123, 123]);
-    expect(promises.book.outstandingCount()).toBe(0);
+    expect(await promises.book.outstandingCount()).toBe(0);
     // The log comes later, and changes nothing.
     const crediting = creditor();
     crediting.start();
-    await crediting.drainedTo(promises.log.end());
+    await promises.drainedTo(promises.log.end());
     await crediting.stop();
     expect(crediting.status().outcomes).toMatchObject({ credited: 0, 'already-credited': 2 });
     expect(await balances()).toEqual([0, 0, 0, 123, 123]);
@@ -153,7 +153,7 @@ describe('withdrawing', () => {
     const answers = await Promise.all(
       Array.from({ length: 30 }, (_, at) => post({ amountFen: 90 }, `many-${at}`)),
     );
-    await crediting.drainedTo(promises.log.end());
+    await promises.drainedTo(promises.log.end());
     await crediting.stop();
     expect(answers.filter((answer) => answer.statusCode === 202)).toHaveLength(22);
     expect(await balances()).toEqual([20, 20, 0, 22 * 90, 2_000]);
@@ -398,7 +398,7 @@ describe('withdrawing', () => {
     const without = await medianMs('without');
     const backlog = Array.from({ length: BACKLOG }, (_, at) => anOrder({ person: 700_000 + at }));
     for (let at = 0; at < BACKLOG; at += 1_000) await promises.promise(backlog.slice(at, at + 1_000));
-    expect(promises.book.outstandingCount()).toBeGreaterThanOrEqual(BACKLOG);
+    expect(await promises.book.outstandingCount()).toBeGreaterThanOrEqual(BACKLOG);
     const withBacklog = await medianMs('with');
     process.stderr.write(
       `a withdrawal: ${without.toFixed(2)} ms with none, ${withBacklog.toFixed(2)} ms with ${BACKLOG} waiting\n`,

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import { openJournal } from '../../src/engines/embedded/journal/index.ts';
+import { type Journal, openJournal } from '../../src/engines/embedded/journal/index.ts';
 import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
-import type { Allotments, GrantLog, Ledger, TokenBook } from '../../src/engines/ports.ts';
+import type { Allotments, Ledger, TokenBook } from '../../src/engines/ports.ts';
 import { allotmentMigrations, createAllotments } from '../../src/engines/postgres/allotments/index.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
@@ -34,7 +34,9 @@ export function testClock(startMs = 1_800_000_000_000): TestClock {
 
 /** The engine's memory without the engine: journal, book and fences as a process has them after its start. */
 export interface Promises {
-  readonly log: GrantLog;
+  readonly log: Journal;
+  /** Resolves when everything up to this record is in the ledger. */
+  drainedTo(sequence: number): Promise<void>;
   readonly book: TokenBook;
   readonly fences: Fences;
   /** Appends orders and tells the book, as 4-seal does; resolves with the record's sequence. */
@@ -64,6 +66,7 @@ export async function openPromises(folder: string): Promise<Promises> {
     log,
     book,
     fences,
+    drainedTo: (sequence) => log.untilDrained(sequence, new AbortController().signal),
     async promise(orders) {
       const ciphertexts = orders.map(() => Buffer.alloc(100));
       const sequence = await log.append({

@@ -120,6 +120,6 @@ export function createTokenBook(): TokenBook {
     async winsOf(actId, phaseKey) {
       return rowsOf(actId, phaseKey).map((win) => winOf(win, actId));
     },
-    outstandingCount: () => outstandingCount,
+    outstandingCount: async () => outstandingCount,
   };
 }

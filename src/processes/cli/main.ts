@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Argument, Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError } from 'commander';
 import { systemClock } from '../clock.ts';
 import { type Config, readConfig, redactConfig } from '../config.ts';
+import { ROLE_NAMES } from '../config-cluster.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import { doctor } from './doctor.ts';
 import { wholeNumber } from './numbers.ts';
@@ -19,7 +20,6 @@ import {
 import { CliFailure, EXIT, type Output, print, printFailure } from './output.ts';
 import { shakeCommand, walletCommand, withdrawCommand } from './play-commands.ts';
 
-const ROLES = ['all'] as const;
 const FEN_MAX = Number.MAX_SAFE_INTEGER;
 
 interface Flags {
@@ -72,9 +72,12 @@ function program(output: Output): Command {
   cli
     .command('serve')
     .description('run the engine for real: sessions from HONGBAO_SESSION_KEYS_FILE, no demo')
-    .addOption(new Option('--role <role>', 'which part to run').choices(ROLES).default('all'))
-    .action(() => {
-      if (configuration().config.sessionKeys.length === 0) {
+    .option('--role <role>', `which part to run: ${ROLE_NAMES.join(', ')}, or several with commas`)
+    .action((flags: { role?: string }) => {
+      if (flags.role !== undefined) process.env.HONGBAO_ROLE = flags.role;
+      const { config } = configuration();
+      const hasPlayers = config.roles.includes('gateway') || config.roles.includes('wallet');
+      if (hasPlayers && config.sessionKeys.length === 0) {
         throw new CliFailure(
           EXIT.usage,
           'No session keys are configured, so no player could ever come in. Set HONGBAO_SESSION_KEYS_FILE (docs/operations.md), or try `hongbao dev`.',
@@ -147,7 +150,7 @@ function program(output: Output): Command {
       auditCommand({
         ...output,
         dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder),
-        ledger: flags.ledger ?? configuration().config.ledgerUrl,
+        ledger: flags.ledger ?? configuration().config.ledgerUrls[0],
         history: flags.history,
         settled: flags.settled ?? false,
       }),

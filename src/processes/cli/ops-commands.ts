@@ -5,9 +5,13 @@ import { readCampaign } from '../../campaign/read.ts';
 import { reportProblems } from '../../campaign/report.ts';
 import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
 import { createLogger } from '../../telemetry/logger.ts';
+import { systemClock } from '../clock.ts';
 import { readRunFile } from '../run-file.ts';
 import { ask, findTarget, type TargetOptions } from './engine-client.ts';
 import { CliFailure, EXIT, type Output, print } from './output.ts';
+
+/** A slice is closed within seconds of its last ticket's end, once the backlog is drained. */
+const CLOSING_TAKES_MS = 30_000;
 
 export type OpsOptions = TargetOptions & Output;
 
@@ -19,6 +23,12 @@ function ops(options: OpsOptions): { base: string; bearer: string } {
       EXIT.unreachable,
       `No engine runs on ${options.dataFolder}. Start one with \`npm start\`, or name its folder with HONGBAO_DATA.`,
       { code: 'unreachable' },
+    );
+  if (run.operatorKey === undefined)
+    throw new CliFailure(
+      EXIT.usage,
+      `The process on ${options.dataFolder} has no control part. Ask the one that has: name its folder with HONGBAO_DATA.`,
+      { code: 'usage' },
     );
   return { base: `http://127.0.0.1:${run.opsPort}`, bearer: run.operatorKey };
 }
@@ -134,6 +144,8 @@ export async function auditCommand(
       dataFolder,
       ledgerUrl: known ?? server!.url,
       settled: options.settled,
+      // An engine that runs has closed by now what ended a while ago; one that does not run closes it when it starts.
+      closedBeforeMs: options.settled && running ? systemClock.now() - CLOSING_TAKES_MS : 0,
       ...(options.history === undefined ? {} : { historyFile: options.history }),
     });
     const lines = report.findings.map(

@@ -1,22 +1,19 @@
 import type { Logger } from 'pino';
-import type { CreditReceipt, GrantLog, Ledger, LogSequence, TokenBook } from '../../engines/ports.ts';
+import type { CreditReceipt, Ledger, LogReader, LogSequence, TokenBook } from '../../engines/ports.ts';
 import { createPauses } from '../../guard/pauses.ts';
-import { RetryableFault } from '../../protocol/failures.ts';
+import { unlessBookIsAway } from '../../guard/weak.ts';
 import type { Fences } from '../../rules/fences.ts';
 import { newRate, takeUpTo, waitMs } from '../../rules/rate-limit.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { Outcome } from '../../vocabulary/outcome.ts';
-import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
+import { TOKEN_STATUS, type TokenStatus } from '../../vocabulary/token-status.ts';
 import { type Batch, batchOf, type VoidOrder } from './batch.ts';
-import { createDrainedWaiters } from './drained-waiters.ts';
 import { createPatience } from './patience.ts';
 
 export interface CreditorStatus {
   readonly drained: LogSequence;
   readonly end: LogSequence;
-  /** Tokens that the book knows as outstanding or being credited. */
-  readonly backlogOrders: number;
   /** Orders read from the log since the start. At any moment accepted = inHand + the sum of the outcomes (I8). */
   readonly acceptedOrders: number;
   readonly inHandOrders: number;
@@ -27,18 +24,16 @@ export interface CreditorStatus {
 
 export interface Creditor {
   start(): void;
-  /** Finishes the batches in hand; whoever waits for more is told so with a RetryableFault. */
+  /** Finishes the batches in hand. */
   stop(): Promise<void>;
   /** Credits a second from now on; undefined lifts the limit. At once. Throws a RangeError for what is no rate. */
   setRate(creditsPerSecond: number | undefined): void;
   rate(): number | undefined;
   status(): CreditorStatus;
-  /** Resolves when everything up to this record is in the ledger. */
-  drainedTo(sequence: LogSequence): Promise<void>;
 }
 
 export interface CreditorOptions {
-  readonly log: GrantLog;
+  readonly log: LogReader;
   readonly book: TokenBook;
   readonly ledger: Ledger;
   readonly clock: Clock;
@@ -70,7 +65,6 @@ export function createCreditor(options: CreditorOptions): Creditor {
   const batchOrdersMax = options.batchOrdersMax ?? BATCH_ORDERS_MAX;
   const inFlightMax = options.inFlightMax ?? IN_FLIGHT_MAX;
   const outcomes: Record<Outcome, number> = { credited: 0, 'already-credited': 0, conflicting: 0, void: 0 };
-  const waiters = createDrainedWaiters(log.drained);
   const patience = createPatience(options);
   /** The main loop's waits for the rate. */
   const turns = createPauses();
@@ -141,14 +135,18 @@ export function createCreditor(options: CreditorOptions): Creditor {
   async function creditStep(orders: readonly Order[]): Promise<boolean> {
     let receipt: CreditReceipt | undefined;
     const done = await patience.until(async () => {
-      if (!receipt) await book.advance(orders, TOKEN_STATUS.crediting);
+      if (!receipt) await note(orders, TOKEN_STATUS.crediting);
       receipt ??= await ledger.credit(orders);
-      await book.advance(orders, TOKEN_STATUS.credited);
+      await note(orders, TOKEN_STATUS.credited);
       return receipt;
     });
     if (done) count(orders.length, done.result);
     return done !== undefined;
   }
+
+  /** A book that is away is told later, by whoever rebuilds it: the wallet subtracts by the ledger's own key. */
+  const note = (orders: readonly Order[], status: TokenStatus): Promise<void> =>
+    unlessBookIsAway(() => book.advance(orders, status), undefined);
 
   function count(orders: number, receipt: CreditReceipt): void {
     inHandOrders -= orders;
@@ -167,37 +165,35 @@ export function createCreditor(options: CreditorOptions): Creditor {
   async function finish(batch: Batch, before: Promise<boolean>, steps: Promise<boolean>[]): Promise<boolean> {
     const done = await Promise.all(steps);
     if (!(await before) || done.includes(false)) return false;
-    const finished = await patience.until(async () => {
+    const forgotten = await patience.until(async () => {
       for (const one of batch.voided) await forget(one);
-      await log.acknowledge(batch.lastSequence);
     });
-    if (!finished) return false;
+    if (!forgotten) return false;
     inHandOrders -= batch.voided.length;
     outcomes.void += batch.voided.length;
-    waiters.reached(log.drained());
-    return true;
+    const known = await patience.until(() => log.acknowledge(batch.lastSequence));
+    return known !== undefined;
   }
 
   /** Takes a void order out of the overlay, but not one of the same number that was granted elsewhere in the log. */
   async function forget({ order, sequence }: VoidOrder): Promise<void> {
-    const entries = await book.outstandingOf(order.actId, order.phaseKey);
+    const entries = await unlessBookIsAway(() => book.outstandingOf(order.actId, order.phaseKey), []);
     const entry = entries.find((one) => one.order.orderNumber === order.orderNumber);
-    if (entry?.position.sequence === sequence) await book.advance([order], TOKEN_STATUS.credited);
+    if (entry?.position.sequence === sequence) await note([order], TOKEN_STATUS.credited);
   }
 
   function fail(error: unknown): false {
     if (failed) return false;
     failed = true;
-    halt('crediting has failed');
+    halt();
     options.onFatal(error);
     return false;
   }
 
-  function halt(reason: string): void {
+  function halt(): void {
     stopping.abort();
     turns.stop();
     patience.stop();
-    waiters.giveUp(new RetryableFault('draining', reason, 1_000));
   }
 
   return {
@@ -210,7 +206,7 @@ export function createCreditor(options: CreditorOptions): Creditor {
       patience.stop();
       await running;
       await acknowledged;
-      halt('crediting has stopped');
+      halt();
     },
     setRate(creditsPerSecond) {
       rate = newRate(creditsPerSecond, clock.monotonicMs());
@@ -222,13 +218,11 @@ export function createCreditor(options: CreditorOptions): Creditor {
       return {
         drained: log.drained(),
         end: log.end(),
-        backlogOrders: book.outstandingCount(),
         acceptedOrders,
         inHandOrders,
         outcomes: { ...outcomes },
         ...(stalledBecause === undefined ? {} : { stalledBecause }),
       };
     },
-    drainedTo: waiters.until,
   };
 }

@@ -1,10 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger } from 'pino';
-import type { GrantLog, LogRecord, LogSequence } from '../../ports.ts';
+import { RetryableFault } from '../../../protocol/failures.ts';
+import type { GrantLog, LogReader, LogRecord, LogSequence } from '../../ports.ts';
+import { lockFolder } from '../folder-lock.ts';
 import { createDrainedMark, drainedMarkFile, readDrainedMark } from './drained-mark.ts';
 import { type JournalFiles, nodeFiles } from './files.ts';
-import { lockFolder } from './lock.ts';
 import { PlaceIndex } from './place-index.ts';
 import { createReader } from './reader.ts';
 import { encodeFence, encodeGrants } from './record-codec.ts';
@@ -30,15 +31,18 @@ export interface JournalOptions {
   readonly onRecord?: (record: LogRecord, isDrained: boolean) => void;
 }
 
+/** Written and read by one process. */
+export type Journal = GrantLog & LogReader;
+
 /**
  * The embedded grant log: an append-only journal in segments, checksummed and fsynced (docs/formats.md,
  * docs/decisions/0001). Throws JournalDamaged when it can't be trusted, and an Error when another process writes it.
  */
-export async function openJournal(options: JournalOptions): Promise<GrantLog> {
+export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { folder, logger } = options;
   const files = options.files ?? nodeFiles;
   await makeFolder(folder, files);
-  const unlock = lockFolder(folder);
+  const unlock = lockFolder(folder, 'writer.lock', path.dirname(folder));
   try {
     return await openLocked(options, files, unlock);
   } catch (error) {
@@ -60,7 +64,7 @@ async function openLocked(
   options: JournalOptions,
   files: JournalFiles,
   unlock: () => void,
-): Promise<GrantLog> {
+): Promise<Journal> {
   const { folder, logger } = options;
   const index = new PlaceIndex();
   const mark = readDrainedMark(folder);
@@ -74,6 +78,7 @@ async function openLocked(
   }
   const reader = createReader({ files, index, segments });
   const waiters = createWaiters(() => index.count);
+  const drainWaiters = createWaiters(() => drainedMark.at());
   const segmentBytesMax = options.segmentBytesMax ?? SEGMENT_BYTES_MAX;
   const tail = await openTail({ folder, files, segments, lengthBytes, segmentBytesMax });
   const probeIntervalMs = options.probeIntervalMs ?? PROBE_INTERVAL_MS;
@@ -111,7 +116,15 @@ async function openLocked(
     at: reader.at,
     end: () => index.count,
     drained: drainedMark.at,
-    acknowledge: async (sequence) => drainedMark.moveTo(sequence),
+    acknowledge: async (sequence) => {
+      drainedMark.moveTo(sequence);
+      drainWaiters.wake();
+    },
+    async untilDrained(sequence, signal) {
+      await drainWaiters.beyond(sequence - 1, signal);
+      if (drainedMark.at() < sequence)
+        throw new RetryableFault('draining', 'the wait for crediting was given up', 1_000);
+    },
     beyond: waiters.beyond,
     health: writer.health,
     close: () => {
