@@ -1,10 +1,13 @@
-// Writes the pictures of docs/images from the real page. Run it by hand: node tools/run.mjs tools/screenshot.ts [FOLDER]
+// Writes the pictures of docs/images from the real page. Run it by hand: node tools/run.mjs tools/screenshot.ts
+// To look at every screen in both languages: node tools/run.mjs tools/screenshot.ts FOLDER all
 import { mkdirSync } from 'node:fs';
 import type { Page } from 'playwright-core';
 import { launchChromium, PHONE } from '../test/support/chromium.ts';
 import { startEngineForTest } from '../test/support/engine.ts';
 
 const folder = process.argv[2] ?? 'docs/images';
+const isAll = process.argv[3] === 'all';
+const IN_DOCS = ['page', 'packet', 'opened', 'wallet'];
 mkdirSync(folder, { recursive: true });
 const engine = await startEngineForTest();
 const browser = await launchChromium();
@@ -33,6 +36,7 @@ async function journey(lang: 'zh' | 'en', suffix: string): Promise<void> {
   }[lang];
   const page: Page = await (await browser.newContext({ ...PHONE, reducedMotion: 'no-preference' })).newPage();
   const shot = async (name: string) => {
+    if (!isAll && !IN_DOCS.includes(name)) return;
     // What flies has landed.
     await page.waitForTimeout(1_600);
     await page.screenshot({ path: `${folder}/${name}${suffix}.png` });
@@ -70,6 +74,6 @@ async function journey(lang: 'zh' | 'en', suffix: string): Promise<void> {
 }
 
 await journey('zh', '');
-if (process.argv[3] === 'all') await journey('en', '-en');
+if (isAll) await journey('en', '-en');
 await browser.close();
 await engine.stop();

@@ -104,11 +104,17 @@ export function WalletScreen({ client, words, language }: Props) {
       <div class="sheet" aria-busy={!overview}>
         <p class="label">{words.balance}</p>
         <p class="balance" data-testid="balance">
-          <small>¥</small>
-          {overview ? yuan(overview.balanceFen) : <span class="unread">{words.loading}</span>}
+          {overview ? (
+            <>
+              <small>¥</small>
+              {yuan(overview.balanceFen)}
+            </>
+          ) : (
+            <span class="unread">{problem === undefined ? words.loading : '—'}</span>
+          )}
         </p>
         <p class="label">
-          {words.income} {overview ? `¥${yuan(overview.totalIncomeFen)}` : '…'}
+          {words.income} {overview ? `¥${yuan(overview.totalIncomeFen)}` : '—'}
         </p>
         <button
           type="button"
