@@ -271,6 +271,22 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   };
 
   function watchGauges(): void {
+    metrics.watchCounts(
+      'hongbao_credited_orders_total',
+      'Orders that crediting is done with, by what became of them',
+      'outcome',
+      () => creditors.status().outcomes,
+    );
+    metrics.watch(
+      'hongbao_crediting_orders',
+      'Orders read from the log and not done with; with the done ones, all that were read',
+      () => creditors.status().inHandOrders,
+    );
+    metrics.watch(
+      'hongbao_connections',
+      'WebSocket connections that are open',
+      () => gateway?.connections() ?? 0,
+    );
     metrics.watch('hongbao_backlog_orders', 'Promised and not known to be credited', () =>
       book.outstandingCount().catch(() => Number.NaN),
     );

@@ -58,7 +58,7 @@ export async function openClusterStores(
   });
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
   const book = createGuardedBook({
-    book: createRedisTokenBook({ client: redis, buckets, winsTtlMs: () => WINS_KEPT_MS }),
+    book: createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS }),
     buckets,
     logger,
     random,
@@ -94,7 +94,13 @@ export async function openClusterStores(
     },
   });
   const log = switchable(Array.from({ length: buckets }, (_, bucket): GrantLog => journaled.bucket(bucket)));
-  const ways = await openWays(config, cluster, link, createRedisSignals({ client: redis, logger }), logger);
+  const ways = await openWays(
+    config,
+    cluster,
+    link,
+    createRedisSignals({ client: redis, space, logger }),
+    logger,
+  );
   const ownership = createBucketOwnership({ link, cluster, memberId: `${process.pid}-${bootId}`, logger });
 
   return {
