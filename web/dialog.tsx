@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 
 interface Props {
   label: string;
@@ -15,9 +15,10 @@ const FOCUSABLE = 'button:not([disabled]), input:not([disabled]), a[href]';
 /** A modal dialog: keeps the focus inside, gives it back, and closes with Escape. */
 export function Dialog({ label, onClose, returnTo, children }: Props) {
   const box = useRef<HTMLDivElement>(null);
+  // While rendering: by the time that effects run, the focus may be inside already.
+  const [before] = useState(() => document.activeElement);
 
   useEffect(() => {
-    const before = document.activeElement;
     return () => {
       const target = before instanceof HTMLElement && before !== document.body ? before : returnTo();
       if (target?.isConnected) target.focus();
