@@ -16,6 +16,19 @@ export async function rowsOf<Row extends pg.QueryResultRow>(
   }
 }
 
+/** How many of these orders no shard has credited. */
+export async function uncredited(
+  { servers }: { readonly servers: { readonly shards: readonly { readonly url: string }[] } },
+  orders: readonly string[],
+): Promise<number> {
+  const sql = 'SELECT DISTINCT ref FROM ledger.posting WHERE act_id > 0 AND ref = ANY($1)';
+  const found = await Promise.all(
+    servers.shards.map((shard) => rowsOf<{ ref: string }>(shard, sql, [orders])),
+  );
+  const credited = new Set(found.flat().map(({ ref }) => ref));
+  return new Set(orders.filter((order) => !credited.has(order))).size;
+}
+
 /** A counter of a process, over all its labels; 0 when it does not answer. `name` may end with {label="value"}. */
 export async function counterOf(opsUrl: string, name: string): Promise<number> {
   const text = await fetch(`${opsUrl}/metrics`, { signal: AbortSignal.timeout(5_000) }).then(

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readHistory } from '../../rehearsal/audit/check-history.ts';
 import type { AuditReport } from '../../rehearsal/audit/index.ts';
 import { type Crowd, type CrowdCounts, startCrowd } from '../../rehearsal/crowd/index.ts';
 import { type Cluster, type ClusterOptions, startCluster } from '../../tools/cluster/index.ts';
@@ -30,6 +31,8 @@ export interface Round {
   untilAnyMoment(): Promise<void>;
   /** Resolves when people have won so many packets more, after this call. */
   untilMoreWon(packets: number): Promise<void>;
+  /** The orders that people were told "won" for, of all rounds so far. */
+  wonOrders(): readonly string[];
   oneOf<Item>(items: readonly Item[]): Item;
 }
 
@@ -108,6 +111,7 @@ async function playRound(cluster: Cluster, act: Fault, options: PlayOptions, see
         () => `${packets} more packets are won: ${JSON.stringify(counts())} ${said(crowds)}`,
       );
     },
+    wonOrders: () => readHistory(historyFile).flatMap((seen) => (seen.t === 'won' ? [seen.orderNumber] : [])),
     oneOf: (items) => items[Math.floor(random() * items.length)]!,
   };
   try {
