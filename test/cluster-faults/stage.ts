@@ -2,6 +2,7 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readHistory } from '../../rehearsal/audit/check-history.ts';
 import type { AuditReport } from '../../rehearsal/audit/index.ts';
@@ -78,7 +79,7 @@ export function onACluster(
             `${title}: ${name}: repeat with HONGBAO_SEED=${seed} HONGBAO_ROUNDS=1 npm run faults -- ${file} -t '${name}'\n`,
           );
           try {
-            await playRound(cluster, act, options, seed);
+            await playRound(cluster, { name, act, options, seed });
           } catch (error) {
             process.stderr.write(`logs of every process are kept in ${keepLogs(cluster, seed)}\n`);
             throw error;
@@ -93,8 +94,11 @@ export function onACluster(
 export const startForFaults = (options: ClusterOptions = {}): Promise<Cluster> =>
   startCluster({ buckets: BUCKETS, ...options });
 
-async function playRound(cluster: Cluster, act: Fault, options: PlayOptions, seed: number): Promise<void> {
-  const random = seeded(seed);
+async function playRound(
+  cluster: Cluster,
+  { name, act, options, seed }: { name: string; act: Fault; options: PlayOptions; seed: number },
+): Promise<void> {
+  const random = seeded(seed ^ crc32(name));
   const historyFile = path.join(path.dirname(cluster.keysFolder), 'history.jsonl');
   const crowds = startCrowds(cluster, historyFile, options, random);
   const counts = () => crowds.map((crowd) => crowd.counts).reduce(added);
