@@ -46,7 +46,7 @@ export async function buildAll() {
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    loader: { '.sql': 'text' },
+    loader: { '.sql': 'text', '.lua': 'text' },
     // Drivers that pg looks for and does without.
     external: ['pg-native', 'pg-cloudflare'],
     banner: { js: COMMON_JS },

@@ -147,7 +147,7 @@ function program(output: Output): Command {
       auditCommand({
         ...output,
         dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder),
-        ledger: flags.ledger ?? configuration().config.ledgerUrl,
+        ledger: flags.ledger ?? configuration().config.ledgerUrls[0],
         history: flags.history,
         settled: flags.settled ?? false,
       }),

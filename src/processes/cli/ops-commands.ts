@@ -24,6 +24,12 @@ function ops(options: OpsOptions): { base: string; bearer: string } {
       `No engine runs on ${options.dataFolder}. Start one with \`npm start\`, or name its folder with HONGBAO_DATA.`,
       { code: 'unreachable' },
     );
+  if (run.operatorKey === undefined)
+    throw new CliFailure(
+      EXIT.usage,
+      `The process on ${options.dataFolder} has no control part. Ask the one that has: name its folder with HONGBAO_DATA.`,
+      { code: 'usage' },
+    );
   return { base: `http://127.0.0.1:${run.opsPort}`, bearer: run.operatorKey };
 }
 

@@ -1,0 +1,107 @@
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node';
+import type { Logger } from 'pino';
+import type { Clock } from '../../vocabulary/instant.ts';
+
+export interface NatsOptions {
+  /** `nats://user:password@host:port,host:port`, or `tls://…`. */
+  readonly url: string;
+  /** Shown in the servers' list of connections. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  /** What the client library takes beside it: certificates, credentials. */
+  readonly more?: Pick<ConnectionOptions, 'tls' | 'authenticator'>;
+}
+
+export interface NatsLink {
+  readonly nc: NatsConnection;
+  readonly js: JetStreamClient;
+  readonly jsm: JetStreamManager;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long there has been no connection, in ms; 0 when there is one. */
+  downForMs(): number;
+  /** Told whenever the connection is lost or back; the function that is given back ends it. */
+  onChange(listener: (isUp: boolean) => void): () => void;
+  close(): Promise<void>;
+}
+
+const RECONNECT_MS = 250;
+const RECONNECT_JITTER_MS = 500;
+const DIAL_TIMEOUT_MS = 3_000;
+/** A server that is gone without a word (a pulled cable) is noticed after two of these. */
+const PING_INTERVAL_MS = 2_000;
+/** Of everything but publishing: infos, single records, consumers. */
+const API_TIMEOUT_MS = 3_000;
+
+/**
+ * Connects, and stays so: it never gives up, reconnects with jitter, and waits for a first server that is not there
+ * yet, so that processes may be started in any order. While there is no connection nothing is kept for later: what
+ * is published then is dropped by the client at its next dial, so callers ask `downForMs` first.
+ */
+export async function connectNats(options: NatsOptions): Promise<NatsLink> {
+  const { clock, logger } = options;
+  const nc = await connect({
+    ...parseNatsUrl(options.url),
+    ...options.more,
+    name: options.name,
+    timeout: DIAL_TIMEOUT_MS,
+    reconnect: true,
+    maxReconnectAttempts: -1,
+    waitOnFirstConnect: true,
+    ignoreAuthErrorAbort: true,
+    reconnectDelayHandler: () => RECONNECT_MS + Math.floor(options.random() * RECONNECT_JITTER_MS),
+    pingInterval: PING_INTERVAL_MS,
+    maxPingOut: 2,
+    // A stack for each request costs more than the request.
+    noAsyncTraces: true,
+  });
+  const listeners = new Set<(isUp: boolean) => void>();
+  let downSinceMs: number | undefined;
+  const change = (isUp: boolean): void => {
+    if (isUp === (downSinceMs === undefined)) return;
+    downSinceMs = isUp ? undefined : clock.monotonicMs();
+    logger[isUp ? 'info' : 'warn']({ server: nc.getServer() }, isUp ? 'NATS is back' : 'NATS is gone');
+    for (const listener of listeners) listener(isUp);
+  };
+  void watch(nc, change);
+  return {
+    nc,
+    js: jetstream(nc, { timeout: API_TIMEOUT_MS }),
+    jsm: await jetstreamManager(nc, { timeout: API_TIMEOUT_MS, checkAPI: false }),
+    clock,
+    logger,
+    downForMs: () => (downSinceMs === undefined ? 0 : Math.max(1, clock.monotonicMs() - downSinceMs)),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async close() {
+      listeners.clear();
+      await nc.close();
+    },
+  };
+}
+
+async function watch(nc: NatsConnection, change: (isUp: boolean) => void): Promise<void> {
+  for await (const status of nc.status()) {
+    if (status.type === 'disconnect') change(false);
+    if (status.type === 'reconnect') change(true);
+  }
+  change(false);
+}
+
+/** User and password stand in the URL, as everywhere else; the client library wants them apart. */
+export function parseNatsUrl(text: string): Pick<ConnectionOptions, 'servers' | 'user' | 'pass' | 'tls'> {
+  const parsed = /^(nats|tls):\/\/(?:([^:@/]+)(?::([^@/]*))?@)?([^@/]+)\/?$/.exec(text);
+  if (!parsed) throw new Error('a NATS URL looks like nats://user:password@host:4222,host:4222');
+  const [, scheme, user, pass, hosts] = parsed;
+  return {
+    servers: hosts!.split(',').map((host) => host.trim()),
+    ...(user === undefined ? {} : { user: decodeURIComponent(user) }),
+    ...(pass === undefined ? {} : { pass: decodeURIComponent(pass) }),
+    ...(scheme === 'tls' ? { tls: {} } : {}),
+  };
+}

@@ -1,0 +1,107 @@
+import { RetryableFault } from '../../protocol/failures.ts';
+import { encodeFence, encodeGrants } from '../embedded/journal/record-codec.ts';
+import type { GrantLog, LogRecord, LogSequence, MicroBatch } from '../ports.ts';
+import type { NatsLink } from './connection.ts';
+import { watchDrained } from './drained-watch.ts';
+import { bucketNames } from './names.ts';
+import { createPublisher } from './publisher.ts';
+import { recordAt } from './records.ts';
+import { watchStream } from './stream-health.ts';
+
+export interface JetStreamLogOptions {
+  readonly link: NatsLink;
+  readonly space: string;
+  readonly bucket: number;
+  /** Of this start of the process: names what is appended without a name of its own. */
+  readonly bootId: string;
+  readonly deadlineMs?: number;
+}
+
+/** The GrantLog of one bucket, for everybody who appends; who credits reads it as its owner (owned-log.ts). */
+export interface JetStreamLog extends GrantLog {
+  /** As `append`, under a name: the same name again, within the duplicate window, is the same record. */
+  appendNamed(body: Uint8Array, name: string): Promise<LogSequence>;
+}
+
+const DEADLINE_MS = 2_000;
+
+export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
+  const { link, bootId } = options;
+  const names = bucketNames(options.space, options.bucket);
+  const watch = watchStream(link, names.stream);
+  const drained = watchDrained(link, names);
+  const publish = createPublisher({
+    link,
+    stream: names.stream,
+    deadlineMs: options.deadlineMs ?? DEADLINE_MS,
+    onOutcome: watch.note,
+  });
+  /** What is under way; a fence goes out once all of it has ended, and what comes after the fence waits for it. */
+  const underWay = new Set<Promise<unknown>>();
+  let fenced: Promise<unknown> = Promise.resolve();
+  let fences = 0;
+  let appends = 0;
+  let closing: Promise<void> | undefined;
+
+  function tracked(work: Promise<LogSequence>): Promise<LogSequence> {
+    const ended = work.then(
+      () => {},
+      () => {},
+    );
+    underWay.add(ended);
+    void ended.then(() => underWay.delete(ended));
+    return work;
+  }
+
+  async function send(subject: string, body: Uint8Array, name: string): Promise<LogSequence> {
+    return (await publish(subject, body, name)).seq;
+  }
+
+  function appendNamed(body: Uint8Array, name: string): Promise<LogSequence> {
+    if (closing) return Promise.reject(closed());
+    if (fences === 0) return tracked(send(names.grantsSubject, body, name));
+    return tracked(fenced.then(() => send(names.grantsSubject, body, name)));
+  }
+
+  function appendFence(body: Uint8Array, name: string): Promise<LogSequence> {
+    if (closing) return Promise.reject(closed());
+    const before = [...underWay];
+    fences += 1;
+    const sent = Promise.all(before).then(() => send(names.fenceSubject, body, name));
+    fenced = sent.then(
+      () => {},
+      () => {},
+    );
+    void fenced.then(() => {
+      fences -= 1;
+    });
+    return tracked(sent);
+  }
+
+  async function close(): Promise<void> {
+    while (underWay.size > 0) await Promise.all(underWay);
+    watch.close();
+    drained.close();
+  }
+
+  return {
+    async append(batch: MicroBatch) {
+      appends += 1;
+      return appendNamed(encodeGrants(batch), `${bootId}-${appends}`);
+    },
+    appendNamed,
+    async appendFence({ sliceId, epoch }) {
+      appends += 1;
+      return appendFence(encodeFence({ sliceId, epoch }), `${bootId}-${appends}`);
+    },
+    at: (sequence): Promise<LogRecord> => recordAt(link, names, sequence),
+    untilDrained: drained.until,
+    health: watch.health,
+    close() {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+const closed = () => new RetryableFault('log-unavailable', 'the log is closed', 1_000);

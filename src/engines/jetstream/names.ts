@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * What things are called on the servers. Every name carries the deployment's own name (`space`, an id part), so that
+ * internal test, drill and live clusters may share servers and never see one another's data (I7).
+ */
+export const NAME_PART = /^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/;
+
+export interface BucketNames {
+  readonly stream: string;
+  readonly grantsSubject: string;
+  readonly fenceSubject: string;
+  /** Core NATS, kept by nobody: "something of this bucket was credited". Only ever a reason to look. */
+  readonly drainedSubject: string;
+}
+
+export const bucketNames = (space: string, bucket: number): BucketNames => ({
+  stream: `${space}-${bucket}`,
+  grantsSubject: `${space}.log.${bucket}.grants`,
+  fenceSubject: `${space}.log.${bucket}.fence`,
+  drainedSubject: `${space}.drained.${bucket}`,
+});
+
+/** The KV bucket in which creditors agree who owns what, and the core subject on which they wake one another. */
+export const ownersBucket = (space: string): string => `${space}-owners`;
+export const ownersSubject = (space: string): string => `${space}.owners`;
+
+const OWNER_CONSUMER = /^credit-(\d{1,15})$/;
+
+/** An owner's consumer is named by its epoch: the next owner's is another one, and the old one is deleted. */
+export const ownerConsumer = (epoch: number): string => `credit-${epoch}`;
+
+/** The epoch of an owner's consumer; undefined when it is somebody else's. */
+export function epochOfConsumer(name: string): number | undefined {
+  const found = OWNER_CONSUMER.exec(name);
+  return found ? Number(found[1]) : undefined;
+}
+
+/** The same bytes, the same message id, whichever process sends them: no two batches agree, their nonces differ. */
+export const batchName = (body: Uint8Array): string =>
+  createHash('sha256').update(body).digest('base64url').slice(0, 22);

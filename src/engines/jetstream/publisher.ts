@@ -1,0 +1,93 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { JetStreamApiError, type PubAck } from '@nats-io/jetstream';
+import { errors } from '@nats-io/transport-node';
+import { RetryableFault } from '../../protocol/failures.ts';
+import type { NatsLink } from './connection.ts';
+
+export interface PublisherOptions {
+  readonly link: NatsLink;
+  readonly stream: string;
+  /** After this long without an answer the caller is told that it is unknown. */
+  readonly deadlineMs: number;
+  /** Told of every append that the stream took or did not. */
+  readonly onOutcome: (fault: RetryableFault | undefined) => void;
+}
+
+/** How long one try waits for its answer before the same message goes out again under the same id. */
+const TRY_MS = 1_000;
+const PAUSE_MS = 50;
+/** A shorter interruption is waited out; in a longer one nobody is kept waiting. */
+const INTERRUPTION_MS = 1_000;
+const FAULT_DELAY_MS = 1_000;
+
+/** Stored by the leader may have failed after others stored it (a full disk): the one refusal that proves nothing. */
+const STORE_FAILED = 10077;
+const FULL = /maximum (bytes|messages) exceeded/;
+
+/**
+ * Publishes into one stream and tells apart what a failure means. Only the stream's own acknowledgement counts: with
+ * three replicas it comes after two of them have the message. The same id may go out many times; the stream keeps one
+ * (for its duplicate window, after that the ledger's key does).
+ */
+export function createPublisher(options: PublisherOptions) {
+  const { link, stream } = options;
+
+  async function tryUntil(
+    deadlineAtMs: number,
+    publish: (tryMs: number) => Promise<PubAck>,
+  ): Promise<PubAck> {
+    let sent = false;
+    for (let reason = 'no connection'; ; ) {
+      const leftMs = deadlineAtMs - link.clock.monotonicMs();
+      if (leftMs <= 0 || link.downForMs() > INTERRUPTION_MS) throw noAnswer(sent, reason);
+      if (link.downForMs() === 0) {
+        try {
+          return await publish(Math.max(1, Math.min(TRY_MS, leftMs)));
+        } catch (error) {
+          if (isRefused(error)) throw refused(error);
+          reason = (error as Error).message;
+          sent ||= !isUnheard(error);
+          if (link.nc.isClosed()) throw noAnswer(sent, reason);
+        }
+      }
+      await delay(Math.min(PAUSE_MS, leftMs));
+    }
+  }
+
+  const noAnswer = (sent: boolean, reason: string): RetryableFault =>
+    sent
+      ? new RetryableFault('outcome-unknown', `${stream} has not answered: ${reason}`, FAULT_DELAY_MS)
+      : new RetryableFault('log-unavailable', `${stream} can't be reached: ${reason}`, FAULT_DELAY_MS);
+
+  const refused = (error: JetStreamApiError): RetryableFault =>
+    new RetryableFault(
+      error.code === STORE_FAILED && !FULL.test(error.message) ? 'outcome-unknown' : 'log-unavailable',
+      `${stream} refuses: ${error.message}`,
+      FAULT_DELAY_MS,
+      { cause: error },
+    );
+
+  return async (subject: string, body: Uint8Array, msgID: string): Promise<PubAck> => {
+    const expect = { streamName: stream };
+    try {
+      const ack = await tryUntil(link.clock.monotonicMs() + options.deadlineMs, (timeout) =>
+        link.js.publish(subject, body, { msgID, expect, timeout }),
+      );
+      options.onOutcome(undefined);
+      return ack;
+    } catch (error) {
+      if (error instanceof RetryableFault) options.onOutcome(error);
+      throw error;
+    }
+  };
+}
+
+const isRefused = (error: unknown): error is JetStreamApiError => error instanceof JetStreamApiError;
+
+/** Nobody listens on the subject (the stream has no leader), or it was never sent: nothing can have been stored. */
+function isUnheard(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if (at instanceof errors.NoRespondersError || at instanceof errors.ClosedConnectionError) return true;
+  }
+  return false;
+}

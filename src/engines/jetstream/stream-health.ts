@@ -1,0 +1,88 @@
+import type { StreamInfo } from '@nats-io/jetstream';
+import type { RetryableFault } from '../../protocol/failures.ts';
+import type { NatsLink } from './connection.ts';
+import { infoOf } from './streams.ts';
+
+export interface Health {
+  readonly accepting: boolean;
+  readonly reason?: string;
+}
+
+/** How often a stream is looked at while it takes nothing, and how often otherwise. */
+const PROBE_MS = 500;
+const LOOK_MS = 5_000;
+/** A replica whom the leader has not heard for longer does not count. Heartbeats come every second. */
+const SILENT_NANOS_MAX = 3e9;
+
+/**
+ * Whether a stream would take an append now: by the connection, by what became of the last appends, and by a look at
+ * its replicas every few seconds. A leader that is cut off from its followers answers an info as if nothing were
+ * wrong, so what counts is when it last heard them.
+ */
+export function watchStream(link: NatsLink, stream: string) {
+  let reason: string | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  const endListening = link.onChange((isUp) => {
+    if (!isUp) mark('there is no connection to NATS');
+    else lookIn(0);
+  });
+
+  const mark = (next: string | undefined): void => {
+    if (next !== reason) link.logger.warn({ stream, reason: next ?? 'none' }, 'the stream’s health changed');
+    reason = next;
+  };
+
+  function lookIn(ms: number): void {
+    clearTimeout(timer);
+    if (closed) return;
+    timer = setTimeout(look, ms);
+    timer.unref();
+  }
+
+  async function look(): Promise<void> {
+    try {
+      mark(await fault());
+    } catch (error) {
+      mark(`${stream} does not answer: ${(error as Error).message}`);
+    }
+    lookIn(reason === undefined ? LOOK_MS : PROBE_MS);
+  }
+
+  async function fault(): Promise<string | undefined> {
+    if (link.downForMs() > 0) return 'there is no connection to NATS';
+    const info = await infoOf(link, stream);
+    return info ? faultOf(info) : `there is no stream ${stream}`;
+  }
+
+  lookIn(LOOK_MS);
+  return {
+    health(): Health {
+      const why = closed ? 'the log is closed' : reason;
+      return why === undefined ? { accepting: true } : { accepting: false, reason: why };
+    },
+    /** What became of an append: a success proves more than any look. */
+    note(outcome: RetryableFault | undefined): void {
+      mark(outcome?.message);
+      if (outcome) lookIn(PROBE_MS);
+    },
+    close(): void {
+      closed = true;
+      clearTimeout(timer);
+      endListening();
+    },
+  };
+}
+
+/** Why a stream that answers would not take an append. */
+export function faultOf({ config, state, cluster }: StreamInfo): string | undefined {
+  if (config.max_bytes > 0 && state.bytes >= config.max_bytes) return `${config.name} is full`;
+  if (config.num_replicas === 1) return undefined;
+  if (!cluster?.leader) return `${config.name} has no leader`;
+  const heard = (cluster.replicas ?? []).filter(
+    (one) => one.offline !== true && one.active > 0 && one.active < SILENT_NANOS_MAX,
+  ).length;
+  return 1 + heard > config.num_replicas / 2
+    ? undefined
+    : `${config.name} has no quorum: its leader hears ${heard} of ${config.num_replicas - 1} others`;
+}

@@ -1,0 +1,126 @@
+import {
+  AckPolicy,
+  DiscardPolicy,
+  JetStreamApiError,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+  type StreamInfo,
+} from '@nats-io/jetstream';
+import type { NatsLink } from './connection.ts';
+import { bucketNames } from './names.ts';
+
+export interface StreamSettings {
+  readonly space: string;
+  /** How many buckets; the same in the whole life of a cluster. */
+  readonly buckets: number;
+  /** 3 outside of tests. */
+  readonly replicas: number;
+  /** Of each stream. A full one refuses; nothing is dropped from it. */
+  readonly bytesMax: number;
+}
+
+/** Publishing again within this time is noticed by the stream; later, by the ledger's key. */
+const DUPLICATE_WINDOW_MS = 120_000;
+const NANOS_A_MS = 1_000_000;
+const STREAM_NOT_FOUND = 10059;
+
+/** Thrown at the start when a stream would keep its promises worse than was asked for. Says what to change. */
+export class WeakStream extends Error {
+  override readonly name = 'WeakStream';
+}
+
+/** Makes the stream of every bucket that is not there yet, and refuses those that are there but weaker. */
+export async function ensureStreams(link: NatsLink, settings: StreamSettings): Promise<void> {
+  for (let bucket = 0; bucket < settings.buckets; bucket += 1) await ensureStream(link, settings, bucket);
+}
+
+async function ensureStream(link: NatsLink, settings: StreamSettings, bucket: number): Promise<void> {
+  const wanted = wantedConfig(settings, bucket);
+  const found = (await infoOf(link, wanted.name)) ?? (await make(link, wanted));
+  const faults = weaknesses(found.config, wanted);
+  if (faults.length > 0)
+    throw new WeakStream(`the stream ${wanted.name} is weaker than it has to be: ${faults.join('; ')}`);
+}
+
+function wantedConfig(settings: StreamSettings, bucket: number) {
+  const names = bucketNames(settings.space, bucket);
+  return {
+    name: names.stream,
+    description: `hongbao grants, bucket ${bucket} of ${settings.buckets}`,
+    subjects: [names.grantsSubject, names.fenceSubject],
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.New,
+    num_replicas: settings.replicas,
+    max_bytes: settings.bytesMax,
+    max_age: 0,
+    max_msgs: -1,
+    max_msgs_per_subject: -1,
+    duplicate_window: DUPLICATE_WINDOW_MS * NANOS_A_MS,
+    allow_direct: true,
+    deny_delete: true,
+  } satisfies Partial<StreamConfig> & { name: string };
+}
+
+export async function infoOf(link: NatsLink, stream: string): Promise<StreamInfo | undefined> {
+  try {
+    return await link.jsm.streams.info(stream);
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return undefined;
+    throw error;
+  }
+}
+
+/** Two processes may make it at the same moment: the same settings again are no error. */
+async function make(link: NatsLink, wanted: ReturnType<typeof wantedConfig>): Promise<StreamInfo> {
+  const info = await link.jsm.streams.add(wanted);
+  link.logger.info({ stream: wanted.name, replicas: wanted.num_replicas }, 'a stream was made');
+  return info;
+}
+
+/** What of a stream that is there would break a promise. More than was asked for is fine. */
+export function weaknesses(has: StreamConfig, wanted: ReturnType<typeof wantedConfig>): string[] {
+  const faults: string[] = [];
+  const must = (holds: boolean, what: string) => {
+    if (!holds) faults.push(what);
+  };
+  must(has.storage === StorageType.File, 'storage is not file');
+  must(has.retention === RetentionPolicy.Limits, 'retention is not limits: what was read would be gone');
+  must(has.discard === DiscardPolicy.New, 'discard is not new: a full stream would drop what was promised');
+  must(
+    has.num_replicas >= wanted.num_replicas,
+    `it has ${has.num_replicas} replicas, not ${wanted.num_replicas}`,
+  );
+  must(has.max_age === 0, 'max_age is set: what was promised would grow old and go');
+  must(has.max_msgs === -1 && has.max_msgs_per_subject === -1, 'it is limited in messages');
+  must(has.max_bytes === -1 || has.max_bytes >= wanted.max_bytes, `max_bytes is under ${wanted.max_bytes}`);
+  must(has.duplicate_window >= wanted.duplicate_window, 'duplicate_window is under 2 min');
+  must(has.no_ack !== true, 'no_ack is set');
+  must(has.sealed !== true, 'it is sealed');
+  must(
+    wanted.subjects.length === has.subjects.length &&
+      wanted.subjects.every((subject) => has.subjects.includes(subject)),
+    `its subjects are ${has.subjects.join(', ')}`,
+  );
+  must(
+    has.description === wanted.description,
+    `it says "${has.description ?? ''}", this process would say "${wanted.description}"; buckets never change in number`,
+  );
+  return faults;
+}
+
+/** What an owner's consumer is like; `startAfter` is the last record that is known to be in the ledger. */
+export const ownerConsumerConfig = (
+  name: string,
+  startAfter: number,
+  ackPendingMax: number,
+  ackWaitMs: number,
+) => ({
+  durable_name: name,
+  description: `after ${startAfter}`,
+  ack_policy: AckPolicy.Explicit,
+  ack_wait: ackWaitMs * NANOS_A_MS,
+  max_ack_pending: ackPendingMax,
+  max_deliver: -1,
+});

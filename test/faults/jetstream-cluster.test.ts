@@ -1,0 +1,207 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createJetStreamLog, type JetStreamLog } from '../../src/engines/jetstream/grant-log.ts';
+import { openOwnedLog } from '../../src/engines/jetstream/owned-log.ts';
+import { createOwnership } from '../../src/engines/jetstream/ownership.ts';
+import { ensureStreams } from '../../src/engines/jetstream/streams.ts';
+import { RetryableFault } from '../../src/protocol/failures.ts';
+import { aBatch, peopleOf, upTo } from '../support/batches.ts';
+import { startTestNats, type TestNats, type TestNatsServer } from '../support/nats.ts';
+import { until } from '../support/rig.ts';
+
+const SPACE = 'cluster';
+const STREAM = `${SPACE}-0`;
+const never = new AbortController().signal;
+let nats: TestNats;
+let log: JetStreamLog;
+
+beforeAll(async () => {
+  nats = await startTestNats(3);
+  const link = await nats.link();
+  await until(
+    async () => {
+      try {
+        await ensureStreams(link, { space: SPACE, buckets: 1, replicas: 3, bytesMax: 1 << 28 });
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    'the cluster has placed the stream',
+    60_000,
+  );
+  log = createJetStreamLog({ link, space: SPACE, bucket: 0, bootId: 'boot' });
+}, 90_000);
+afterAll(async () => {
+  await log.close();
+  await nats.stop();
+});
+
+let person = 0;
+/** What was answered, by its place in the log. */
+const answered = new Map<number, number>();
+const unknown = new Set<number>();
+
+async function appendOne(): Promise<'answered' | 'unavailable' | 'unknown'> {
+  person += 1;
+  const mine = person;
+  try {
+    answered.set(await log.append(aBatch([mine])), mine);
+    return 'answered';
+  } catch (error) {
+    if (!(error instanceof RetryableFault)) throw error;
+    if (error.kind === 'outcome-unknown') unknown.add(mine);
+    return error.kind === 'outcome-unknown' ? 'unknown' : 'unavailable';
+  }
+}
+
+/** Appends, some at a time, until `holds`. */
+async function appendUntil(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await Promise.all(upTo(8).map(appendOne));
+}
+
+const appendWell = async (count: number) => {
+  const goal = answered.size + count;
+  await appendUntil(() => answered.size >= goal);
+};
+
+async function leader(): Promise<TestNatsServer> {
+  const link = await nats.link();
+  const { cluster } = await link.jsm.streams.info(STREAM);
+  await link.close();
+  return nats.servers.find((one) => one.name === cluster?.leader)!;
+}
+
+/** Each answered batch stands where its answer said, once; nothing else but what was left unknown is there. */
+async function expectTruth(): Promise<void> {
+  const link = await nats.link();
+  const { state } = await link.jsm.streams.info(STREAM);
+  const people: number[] = [];
+  for (const sequence of upTo(state.last_seq)) people.push(...peopleOf([await log.at(sequence)]));
+  expect(new Set(people).size).toBe(people.length);
+  for (const [sequence, one] of answered) expect(people[sequence - 1]).toBe(one);
+  const told = new Set(answered.values());
+  expect(people.filter((one) => !told.has(one) && !unknown.has(one))).toEqual([]);
+  await link.close();
+}
+
+describe('three NATS servers', () => {
+  it('lose nothing that was answered when the leader is killed, and go on by themselves', async () => {
+    await appendWell(50);
+    const killed = await leader();
+    const killing = killed.kill();
+    await appendWell(100);
+    await killing;
+    await killed.start();
+    await appendWell(20);
+    await expectTruth();
+  });
+
+  it('lose nothing that was answered when the leader freezes for a while, and wakes', async () => {
+    const frozen = await leader();
+    frozen.signal('SIGSTOP');
+    await appendWell(50);
+    frozen.signal('SIGCONT');
+    await appendWell(50);
+    await expectTruth();
+  });
+
+  it('answer nothing falsely without a quorum, say so, and go on by themselves when it is back', async () => {
+    await appendWell(10);
+    const first = await leader();
+    const others = nats.servers.filter((one) => one !== first);
+    await Promise.all(others.map((one) => one.kill()));
+    const before = answered.size;
+    const outcomes = await Promise.all(upTo(5).map(appendOne));
+    expect(outcomes).not.toContain('answered');
+    expect(log.health().accepting).toBe(false);
+    for (let tries = 0; tries < 3; tries += 1) expect(await appendOne()).not.toBe('answered');
+    expect(log.health()).toMatchObject({ accepting: false });
+    expect(answered.size).toBe(before);
+    await Promise.all(others.map((one) => one.start()));
+    await until(() => log.health().accepting, 'the stream takes appends again', 30_000);
+    await appendWell(20);
+    await expectTruth();
+  });
+
+  it('are read in strict order, each record once, while their leaders are killed', async () => {
+    const link = await nats.link('creditor');
+    const seen: number[] = [];
+    const owner = await openOwnedLog({
+      link,
+      space: SPACE,
+      bucket: 0,
+      epoch: 1,
+      confirm: async () => true,
+      onLost: () => {},
+    });
+    const ending = new AbortController();
+    const reading = (async () => {
+      while (!ending.signal.aborted) {
+        await owner.beyond(owner.drained(), ending.signal);
+        try {
+          const records = await owner.read(owner.drained(), 50);
+          const last = records.at(-1)?.sequence ?? owner.drained();
+          await owner.acknowledge(last);
+          seen.push(...records.map((one) => one.sequence));
+        } catch (error) {
+          if (!(error instanceof RetryableFault)) throw error;
+        }
+      }
+    })();
+    const reached = () => until(() => owner.drained() >= Math.max(...answered.keys()), 'all is read', 30_000);
+    await appendWell(30);
+    await reached();
+    const killed = await leader();
+    await killed.kill();
+    await appendWell(30);
+    await reached();
+    await killed.start();
+    await appendWell(30);
+    await reached();
+    await log.untilDrained(Math.max(...answered.keys()), AbortSignal.timeout(20_000));
+    ending.abort();
+    await reading;
+    expect(seen).toEqual(upTo(seen.length));
+    await owner.close();
+  });
+
+  it('keep a bucket with one owner through the death of a server and of the owner', async () => {
+    const owners: string[] = [];
+    const join = async (memberId: string) => {
+      const link = await nats.link(memberId);
+      const keeper = await createOwnership({
+        link,
+        space: SPACE,
+        buckets: 1,
+        replicas: 3,
+        memberId,
+        ttlMs: 4_000,
+        onFatal: (error) => owners.push(String(error)),
+        open: async ({ bucket, epoch, confirm, onLost }) => {
+          // The test before has made a consumer of epoch 1 without asking anybody: the next owner has to go above it.
+          const reader = await openOwnedLog({ link, space: SPACE, bucket, epoch, confirm, onLost });
+          owners.push(`${memberId} ${epoch}`);
+          return { close: () => reader.close() };
+        },
+      });
+      await keeper.start();
+      return { keeper, link };
+    };
+    const one = await join('one');
+    await until(() => one.keeper.owned().size === 1, 'one owns it', 30_000);
+    const two = await join('two');
+    await (await leader()).kill();
+    await appendWell(10);
+    await one.link.close();
+    await until(() => two.keeper.owned().size === 1, 'two owns it', 40_000);
+    await Promise.all(nats.servers.map((server) => server.kill()));
+    await Promise.all(nats.servers.map((server) => server.start()));
+    await until(() => two.keeper.owned().size === 1, 'two owns it, all servers having been away', 40_000);
+    await two.keeper.stop();
+    await one.keeper.stop();
+    expect(new Set(owners).size).toBe(owners.length);
+    await appendWell(10);
+    await expectTruth();
+    expect(never.aborted).toBe(false);
+  });
+});

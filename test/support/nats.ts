@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { connectNats, type NatsLink } from '../../src/engines/jetstream/connection.ts';
+import { freePort, quiet } from './postgres.ts';
+import { testClock } from './rig.ts';
+
+export interface TestNatsServer {
+  readonly name: string;
+  readonly port: number;
+  /** Ends the process at once and waits for its end. */
+  kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
+  /** SIGSTOP and SIGCONT: a server that is there and says nothing. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
+  /** Starts it again on its old port and data. */
+  start(): Promise<void>;
+}
+
+export interface TestNats {
+  readonly url: string;
+  readonly servers: readonly TestNatsServer[];
+  /** A connection that is closed at the end. */
+  link(name?: string): Promise<NatsLink>;
+  stop(): Promise<void>;
+}
+
+/** One nats-server with JetStream, or three as a cluster, in a temporary folder on free ports. */
+export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
+  const root = mkdtempSync(path.join(tmpdir(), 'hongbao-nats-'));
+  const ports: { client: number; route: number }[] = [];
+  while (ports.length < count) ports.push({ client: await freePort(), route: await freePort() });
+  const routes = ports.map(({ route }) => `nats-route://127.0.0.1:${route}`);
+  const servers = ports.map(({ client, route }, at) => {
+    const folder = path.join(root, `n${at + 1}`);
+    mkdirSync(folder, { recursive: true });
+    const cluster =
+      count === 1
+        ? ''
+        : `cluster { name: test, listen: "127.0.0.1:${route}", routes: [${routes.map((one) => `"${one}"`).join(', ')}] }`;
+    writeFileSync(
+      path.join(folder, 'nats.conf'),
+      `server_name: n${at + 1}\nlisten: "127.0.0.1:${client}"\njetstream { store_dir: "${folder}/js" }\n${cluster}\n`,
+    );
+    return aServer(`n${at + 1}`, client, folder);
+  });
+  await Promise.all(servers.map((one) => one.start()));
+  const url = `nats://${ports.map(({ client }) => `127.0.0.1:${client}`).join(',')}`;
+  const links: NatsLink[] = [];
+  const link = async (name = 'test') => {
+    const made = await connectNats({ url, name, clock: testClock(), logger: quiet, random: Math.random });
+    links.push(made);
+    return made;
+  };
+  await untilReady(await link('ready'));
+  return {
+    url,
+    servers,
+    link,
+    async stop() {
+      for (const one of links) await one.close();
+      await Promise.all(servers.map((one) => one.kill()));
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+function aServer(name: string, port: number, folder: string): TestNatsServer {
+  let child: ChildProcess | undefined;
+  return {
+    name,
+    port,
+    signal: (signal) => void child?.kill(signal),
+    async kill(signal = 'SIGKILL') {
+      if (!child || child.exitCode !== null || child.signalCode !== null) return;
+      const ended = once(child, 'exit');
+      child.kill(signal);
+      await ended;
+    },
+    async start() {
+      child = spawn('nats-server', ['-c', path.join(folder, 'nats.conf'), '-l', path.join(folder, 'log')], {
+        stdio: 'ignore',
+      });
+      while (!(await answers(port))) {
+        if (child.exitCode !== null)
+          throw new Error(`nats-server ended with ${child.exitCode}: ${folder}/log`);
+        await delay(10);
+      }
+    },
+  };
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('data', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+/** JetStream answers once the cluster has a leader. */
+async function untilReady(link: NatsLink): Promise<void> {
+  for (;;) {
+    try {
+      await link.jsm.getAccountInfo();
+      return;
+    } catch {
+      await delay(50);
+    }
+  }
+}
