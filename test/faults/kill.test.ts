@@ -75,7 +75,7 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
     expect(crowd.counts.wonOnSockets).toBeGreaterThan(0);
     expect(checked.seals).toBe(checked.orders);
     if (rounds >= 10) expect(crowd.counts.withdrawn).toBeGreaterThan(0);
-  }, 600_000);
+  }, 1_200_000);
 });
 
 /** Resolves the moment that something is written into the folder; or when nothing is, for a while. */
