@@ -12,6 +12,8 @@ export type { AuditReport, Finding } from './report.ts';
 
 export interface AuditOptions {
   readonly dataFolder: string;
+  /** Where the keyring lies; `keys` in the data folder when it is not said. */
+  readonly keysFolder?: string;
   readonly ledgerUrl: string;
   readonly historyFile?: string;
   /** The backlog is drained: every promise must be in the ledger. */
@@ -40,7 +42,8 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   ]);
   if (drained > journal.records)
     findings.add('format', 'the journal lacks records that were credited', `record ${drained}`);
-  const seals = checkSeals(journal.batches, path.join(options.dataFolder, 'keys', 'keyring.json'), findings);
+  const keysFolder = options.keysFolder ?? path.join(options.dataFolder, 'keys');
+  const seals = checkSeals(journal.batches, path.join(keysFolder, 'keyring.json'), findings);
   const orders = distinctOrders(journal, findings);
   checkAgainstCampaign(orders, catalog, findings);
   const { outstanding, voided } = checkCredits(orders, books, drained, settled, findings);

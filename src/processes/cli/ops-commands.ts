@@ -119,6 +119,8 @@ export async function statusCommand(options: OpsOptions): Promise<void> {
 export async function auditCommand(
   options: Output & {
     dataFolder: string;
+    /** Undefined: in the data folder. */
+    keysFolder: string | undefined;
     ledger?: string | undefined;
     history?: string | undefined;
     settled: boolean;
@@ -159,6 +161,7 @@ export async function auditCommand(
       settled: options.settled,
       // An engine that runs has closed by now what ended a while ago; one that does not run closes it when it starts.
       closedBeforeMs: options.settled && running ? systemClock.now() - CLOSING_TAKES_MS : 0,
+      ...(options.keysFolder === undefined ? {} : { keysFolder: options.keysFolder }),
       ...(options.history === undefined ? {} : { historyFile: options.history }),
     });
     const lines = report.findings.map(
