@@ -257,7 +257,9 @@ describe('buckets that move between shards', () => {
     await assertExact(shards, processes[0]!, model);
     await assertExact(shards, processes[1]!, model);
     const held = [...(await shards.map.read())!.placement.values()];
-    expect(['a', 'b', 'c'].map((name) => held.filter((one) => one === name).length).sort()).toEqual([2, 3, 3]);
+    expect(['a', 'b', 'c'].map((name) => held.filter((one) => one === name).length).sort()).toEqual([
+      2, 3, 3,
+    ]);
     for (const pool of movers.values()) await pool.end();
     for (const ledger of processes) await ledger.close();
     await shards.stop();

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { type RedisCluster, startRedisCluster } from '../../tools/services.ts';
 import { connectRedis, type RedisClient, type RedisClientOptions } from '../../src/engines/redis/client.ts';
 import { createRedisTokenBook } from '../../src/engines/redis/token-book.ts';
+import { type RedisCluster, startRedisCluster } from '../../tools/services.ts';
 import { quiet } from './postgres.ts';
 
 /** As many as a cluster is made with by default; a test finds them all on three primaries. */
