@@ -115,7 +115,12 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
 
   return {
     record: (entries) =>
-      change('record', inBuckets(entries, ({ order }) => order.actId), (some) => book.record(some), true),
+      change(
+        'record',
+        inBuckets(entries, ({ order }) => order.actId),
+        (some) => book.record(some),
+        true,
+      ),
     advance: (orders, status) =>
       change(
         'advance',

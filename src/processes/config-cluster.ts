@@ -1,4 +1,7 @@
+import { parseNatsUrl } from '../engines/jetstream/connection.ts';
+import { NAME_PART } from '../engines/jetstream/names.ts';
 import { assertPostgresUrl } from '../engines/postgres/pool.ts';
+import { parseRedisUrl } from '../engines/redis/url.ts';
 
 export const ROLES = ['gateway', 'creditor', 'wallet', 'control'] as const;
 /** A part of the engine that a process runs. */
@@ -7,10 +10,16 @@ export const ROLE_NAMES = [...ROLES, 'all'] as const;
 
 /** Where a cluster's engines are; a process without it keeps everything itself. */
 export interface ClusterConfig {
-  /** host:port of the NATS servers. */
-  readonly logServers: readonly string[];
-  /** host:port of some Redis Cluster nodes. */
-  readonly bookNodes: readonly string[];
+  /** The cluster's name on its servers: another name shares nothing with it (I7). */
+  readonly space: string;
+  /** nats://[user:password@]host:port[,host:port…] */
+  readonly logUrl: string;
+  /** Copies of each stream. */
+  readonly logReplicas: number;
+  /** What a stream may grow to; a full one refuses. */
+  readonly logBucketBytes: number;
+  /** redis://[user:password@]host:port[,host:port…] */
+  readonly bookUrl: string;
   /** How many buckets the cluster was made with; it never changes. */
   readonly buckets: number;
   /** Control's HTTP address, the third way of announcements; undefined: two ways. */
@@ -21,8 +30,9 @@ type Wrong = (variable: string, message: string) => undefined;
 
 export const BUCKETS_DEFAULT = 16;
 const BUCKETS_MAX = 1_024;
+const LOG_REPLICAS_DEFAULT = 3;
+const LOG_BUCKET_MB_DEFAULT = 1_024;
 const SEPARATORS = /[\s,]+/;
-const ADDRESS = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([1-9][0-9]{0,4})$/;
 
 export const CLUSTER_VARIABLES = {
   HONGBAO_ROLE: `Part to run: ${ROLE_NAMES.join(', ')}, or several with commas. Default all; serve --role goes before it`,
@@ -35,6 +45,9 @@ export const CLUSTER_VARIABLES = {
   HONGBAO_CONTROL_URL:
     'http(s):// address of a control process, one of three ways by which announcements come',
   HONGBAO_WALLET_URL: 'http(s):// address to which a gateway without wallet part sends the wallet’s requests',
+  HONGBAO_CLUSTER: 'Name of the cluster on its servers; another name shares nothing with it. Default hongbao',
+  HONGBAO_LOG_REPLICAS: `Copies that JetStream keeps of the log. Default ${LOG_REPLICAS_DEFAULT}`,
+  HONGBAO_LOG_BUCKET_MB: `What a bucket’s log may grow to, in MiB; a full one refuses. Default ${LOG_BUCKET_MB_DEFAULT}`,
   HONGBAO_BUCKETS: `Buckets of the cluster, fixed when it is made. Default ${BUCKETS_DEFAULT}`,
 } as const;
 
@@ -71,11 +84,21 @@ export function readCluster(
   hasLedger: boolean,
   wrong: Wrong,
 ): ClusterConfig | undefined {
-  const logServers = addresses('HONGBAO_LOG', env.HONGBAO_LOG, 'nats', wrong);
-  const bookNodes = addresses('HONGBAO_BOOK', env.HONGBAO_BOOK, 'redis', wrong);
-  const buckets = bucketCount(env.HONGBAO_BUCKETS, wrong);
+  const logUrl = serverUrl('HONGBAO_LOG', env.HONGBAO_LOG, parseNatsUrl, wrong);
+  const bookUrl = serverUrl('HONGBAO_BOOK', env.HONGBAO_BOOK, parseRedisUrl, wrong);
+  const count = (variable: string, fallback: number, max: number): number =>
+    countOf(variable, env[variable], fallback, max, wrong);
+  const buckets = count('HONGBAO_BUCKETS', BUCKETS_DEFAULT, BUCKETS_MAX);
+  const logReplicas = count('HONGBAO_LOG_REPLICAS', LOG_REPLICAS_DEFAULT, 5);
+  const logBucketBytes = count('HONGBAO_LOG_BUCKET_MB', LOG_BUCKET_MB_DEFAULT, 1_000_000) * 2 ** 20;
+  const space = env.HONGBAO_CLUSTER || 'hongbao';
+  if (!NAME_PART.test(space))
+    wrong(
+      'HONGBAO_CLUSTER',
+      'a cluster’s name is of letters, digits and hyphens, at most 32. Write e.g. gala-2027.',
+    );
   const controlUrl = httpUrl(env, 'HONGBAO_CONTROL_URL', wrong);
-  if (logServers.length === 0 && bookNodes.length === 0) {
+  if (logUrl === undefined && bookUrl === undefined) {
     if (roles.length < ROLES.length)
       wrong(
         'HONGBAO_ROLE',
@@ -83,43 +106,45 @@ export function readCluster(
       );
     return undefined;
   }
-  if (logServers.length === 0 || bookNodes.length === 0)
-    wrong(
-      logServers.length === 0 ? 'HONGBAO_LOG' : 'HONGBAO_BOOK',
+  if (logUrl === undefined || bookUrl === undefined)
+    return wrong(
+      logUrl === undefined ? 'HONGBAO_LOG' : 'HONGBAO_BOOK',
       'log and book go together: a shared one beside one of this process alone would contradict it. Set both, or neither.',
     );
-  if (!hasLedger && roles.length < ROLES.length)
+  if (!hasLedger)
     wrong('HONGBAO_LEDGER', 'the parts of a cluster share a ledger. Set postgres:// URLs, one a shard.');
-  return { logServers, bookNodes, buckets, controlUrl };
+  return { space, logUrl, logReplicas, logBucketBytes, bookUrl, buckets, controlUrl };
 }
 
-function addresses(
+/** Undefined for none and for a wrong one. The scheme may stand before each server or before the first only. */
+function serverUrl(
   variable: string,
   text: string | undefined,
-  scheme: 'nats' | 'redis',
+  parse: (url: string) => unknown,
   wrong: Wrong,
-): readonly string[] {
-  if (!text || text === 'embedded:') return [];
-  const found: string[] = [];
-  for (const one of text.split(SEPARATORS).filter((part) => part !== '')) {
-    const address = one.startsWith(`${scheme}://`) ? one.slice(scheme.length + 3).replace(/\/$/, '') : '';
-    const port = Number(ADDRESS.exec(address)?.[2] ?? 0);
-    if (port < 1 || port > 65_535)
-      return wrong(variable, `write ${scheme}://host:port, several with commas, or leave it out.`) ?? [];
-    found.push(address);
+): string | undefined {
+  if (!text || text === 'embedded:') return undefined;
+  const url = text.trim().replace(/[\s,]+(?:nats|tls|rediss?):\/\//g, ',');
+  try {
+    parse(url);
+    return url;
+  } catch (error) {
+    return wrong(variable, `${(error as Error).message}. Or leave it out.`);
   }
-  return found;
 }
 
-function bucketCount(text: string | undefined, wrong: Wrong): number {
-  if (!text) return BUCKETS_DEFAULT;
-  const count = /^[1-9][0-9]{0,3}$/.test(text) ? Number(text) : 0;
-  if (count >= 1 && count <= BUCKETS_MAX) return count;
-  wrong(
-    'HONGBAO_BUCKETS',
-    `"${text}" is no number from 1 to ${BUCKETS_MAX}. Write plain digits, e.g. ${BUCKETS_DEFAULT}.`,
-  );
-  return BUCKETS_DEFAULT;
+function countOf(
+  variable: string,
+  text: string | undefined,
+  fallback: number,
+  max: number,
+  wrong: Wrong,
+): number {
+  if (!text) return fallback;
+  const count = /^[1-9][0-9]{0,6}$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= max) return count;
+  wrong(variable, `"${text}" is no number from 1 to ${max}. Write plain digits, e.g. ${fallback}.`);
+  return fallback;
 }
 
 export function httpUrl(env: NodeJS.ProcessEnv, variable: string, wrong: Wrong): string | undefined {

@@ -119,8 +119,10 @@ describe('the configuration', () => {
       roles: ['gateway', 'wallet'],
       ledgerUrls: ['postgres://one/gala', 'postgres://two/gala'],
       cluster: {
-        logServers: ['a:4222', 'b:4222'],
-        bookNodes: ['a:7000', '[::1]:7001'],
+        space: 'hongbao',
+        logUrl: 'nats://a:4222,b:4222',
+        bookUrl: 'redis://a:7000,[::1]:7001',
+        logReplicas: 3,
         buckets: 8,
         controlUrl: undefined,
       },
@@ -131,7 +133,6 @@ describe('the configuration', () => {
     ['book without a log', { HONGBAO_LOG: '' }, ['HONGBAO_LOG']],
     ['part without a ledger', { HONGBAO_LEDGER: '', HONGBAO_ROLE: 'creditor' }, ['HONGBAO_LEDGER']],
     ['log of another kind', { HONGBAO_LOG: 'redis://a:1' }, ['HONGBAO_LOG', 'HONGBAO_LOG']],
-    ['log without a port', { HONGBAO_LOG: 'nats://a' }, ['HONGBAO_LOG', 'HONGBAO_LOG']],
     ['wallet without a payout', { HONGBAO_PAYOUT: '', HONGBAO_ROLE: 'wallet' }, ['HONGBAO_PAYOUT']],
   ])('refuses a %s', (_, change, wrong) => expect(wrongIn({ ...CLUSTER, ...change })).toEqual(wrong));
 

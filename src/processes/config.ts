@@ -275,6 +275,11 @@ export const redactConfig = (config: Config): Record<string, unknown> => ({
   ...config,
   ledgerUrls: config.ledgerUrls.length > 0 ? config.ledgerUrls.map(redactUrl) : 'embedded:',
   controlDatabaseUrl: redactUrl(config.controlDatabaseUrl) ?? 'the ledger’s',
+  cluster: config.cluster && {
+    ...config.cluster,
+    logUrl: redactServers(config.cluster.logUrl),
+    bookUrl: redactServers(config.cluster.bookUrl),
+  },
   payoutUrl: redactUrl(config.payoutUrl) ?? 'embedded:',
   sessionKeys: config.sessionKeys.map(({ appId, name, alg, audience }) => ({
     appId,
@@ -295,3 +300,5 @@ function redactUrl(text: string | undefined): string | undefined {
   url.hash = '';
   return url.href;
 }
+
+const redactServers = (url: string): string => url.replace(/\/\/[^@/]*@/, '//redacted@');

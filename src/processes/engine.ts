@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import httpProxy from '@fastify/http-proxy';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -27,6 +28,7 @@ import { createGateway } from './parts/gateway.ts';
 import { createOperations } from './parts/operations.ts';
 import { createPromises } from './parts/promises.ts';
 import { createWalletPart } from './parts/wallet.ts';
+import { openClusterStores } from './stores/cluster.ts';
 import { openEmbeddedStores } from './stores/embedded.ts';
 import type { Stores } from './stores/index.ts';
 
@@ -57,6 +59,7 @@ export interface Engine {
 }
 
 const DEMO_APP_ID = 1 as AppId;
+const WAIT_FOR_CAMPAIGN_MS = 100;
 
 /** A campaign that does not hold up; the caller prints the report. */
 export class CampaignRefused extends Error {
@@ -69,7 +72,9 @@ export class CampaignRefused extends Error {
 /** A process of the engine, with the parts that its role names: wiring only. docs/architecture.md follows a packet. */
 export async function startEngine(config: Config, options: EngineOptions): Promise<Engine> {
   mkdirSync(config.dataFolder, { recursive: true });
-  const stores = await openEmbeddedStores(config, options.logger);
+  const stores = config.cluster
+    ? await openClusterStores(config, config.cluster, options.logger)
+    : await openEmbeddedStores(config, options.logger);
   try {
     return await startOn(stores, config, options);
   } catch (error) {
@@ -136,6 +141,8 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     }
   }
 
+  // Demo sessions are of the campaign's app: a part of a cluster waits until it knows one.
+  while (options.demo && !controlPart && campaigns.size === 0) await delay(WAIT_FOR_CAMPAIGN_MS);
   const sessionKeys: SessionKey[] = [...config.sessionKeys];
   const demoKey = demoSessionKey(demoApp([...campaigns.values()]), keyring.secrets.demoSession);
   if (options.demo) sessionKeys.push(demoKey);
@@ -231,6 +238,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const opsPort = portOf(ops);
   gateway?.start();
   if (has('creditor')) await creditors.start();
+  // Last: from here on slices are closed, and none that was closed may be taken for open above.
   controlPart?.start();
   wallet?.start();
 
@@ -263,24 +271,24 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   };
 
   function watchGauges(): void {
-    metrics.watch('hongbao_backlog_orders', 'Promised and not known to be credited', () =>
-      book.outstandingCount().catch(() => Number.NaN),
-    );
     metrics.watchCounts(
       'hongbao_credited_orders_total',
-      'Orders that crediting is done with here, by what became of them',
+      'Orders that crediting is done with, by what became of them',
       'outcome',
       () => creditors.status().outcomes,
     );
     metrics.watch(
       'hongbao_crediting_orders',
-      'Orders read from the log and not done with here; with those that are done, all that were read',
+      'Orders read from the log and not done with; with the done ones, all that were read',
       () => creditors.status().inHandOrders,
     );
     metrics.watch(
       'hongbao_connections',
       'WebSocket connections that are open',
       () => gateway?.connections() ?? 0,
+    );
+    metrics.watch('hongbao_backlog_orders', 'Promised and not known to be credited', () =>
+      book.outstandingCount().catch(() => Number.NaN),
     );
     metrics.watch(
       'hongbao_log_records',

@@ -97,7 +97,9 @@ it('meets any bytes with an order that has a number, or with the one error', () 
           if (!order.orderNumber.startsWith('1000001_')) return false;
         return true;
       } catch (error) {
-        return error instanceof Error && error.message === 'the book holds bytes that it can not have written';
+        return (
+          error instanceof Error && error.message === 'the book holds bytes that it can not have written'
+        );
       }
     }),
     { numRuns: RUNS, seed: testSeed('any bytes as a book') },

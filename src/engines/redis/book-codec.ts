@@ -1,6 +1,6 @@
+import type { Fen } from '../../vocabulary/fen.ts';
 import type { AppId, CampaignId, PhaseKey, SliceId } from '../../vocabulary/ids.ts';
 import { type ActId, parseCampaignId } from '../../vocabulary/ids.ts';
-import type { Fen } from '../../vocabulary/fen.ts';
 import { instantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { type OrderNumber, type OrderNumberParts, parseOrderNumber } from '../../vocabulary/order-number.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { faultOf, isFunctionMissing, isLibraryThere, unavailable } from './faults.ts';
+import { faultOf, isFunctionMissing, isLibraryThere, isTooOld, UnfitServer, unavailable } from './faults.ts';
 import { functionName, LIBRARY_TEXT, type RedisFunction } from './functions/index.ts';
 import { createGate } from './gate.ts';
 import { parseRedisUrl, type RedisAddress } from './url.ts';
@@ -36,7 +36,10 @@ export interface RedisHealth {
  * nothing is kept to be sent later. Replies come as Buffers; only primaries are asked.
  */
 export interface RedisClient {
-  /** Resolves when the cluster was reached for the first time. Calls before that are faults. */
+  /**
+   * Resolves when the cluster was reached for the first time; calls before that are faults. Rejects when it can't run
+   * our functions (a server before Redis 7.0). Need not be awaited.
+   */
   readonly ready: Promise<void>;
   /** One command; its keys lie in one slot. */
   command(name: string, ...args: readonly RedisArgument[]): Promise<unknown>;
@@ -52,6 +55,7 @@ export interface RedisClient {
 
 const RETRY_MS_FIRST = 50;
 const RETRY_MS_MAX = 2_000;
+const SUBSCRIBE_AGAIN_MS = 1_000;
 
 /** Connects in the background and for as long as it takes; a cluster that is not there yet is no error. */
 export function connectRedis(options: RedisClientOptions): RedisClient {
@@ -75,7 +79,10 @@ export function connectRedis(options: RedisClientOptions): RedisClient {
     const leave = gate.enter(bytesOf(args));
     if (!leave) return Promise.reject(unavailable('Redis: too many calls are under way'));
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(unavailable(`Redis: no answer in ${callTimeoutMs} ms`)), callTimeoutMs);
+      const timer = setTimeout(
+        () => reject(unavailable(`Redis: no answer in ${callTimeoutMs} ms`)),
+        callTimeoutMs,
+      );
       send()
         .then(resolve, (error: unknown) => reject(faultOf(error)))
         .finally(() => {
@@ -106,9 +113,11 @@ export function connectRedis(options: RedisClientOptions): RedisClient {
       }),
     );
 
-  const ready = new Promise<void>((resolve) => {
-    cluster.on('ready', () => void loadFunctions().then(resolve, resolve));
+  const ready = new Promise<void>((resolve, reject) => {
+    const fail = (error: unknown) => (faultOf(error) === error ? reject(error) : resolve());
+    cluster.on('ready', () => void loadFunctions().then(resolve, fail));
   });
+  ready.catch((error: Error) => logger.error({ reason: error.message }, 'Redis can not be used'));
 
   return {
     ready,
@@ -179,22 +188,29 @@ async function loadOn(node: Redis): Promise<void> {
   try {
     await node.call('FUNCTION', 'LOAD', LIBRARY_TEXT);
   } catch (error) {
-    if (!isLibraryThere(error)) throw error;
+    if (isLibraryThere(error)) return;
+    throw isTooOld(error)
+      ? new UnfitServer('Redis 7.0 or newer is needed: this one has no functions')
+      : error;
   }
 }
 
+/**
+ * Subscribes again every second: the client library may lose a subscription when its connection moves from one node to
+ * the next, without a word, and to subscribe again costs nothing.
+ */
 function listen(cluster: Cluster, channel: string, onMessage: (message: Buffer) => void): () => void {
-  // Again at each connection: a subscription may be lost on the way from one node to the next.
   const subscribe = () => void cluster.subscribe(channel).catch(() => {});
   const hear = (from: Buffer, message: Buffer) => {
     if (from.toString() === channel) onMessage(message);
   };
   cluster.on('messageBuffer', hear);
-  cluster.on('ready', subscribe);
-  if (cluster.status === 'ready') subscribe();
+  subscribe();
+  const timer = setInterval(subscribe, SUBSCRIBE_AGAIN_MS);
+  timer.unref();
   return () => {
+    clearInterval(timer);
     cluster.off('messageBuffer', hear);
-    cluster.off('ready', subscribe);
   };
 }
 
@@ -205,13 +221,19 @@ async function healthOf(cluster: Cluster, timeoutMs: number): Promise<RedisHealt
   const counts = { primaries: nodes.length, answering };
   if (nodes.length > 0 && answering === nodes.length) return { reachable: true, ...counts };
   const reason =
-    nodes.length === 0 ? `no node reached (${cluster.status})` : `${answering} of ${nodes.length} primaries answer`;
+    nodes.length === 0
+      ? `no node reached (${cluster.status})`
+      : `${answering} of ${nodes.length} primaries answer`;
   return { reachable: false, reason, ...counts };
 }
 
 async function doesAnswer(node: Redis, timeoutMs: number): Promise<boolean> {
   if (node.status !== 'ready') return false;
-  return (await Promise.race([node.ping(), delay(timeoutMs, undefined, { ref: false })]).catch(() => undefined)) === 'PONG';
+  return (
+    (await Promise.race([node.ping(), delay(timeoutMs, undefined, { ref: false })]).catch(
+      () => undefined,
+    )) === 'PONG'
+  );
 }
 
 const bytesOf = (args: readonly RedisArgument[]): number =>

@@ -20,7 +20,11 @@ export function createReadGatherer(
 
   async function read(key: string, asked: readonly Asked[]): Promise<void> {
     try {
-      const values = (await client.command('HMGET', key, ...asked.map(({ field }) => field))) as (Buffer | null)[];
+      const values = (await client.command(
+        'HMGET',
+        key,
+        ...asked.map(({ field }) => field),
+      )) as (Buffer | null)[];
       for (const [index, { resolve }] of asked.entries()) resolve(values[index] ?? undefined);
     } catch (error) {
       for (const { reject } of asked) reject(error);

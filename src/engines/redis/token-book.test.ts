@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { anOrder } from '../../../test/support/orders.ts';
-import { BUCKETS, connected, emptied, eventually, redisBook, startTestRedis } from '../../../test/support/redis.ts';
+import {
+  BUCKETS,
+  connected,
+  emptied,
+  eventually,
+  redisBook,
+  startTestRedis,
+  tagOf,
+} from '../../../test/support/redis.ts';
 import type { RedisCluster } from '../../../tools/services.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
 import type { PhaseKey } from '../../vocabulary/ids.ts';
@@ -32,7 +40,10 @@ describe('the book on Redis Cluster', () => {
 
   const usedMemory = async (): Promise<number> => {
     const infos = await Promise.all((await cluster.primaries()).map((node) => node.call('INFO', 'memory')));
-    return infos.reduce<number>((sum, info) => sum + Number(/^used_memory:(\d+)/m.exec(String(info))?.[1]), 0);
+    return infos.reduce<number>(
+      (sum, info) => sum + Number(/^used_memory:(\d+)/m.exec(String(info))?.[1]),
+      0,
+    );
   };
 
   const pendingIn = async (bucket: number): Promise<Set<string>> => {
@@ -43,12 +54,11 @@ describe('the book on Redis Cluster', () => {
 
   it(`takes at most ${PENDING_BYTES_MAX} bytes for a token that waits, measured over 100,000 people`, async () => {
     const orders = Array.from({ length: PEOPLE }, (_, person) => orderOf(person));
-    const chunks = Array.from({ length: PEOPLE / 1_000 }, (_, at) => orders.slice(at * 1_000, (at + 1) * 1_000));
     const empty = await usedMemory();
-    for (const chunk of chunks) await book.record(chunk.map((order) => ({ order, position })));
+    await book.record(orders.map((order) => ({ order, position })));
     const pending = ((await usedMemory()) - empty) / PEOPLE;
     expect(await book.outstandingCount()).toBe(PEOPLE);
-    for (const chunk of chunks) await book.advance(chunk, TOKEN_STATUS.credited);
+    await book.advance(orders, TOKEN_STATUS.credited);
     const credited = ((await usedMemory()) - empty) / PEOPLE;
     process.stderr.write(
       `book memory: ${Math.round(pending)} bytes a pending token, ${Math.round(credited)} a credited one\n`,
@@ -73,6 +83,14 @@ describe('the book on Redis Cluster', () => {
     expect(await brief.outstandingCount()).toBe(1);
   });
 
+  it('shares nothing with a book of another name on the same servers', async () => {
+    const drill = redisBook(client, () => 1_000, 'drill');
+    const order = orderOf(1);
+    await drill.record([{ order, position }]);
+    expect(await book.winsOf(order.actId, LIVE)).toEqual([]);
+    expect([await book.outstandingCount(), await drill.outstandingCount()]).toEqual([0, 1]);
+  });
+
   it('walks through what is pending in a bucket, all of it and nothing else', async () => {
     const orders = Array.from({ length: 4_000 }, (_, person) => orderOf(person));
     await book.record(orders.map((order) => ({ order, position })));
@@ -82,7 +100,9 @@ describe('the book on Redis Cluster', () => {
       const expected = orders.filter(
         (order, index) => index % 3 !== 0 && bucketOf(order.actId, BUCKETS) === bucket,
       );
-      expect([...(await pendingIn(bucket))].sort()).toEqual(expected.map((one) => one.orderNumber as string).sort());
+      expect([...(await pendingIn(bucket))].sort()).toEqual(
+        expected.map((one) => one.orderNumber as string).sort(),
+      );
     }
   });
 
@@ -116,7 +136,7 @@ describe('the book on Redis Cluster', () => {
 
     it('is not whole once its server began anew, whatever the server kept', async () => {
       await mark();
-      const primary = await cluster.primaryOf(`{b${BUCKET}}`);
+      const primary = await cluster.primaryOf(tagOf(BUCKET));
       await primary.kill();
       await primary.restart();
       expect(await eventually(isWhole)).toBe(false);

@@ -4,8 +4,20 @@ import { parseRedisUrl } from './url.ts';
 describe('the address of a Redis Cluster', () => {
   it.each([
     ['redis://a', { nodes: [{ host: 'a', port: 6379 }], tls: false }],
-    ['redis://a:7000,b:7001/', { nodes: [{ host: 'a', port: 7000 }, { host: 'b', port: 7001 }], tls: false }],
-    ['rediss://u:p%40ss@a:1', { nodes: [{ host: 'a', port: 1 }], username: 'u', password: 'p@ss', tls: true }],
+    [
+      'redis://a:7000,b:7001/',
+      {
+        nodes: [
+          { host: 'a', port: 7000 },
+          { host: 'b', port: 7001 },
+        ],
+        tls: false,
+      },
+    ],
+    [
+      'rediss://u:p%40ss@a:1',
+      { nodes: [{ host: 'a', port: 1 }], username: 'u', password: 'p@ss', tls: true },
+    ],
     ['redis://secret@a:1', { nodes: [{ host: 'a', port: 1 }], password: 'secret', tls: false }],
     ['redis://:secret@a:1', { nodes: [{ host: 'a', port: 1 }], password: 'secret', tls: false }],
     ['redis://[::1]:7000', { nodes: [{ host: '::1', port: 7000 }], tls: false }],

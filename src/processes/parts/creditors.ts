@@ -31,29 +31,32 @@ export function createCreditors(deps: {
 
   return {
     start: () =>
-      stores.ownership.start({
-        gained(bucket, log, fences) {
-          const creditor = createCreditor({
-            log,
-            fences,
-            book: stores.book,
-            ledger: stores.ledger,
-            clock: deps.clock,
-            logger: deps.logger.child({ bucket }),
-            random,
-            onFatal: deps.onFatal,
-            ...(stores.buckets > 1 ? { inFlightMax: IN_FLIGHT_OF_MANY } : {}),
-          });
-          creditors.set(bucket, creditor);
-          creditor.setRate(share());
-          creditor.start();
+      stores.ownership.start(
+        {
+          gained(bucket, log, fences) {
+            const creditor = createCreditor({
+              log,
+              fences,
+              book: stores.book,
+              ledger: stores.ledger,
+              clock: deps.clock,
+              logger: deps.logger.child({ bucket }),
+              random,
+              onFatal: deps.onFatal,
+              ...(stores.buckets > 1 ? { inFlightMax: IN_FLIGHT_OF_MANY } : {}),
+            });
+            creditors.set(bucket, creditor);
+            creditor.setRate(share());
+            creditor.start();
+          },
+          async lost(bucket) {
+            const creditor = creditors.get(bucket);
+            creditors.delete(bucket);
+            await creditor?.stop();
+          },
         },
-        async lost(bucket) {
-          const creditor = creditors.get(bucket);
-          creditors.delete(bucket);
-          await creditor?.stop();
-        },
-      }),
+        deps.onFatal,
+      ),
     stop: () => stores.ownership.stop(),
     setRate(creditsPerSecond) {
       rate = creditsPerSecond;

@@ -33,13 +33,13 @@ export function createPromises(deps: {
 }): Promises {
   const { stores, keyring, clock, metrics } = deps;
   const withoutLog = stores.appendLocally && createUnloggedPromise(stores, clock, metrics);
-  const lines = stores.logs.map((log) =>
+  const lines = stores.logs.map((log, bucket) =>
     createSealingLine({
       keyring,
       log,
       onAppended: ({ orders }, sequence) =>
         stores.book.record(orders.map((order, leafIndex) => ({ order, position: { sequence, leafIndex } }))),
-      ...(withoutLog ? { withoutLog } : {}),
+      ...(withoutLog ? { withoutLog: (batch) => withoutLog(batch, bucket) } : {}),
     }),
   );
   const bucketAt = (order: Pick<Order, 'actId'>): number => bucketOf(order.actId, stores.buckets);
@@ -62,7 +62,7 @@ export function createPromises(deps: {
  */
 function createUnloggedPromise(stores: Stores, clock: Clock, metrics: Metrics) {
   let turnAtMs = 0;
-  return async (batch: MicroBatch): Promise<ReadonlySet<OrderNumber>> => {
+  return async (batch: MicroBatch, bucket: number): Promise<ReadonlySet<OrderNumber>> => {
     const { length } = batch.orders;
     const nowMs = clock.monotonicMs();
     const waitMs = Math.max(0, turnAtMs - nowMs);
@@ -74,7 +74,7 @@ function createUnloggedPromise(stores: Stores, clock: Clock, metrics: Metrics) {
       );
     turnAtMs = nowMs + waitMs + (length * 1_000) / UNLOGGED_PER_SECOND;
     await delay(waitMs);
-    await stores.appendLocally!(batch);
+    await stores.appendLocally!(batch, bucket);
     const { fenced, conflicting } = await stores.ledger.creditUnlogged(batch.orders);
     metrics.unlogged.inc(length);
     return new Set([...fenced, ...conflicting]);

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache';
 import type { Allotments } from '../../engines/ports.ts';
+import { recent } from '../../guard/recent.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import type { SliceUnit } from '../../vocabulary/order.ts';
@@ -11,7 +11,7 @@ const KNOWN_FOR_MS = 1_000;
  * it is away nothing can be fenced, and what was open is taken for open: the ticket's own time still ends it.
  */
 export function createSliceStates(allotments: Allotments, clock: Clock) {
-  const known = new LRUCache<string, { open: boolean; untilMs: number }>({ max: 20_000 });
+  const known = recent<string, { open: boolean; untilMs: number }>(20_000);
   return {
     async isOpen(unit: SliceUnit): Promise<boolean> {
       const key = `${unit.sliceId}/${unit.epoch}`;

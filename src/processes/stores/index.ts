@@ -19,7 +19,7 @@ export interface BucketOwner {
 }
 
 export interface BucketOwnership {
-  start(owner: BucketOwner): Promise<void>;
+  start(owner: BucketOwner, onFatal: (error: unknown) => void): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export interface Stores {
   /** Other processes lease, deal and close too: nothing may be decided from this one's memory alone. */
   readonly shared: boolean;
   /** Durable here only; replayed into the log once it is back. Where there is one log, and it is here, there is none. */
-  readonly appendLocally?: (batch: MicroBatch) => Promise<void>;
+  readonly appendLocally?: (batch: MicroBatch, bucket: number) => Promise<void>;
   /** Turns a part off or on, as operations announced. */
   setOff(off: readonly string[]): void;
   /** Lines for `status`: what is known of each engine. */

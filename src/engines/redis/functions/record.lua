@@ -6,7 +6,7 @@
 -- args     1 packed orders: (u8 length | person | pending)*, at most 512, of any people, any order number again
 --          2 for how long wins are kept from now on, in ms
 -- returns  how many were new
--- example  FCALL <library>_record 3 {b3}w2 {b3}o2 {b3}n <bytes> 604800000
+-- example  FCALL <library>_record 3 {gala.b3}w2 {gala.b3}o2 {gala.b3}n <bytes> 604800000
 local packed, wins_ttl_ms = args[1], args[2]
 if #packed == 0 then return 0 end
 prepare()
