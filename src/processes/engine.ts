@@ -104,7 +104,6 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     clock,
     logger,
     metrics,
-    phaseKeys: () => [...campaigns.values()].flatMap((one) => one.phases.map((phase) => phase.key)),
     promise: promises.again,
     onFatal,
   });

@@ -55,7 +55,6 @@ describe('the bookkeeper', () => {
       reader: promises.log,
       book,
       ledger: rig.ledger,
-      phaseKeys: () => [LIVE],
       promise: async (order) => promisedAgain.push(order),
       logger: quiet,
     });
@@ -163,7 +162,6 @@ describe('the bookkeeper', () => {
       reader: promises.log,
       book: torn,
       ledger: rig.ledger,
-      phaseKeys: () => [LIVE],
       promise: async () => {},
       logger: quiet,
     });

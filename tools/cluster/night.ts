@@ -20,6 +20,8 @@ export interface NightReport {
   readonly counts: CrowdCounts;
   readonly refusals: ReadonlyMap<string, number>;
   readonly audit: AuditReport;
+  /** What people saw, as the auditor read it. */
+  readonly historyFile: string;
   /** From the last answer until every promise was in the ledger. */
   readonly drainedMs: number;
 }
@@ -50,7 +52,7 @@ export async function playNight(cluster: Cluster, options: NightOptions): Promis
   const drainedMs = performance.now() - startedMs;
   say(`everything is credited and paid, ${Math.round(drainedMs)} ms after the last answer`);
   const audit = await auditOf(cluster, { historyFile, settled: true });
-  return { counts, refusals: refusalsOf(crowds), audit, drainedMs };
+  return { counts, refusals: refusalsOf(crowds), audit, drainedMs, historyFile };
 }
 
 /** The auditor's look at a cluster. */

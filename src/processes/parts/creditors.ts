@@ -3,7 +3,6 @@ import type { LogReader } from '../../engines/ports.ts';
 import { type Bookkeeper, createBookkeeper } from '../../stations/5-credit/bookkeeper.ts';
 import { type Creditor, type CreditorStatus, createCreditor } from '../../stations/5-credit/creditor.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import type { PhaseKey } from '../../vocabulary/ids.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { random } from '../randomness.ts';
@@ -27,8 +26,6 @@ export function createCreditors(deps: {
   clock: Clock;
   logger: Logger;
   metrics: Metrics;
-  /** Of the campaigns in force. */
-  phaseKeys: () => readonly PhaseKey[];
   /** Promises an order anew that the log had lost. */
   promise: (order: Order) => Promise<unknown>;
   onFatal: (error: unknown) => void;
@@ -49,7 +46,6 @@ export function createCreditors(deps: {
       log: stores.logs[bucket]!,
       book: restorable,
       ledger: stores.ledger,
-      phaseKeys: deps.phaseKeys,
       promise: deps.promise,
       logger: deps.logger,
       onSwept: (swept) => {

@@ -11,7 +11,6 @@ import type {
 import { createPauses } from '../../guard/pauses.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
 import { type Fences, isVoid, passFence } from '../../rules/fences.ts';
-import type { PhaseKey } from '../../vocabulary/ids.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
 
@@ -31,8 +30,6 @@ export interface BookkeeperOptions {
   readonly reader: Pick<LogReader, 'end' | 'drained'>;
   readonly book: RestorableBook;
   readonly ledger: Pick<Ledger, 'wallet'>;
-  /** Phases whose tokens may be pending. */
-  readonly phaseKeys: () => readonly PhaseKey[];
   /** Promises an order again. */
   readonly promise: (order: Order) => Promise<unknown>;
   readonly logger: Logger;
@@ -74,8 +71,8 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
       if (pauses.stopped) return orders;
       const last = Math.min(reader.end(), first + READS_AT_ONCE - 1);
       const sequences = Array.from({ length: last - first + 1 }, (_, at) => first + at);
-      for (const record of await Promise.all(sequences.map((sequence) => log.at(sequence))))
-        orders += await note(record, fences);
+      for (const record of await Promise.all(sequences.map((sequence) => log.at(sequence).catch(absent))))
+        if (record) orders += await note(record, fences);
     }
     if (await book.markWhole(bucket, state)) return orders;
     throw new RetryableFault('book-unavailable', 'the book missed something while it was filled', 200);
@@ -141,11 +138,10 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
     const { whole, state } = await book.wholeness(bucket);
     if (!whole) swept.refilled = await refill(state);
     compared = new Map();
-    for (const phaseKey of options.phaseKeys())
-      for await (const entry of book.pendingIn(bucket, phaseKey)) {
-        if (pauses.stopped) return swept;
-        await look(entry, swept);
-      }
+    for await (const entry of book.pendingIn(bucket)) {
+      if (pauses.stopped) return swept;
+      await look(entry, swept);
+    }
     if (swept.refilled + swept.settled + swept.repromised > 0) {
       logger.warn(
         swept,
