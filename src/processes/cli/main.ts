@@ -177,6 +177,8 @@ function program(output: Output): Command {
       auditCommand({
         ...output,
         dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder),
+        // With --data the folder is another's, and so are its keys.
+        keysFolder: flags.data === undefined ? configuration().config.keysFolder : undefined,
         ledger: flags.ledger ?? configuration().config.ledgerUrls[0],
         history: flags.history,
         settled: flags.settled ?? false,

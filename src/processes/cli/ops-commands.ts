@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import pg from 'pg';
 import { audit } from '../../../rehearsal/audit/index.ts';
 import { readCampaign } from '../../campaign/read.ts';
 import { reportProblems } from '../../campaign/report.ts';
@@ -172,6 +173,8 @@ export async function statusCommand(options: OpsOptions): Promise<void> {
 export async function auditCommand(
   options: Output & {
     dataFolder: string;
+    /** Undefined: in the data folder. */
+    keysFolder: string | undefined;
     ledger?: string | undefined;
     history?: string | undefined;
     settled: boolean;
@@ -186,6 +189,16 @@ export async function auditCommand(
     );
   const running = readRunFile(dataFolder);
   const known = options.ledger ?? running?.ledgerUrl;
+  if (known === undefined && !existsSync(path.join(dataFolder, 'postgres')))
+    throw new CliFailure(
+      EXIT.usage,
+      `${dataFolder} has no ledger of its own, so its journal can't be held against one. Name the ledger with --ledger or HONGBAO_LEDGER.`,
+      { code: 'usage' },
+    );
+  if (options.history !== undefined && !existsSync(options.history))
+    throw new CliFailure(EXIT.usage, `There is no ${options.history} to read what clients saw from.`, {
+      code: 'unreadable',
+    });
   const server =
     known === undefined
       ? await startEmbeddedPostgres({
@@ -194,12 +207,15 @@ export async function auditCommand(
         })
       : undefined;
   try {
+    const ledgerUrl = known ?? server!.url;
+    await assertReachable(ledgerUrl);
     const report = await audit({
       dataFolder,
-      ledgerUrl: known ?? server!.url,
+      ledgerUrl,
       settled: options.settled,
       // An engine that runs has closed by now what ended a while ago; one that does not run closes it when it starts.
       closedBeforeMs: options.settled && running ? systemClock.now() - CLOSING_TAKES_MS : 0,
+      ...(options.keysFolder === undefined ? {} : { keysFolder: options.keysFolder }),
       ...(options.history === undefined ? {} : { historyFile: options.history }),
     });
     const lines = report.findings.map(
@@ -218,5 +234,23 @@ export async function auditCommand(
     if (!report.ok) process.exitCode = EXIT.refused;
   } finally {
     await server?.stop();
+  }
+}
+
+/** An audit that could not look is neither clean nor a finding. */
+async function assertReachable(ledgerUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: ledgerUrl, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+  } catch (cause) {
+    const { host } = new URL(ledgerUrl);
+    throw new CliFailure(
+      EXIT.unreachable,
+      `The ledger at ${host} can't be reached (${(cause as NodeJS.ErrnoException).code ?? 'no answer'}), so nothing was audited. Start it, or name another with --ledger.`,
+      { code: 'ledger-unavailable' },
+    );
+  } finally {
+    await client.end().catch(() => {});
   }
 }
