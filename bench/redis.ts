@@ -26,7 +26,7 @@ export interface RedisFigures {
 const BUCKETS = 16;
 const BATCH_ORDERS = 64;
 const BATCHES_UNDER_WAY = 32;
-const ORDERS = 200_000;
+const ORDERS = 100_000;
 const ROUNDS = 3;
 const DAY_MS = 86_400_000;
 

@@ -97,7 +97,16 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   // What control announces, put in force as a whole.
   let campaigns: ReadonlyMap<string, CampaignSnapshot> = new Map();
   const campaign = (id: string) => campaigns.get(id);
-  const creditors = createCreditors({ stores, clock, logger, onFatal });
+  const promises = createPromises({ stores, keyring, campaign, clock, metrics });
+  const { granter } = promises;
+  const creditors = createCreditors({
+    stores,
+    clock,
+    logger,
+    metrics,
+    promise: promises.again,
+    onFatal,
+  });
   const putInForce = (announcement: Announcement): void => {
     campaigns = compileAnnounced(announcement.campaigns, announcement.cues);
     creditors.setRate(announcement.creditsPerSecond ?? undefined);
@@ -115,8 +124,6 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
 
   const app = createApp({ logger, onProblem });
   await describeApi(app);
-  const promises = createPromises({ stores, keyring, campaign, clock, metrics });
-  const { granter } = promises;
   const controlPart = has('control')
     ? await createControl({
         app,

@@ -30,6 +30,7 @@ const keysIn = (space: string) => (bucket: number) => {
     wins: (phaseKey: PhaseKey) => `${tag}w${phaseKey}`,
     pending: (phaseKey: PhaseKey) => `${tag}o${phaseKey}`,
     count: `${tag}n`,
+    phases: `${tag}p`,
     mark: `${tag}g`,
     tears: `${tag}t`,
   };
@@ -71,6 +72,18 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
     await makeAll(calls);
   }
 
+  async function* pendingOf(bucket: number, phaseKey: PhaseKey): AsyncGenerator<BookEntry> {
+    const key = keysOf(bucket).pending(phaseKey);
+    let cursor = '0';
+    do {
+      const reply = await client.command('HSCAN', key, cursor, 'COUNT', SCAN_FIELDS);
+      const [next, pairs] = reply as [Buffer, Buffer[]];
+      for (let at = 0; at < pairs.length; at += 2)
+        yield* decodePending(pairs[at + 1]!, personOf(pairs[at]!), phaseKey);
+      cursor = next.toString();
+    } while (cursor !== '0');
+  }
+
   return {
     record: (entries) =>
       inSlots(
@@ -81,8 +94,8 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
           for (const { order, position } of some) packed.addEntry(order, position);
           return client.invoke(
             'record',
-            [keys.wins(phaseKey), keys.pending(phaseKey), keys.count],
-            [packed.bytes(), Math.round(options.winsTtlMs(phaseKey))],
+            [keys.wins(phaseKey), keys.pending(phaseKey), keys.count, keys.phases],
+            [packed.bytes(), Math.round(options.winsTtlMs(phaseKey)), phaseKey],
           );
         },
       ),
@@ -115,16 +128,9 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       return counts.reduce<number>((sum, count) => sum + Number(count ?? 0), 0);
     },
 
-    async *pendingIn(bucket, phaseKey): AsyncGenerator<BookEntry> {
-      let cursor = '0';
-      do {
-        const key = keysOf(bucket).pending(phaseKey);
-        const reply = await client.command('HSCAN', key, cursor, 'COUNT', SCAN_FIELDS);
-        const [next, pairs] = reply as [Buffer, Buffer[]];
-        for (let at = 0; at < pairs.length; at += 2)
-          yield* decodePending(pairs[at + 1]!, personOf(pairs[at]!), phaseKey);
-        cursor = next.toString();
-      } while (cursor !== '0');
+    async *pendingIn(bucket): AsyncGenerator<BookEntry> {
+      const phases = (await client.command('SMEMBERS', keysOf(bucket).phases)) as Buffer[];
+      for (const phase of phases) yield* pendingOf(bucket, Number(phase.toString()) as PhaseKey);
     },
 
     async wholeness(bucket) {

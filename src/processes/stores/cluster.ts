@@ -57,8 +57,9 @@ export async function openClusterStores(
     random,
   });
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
+  const restorable = createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS });
   const book = createGuardedBook({
-    book: createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS }),
+    book: restorable,
     buckets,
     logger,
     random,
@@ -112,6 +113,7 @@ export async function openClusterStores(
     control: createControlStore(pool),
     logs: log.logs,
     book,
+    restorable,
     ways,
     ownership,
     shared: true,
