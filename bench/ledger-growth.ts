@@ -68,7 +68,9 @@ async function filled(server: TestPostgres, rows: number) {
   await client.query('VACUUM ANALYZE ledger.posting, ledger.account');
   // As warm as crediting would have left it: an index scan reads through the shared buffers.
   await client.query('SET enable_seqscan = off');
-  await client.query('SELECT count(ref) FROM ledger.posting; SELECT sum(balance_fen) FROM ledger.account WHERE act_id > 0');
+  await client.query(
+    'SELECT count(ref) FROM ledger.posting; SELECT sum(balance_fen) FROM ledger.account WHERE act_id > 0',
+  );
   await client.end();
   let made = rows;
   /** The next orders of the same night. Stepping by a stride with no common divisor visits each place once. */
