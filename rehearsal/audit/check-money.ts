@@ -61,8 +61,14 @@ export function checkCredits(
 
 /** Double entry (I6): everything sums to zero, and a balance is nothing but its postings. */
 export function checkBalances(books: Books, findings: Findings): void {
-  const total = books.postings.reduce((sum, posting) => sum + posting.amount_fen, 0n);
-  if (total !== 0n) findings.add('I6', 'the postings do not sum to zero', 'ledger.posting', `${total} fen`);
+  for (const [at, sum] of books.sumsFen.entries())
+    if (sum !== 0n)
+      findings.add(
+        'I6',
+        'the postings do not sum to zero',
+        `ledger.posting of database ${at + 1}`,
+        `${sum} fen`,
+      );
   const keyOf = (row: { act_id: bigint; phase_key: number; purse: number }) =>
     `${row.act_id}/${row.phase_key}/${row.purse}`;
   const sums = new Map<string, { balance: bigint; income: bigint }>();

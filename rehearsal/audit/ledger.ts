@@ -52,12 +52,26 @@ export interface SliceRow {
   readonly given_fen: bigint | null;
   readonly grant_until_ms: bigint;
 }
-export interface Books {
+/** Money: what one database holds, or several together. */
+export interface Money {
   readonly postings: readonly Posting[];
   readonly accounts: readonly AccountRow[];
   readonly withdrawals: readonly WithdrawalRow[];
+  /** The sum over all postings of each database: zero, whatever lies there. */
+  readonly sumsFen: readonly bigint[];
+}
+export interface Budgets {
   readonly lines: readonly LineRow[];
   readonly slices: readonly SliceRow[];
+}
+export interface Books extends Money, Budgets {}
+
+/** One database of a ledger that is kept in several. */
+export interface Shard extends Money {
+  /** The people's buckets that it holds; what lies here of others is a copy on its way out. */
+  readonly buckets: readonly number[];
+  /** How many there are; undefined for a ledger that is alone, which holds everybody. */
+  readonly bucketCount: number | undefined;
 }
 
 /** What only ever grows, so that it may be read later than the rest. */
@@ -78,19 +92,45 @@ type Rows = <Row extends object>(sql: string, values?: unknown[]) => Promise<Row
 
 /** Everything the database holds, of one moment: a read-only transaction at repeatable read. */
 export const readBooks = (url: string): Promise<Books> =>
-  reading(url, async (rows) => ({
-    postings: await rows(
-      'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
-    ),
+  reading(url, async (rows) => ({ ...(await moneyIn(rows)), ...(await budgetsIn(rows)) }));
+
+/** What control's database says of the budgets. */
+export const readBudgets = (url: string): Promise<Budgets> => reading(url, budgetsIn);
+
+/** One of several databases, of one moment of its own. */
+export const readShard = (url: string): Promise<Shard> =>
+  reading(url, async (rows) => {
+    const [shard] = await rows<{ buckets: number }>('SELECT buckets FROM ledger.shard');
+    const held = await rows<{ bucket: number }>(
+      "SELECT bucket FROM ledger.bucket WHERE state IN ('held', 'leaving')",
+    );
+    return {
+      ...(await moneyIn(rows)),
+      buckets: held.map(({ bucket }) => bucket),
+      bucketCount: shard?.buckets,
+    };
+  });
+
+async function moneyIn(rows: Rows): Promise<Money> {
+  const postings = await rows<Posting>(
+    'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
+  );
+  return {
+    postings,
     accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
     withdrawals: await rows(
       'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
     ),
-    lines: await rows(
-      'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
-    ),
-    slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice`),
-  }));
+    sumsFen: [postings.reduce((sum, posting) => sum + posting.amount_fen, 0n)],
+  };
+}
+
+const budgetsIn = async (rows: Rows): Promise<Budgets> => ({
+  lines: await rows(
+    'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
+  ),
+  slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice`),
+});
 
 /** The campaigns, and these slices: for orders that were promised after the books were read. */
 export const readCatalog = (url: string, sliceIds: readonly bigint[]): Promise<Catalog> =>

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import type { RetryOptions } from '../engines/postgres/retryable.ts';
+import { asFault, isAway, type RetryOptions, retryDelayMs } from '../engines/postgres/retryable.ts';
 import type { ShardAddress, ShardPlan } from '../engines/postgres/shard-map/index.ts';
 import { RetryableFault } from '../protocol/failures.ts';
-import { createGate, type Gate } from './gate.ts';
+import { createGate, ShardAway } from './gate.ts';
 import { createLedger, type OneLedger } from './one.ts';
 
 export interface DirectoryOptions {
@@ -22,8 +22,7 @@ export interface DirectoryOptions {
 }
 
 export interface Shard extends ShardAddress {
-  readonly gate: Gate;
-  /** Its ledger, behind its gate. */
+  /** Its ledger, behind its gate; asked again by itself while the gate is open. */
   ask<Result>(act: (ledger: OneLedger) => Promise<Result>): Promise<Result>;
   close(): Promise<void>;
 }
@@ -44,7 +43,7 @@ export interface Directory {
 }
 
 const CALLS_MAX = 64;
-const FAULTS_MAX = 2;
+const QUIET_MS = 300;
 const SHUT_MS = 1_000;
 const ANSWER_MS = 1_000;
 
@@ -118,16 +117,29 @@ export async function openDirectory(options: DirectoryOptions): Promise<Director
 function openShard(address: ShardAddress, buckets: number, options: DirectoryOptions): Shard {
   const gate = createGate(address.name, {
     callsMax: options.callsMax ?? CALLS_MAX,
-    faultsMax: FAULTS_MAX,
+    quietMs: QUIET_MS,
     shutMs: options.shutMs ?? SHUT_MS,
     monotonicMs: options.monotonicMs,
+    isAway,
   });
-  const ledger = createLedger({ pool: options.openPool(address), retry: options.retry, buckets });
+  // Each try goes through the gate, so that the gate learns of every one; the retries stand before it.
+  const once = { ...options.retry, tries: 1 };
+  const ledger = createLedger({ pool: options.openPool(address), retry: once, buckets });
   return {
     name: address.name,
     url: address.url,
-    gate,
-    ask: (act) => gate.run(() => act(ledger)),
+    async ask(act) {
+      for (let tried = 1; ; tried += 1) {
+        try {
+          return await gate.run(() => act(ledger));
+        } catch (error) {
+          const delayMs = retryDelayMs(error);
+          const isLast = tried >= options.retry.tries || gate.reason() !== undefined;
+          if (delayMs === undefined || isLast || error instanceof ShardAway) throw asFault(error);
+          await options.retry.sleepMs(Math.ceil(options.retry.random() * delayMs * 2 ** (tried - 1)));
+        }
+      }
+    },
     close: () => ledger.close(),
   };
 }

@@ -97,7 +97,16 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   // What control announces, put in force as a whole.
   let campaigns: ReadonlyMap<string, CampaignSnapshot> = new Map();
   const campaign = (id: string) => campaigns.get(id);
-  const creditors = createCreditors({ stores, clock, logger, onFatal });
+  const promises = createPromises({ stores, keyring, campaign, clock, metrics });
+  const { granter } = promises;
+  const creditors = createCreditors({
+    stores,
+    clock,
+    logger,
+    metrics,
+    promise: promises.again,
+    onFatal,
+  });
   const putInForce = (announcement: Announcement): void => {
     campaigns = compileAnnounced(announcement.campaigns, announcement.cues);
     creditors.setRate(announcement.creditsPerSecond ?? undefined);
@@ -115,8 +124,6 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
 
   const app = createApp({ logger, onProblem });
   await describeApi(app);
-  const promises = createPromises({ stores, keyring, campaign, clock, metrics });
-  const { granter } = promises;
   const controlPart = has('control')
     ? await createControl({
         app,
@@ -271,6 +278,22 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   };
 
   function watchGauges(): void {
+    metrics.watchCounts(
+      'hongbao_credited_orders_total',
+      'Orders that crediting is done with, by what became of them',
+      'outcome',
+      () => creditors.status().outcomes,
+    );
+    metrics.watch(
+      'hongbao_crediting_orders',
+      'Orders read from the log and not done with; with the done ones, all that were read',
+      () => creditors.status().inHandOrders,
+    );
+    metrics.watch(
+      'hongbao_connections',
+      'WebSocket connections that are open',
+      () => gateway?.connections() ?? 0,
+    );
     metrics.watch('hongbao_backlog_orders', 'Promised and not known to be credited', () =>
       book.outstandingCount().catch(() => Number.NaN),
     );

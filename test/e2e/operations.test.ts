@@ -48,6 +48,8 @@ describe('the page on operating', { timeout: 60_000 }, () => {
     'campaign check FILE': 'campaign check gala.yaml --json',
     'campaign apply FILE': 'campaign apply gala.yaml --json',
     'credit-rate [N\\|off]': 'credit-rate off --json',
+    'switch [book\\|log] [on\\|off]': 'switch book on --json',
+    'cue ROUND --phase ID --at TIME': 'cue 1 --phase nowhere --at now --json',
     'keys rotate': 'keys rotate --json',
     'upstream add NAME': 'upstream add tv --campaign gala --scenes fireworks --json',
     shake: 'shake --user ann --times 1 --interval 0 --json',

@@ -10,7 +10,6 @@ import { until } from '../support/rig.ts';
 
 const SPACE = 'cluster';
 const STREAM = `${SPACE}-0`;
-const never = new AbortController().signal;
 let nats: TestNats;
 let log: JetStreamLog;
 
@@ -29,7 +28,7 @@ beforeAll(async () => {
     'the cluster has placed the stream',
     60_000,
   );
-  log = createJetStreamLog({ link, space: SPACE, bucket: 0, bootId: 'boot' });
+  log = createJetStreamLog({ link, space: SPACE, bucket: 0, bootId: 'boot', replicas: 3 });
 }, 90_000);
 afterAll(async () => {
   await log.close();
@@ -84,7 +83,7 @@ async function expectTruth(): Promise<void> {
   await link.close();
 }
 
-describe('three NATS servers', () => {
+describe('three NATS servers', { timeout: 120_000 }, () => {
   it('lose nothing that was answered when the leader is killed, and go on by themselves', async () => {
     await appendWell(50);
     const killed = await leader();
@@ -202,6 +201,5 @@ describe('three NATS servers', () => {
     expect(new Set(owners).size).toBe(owners.length);
     await appendWell(10);
     await expectTruth();
-    expect(never.aborted).toBe(false);
   });
 });

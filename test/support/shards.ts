@@ -11,6 +11,8 @@ import {
 import { addShard, openShardedLedger, prepareShards, type ShardedLedger } from '../../src/ledger/index.ts';
 import { quiet, type TestPostgres } from './postgres.ts';
 
+type TestServer = Pick<TestPostgres, 'createDatabase'>;
+
 /** Several databases that play the shards, and one that plays control. */
 export interface TestShards {
   readonly map: ShardMap;
@@ -21,14 +23,14 @@ export interface TestShards {
   poolOf(shard: ShardAddress): Pool;
   /** A process with pools and a map of its own. */
   open(options?: { shutMs?: number; statementMs?: number }): Promise<ShardedLedger>;
-  add(name: string, server?: TestPostgres): Promise<void>;
+  add(name: string, server?: TestServer): Promise<void>;
   stop(): Promise<void>;
 }
 
 export const shardRetry = { tries: 6, sleepMs: (ms: number) => delay(Math.min(ms, 50)), random: Math.random };
 
 export async function startShards(
-  servers: readonly TestPostgres[],
+  servers: readonly TestServer[],
   names: readonly string[],
   buckets: number,
 ): Promise<TestShards> {
@@ -39,7 +41,7 @@ export async function startShards(
   const control = poolFor(await servers[0]!.createDatabase(), 'control');
   await migrate(control, shardMapMigrations);
   const map = createShardMap(control);
-  const place = async (name: string, server: TestPostgres): Promise<ShardAddress> => {
+  const place = async (name: string, server: TestServer): Promise<ShardAddress> => {
     const address = { name, url: await server.createDatabase() };
     addresses.push(address);
     pools.set(name, poolFor(address.url, 'looking-in'));

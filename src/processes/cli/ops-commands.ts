@@ -4,6 +4,7 @@ import { audit } from '../../../rehearsal/audit/index.ts';
 import { readCampaign } from '../../campaign/read.ts';
 import { reportProblems } from '../../campaign/report.ts';
 import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
+import { SWITCHES, type Switch } from '../../protocol/announcement.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import { systemClock } from '../clock.ts';
 import { readRunFile } from '../run-file.ts';
@@ -95,6 +96,59 @@ export async function creditRate(rate: string | undefined, options: OpsOptions):
     answer.creditsPerSecond === null
       ? 'Crediting is not limited.'
       : `Crediting is limited to ${answer.creditsPerSecond} a second.`,
+  );
+}
+
+/** Shows what is switched off, or switches a part. */
+export async function switchCommand(
+  part: string | undefined,
+  state: string | undefined,
+  options: OpsOptions,
+): Promise<void> {
+  if (part !== undefined && (!SWITCHES.includes(part as Switch) || !['on', 'off'].includes(state ?? '')))
+    throw new CliFailure(
+      EXIT.usage,
+      `Write a part (${SWITCHES.join(' or ')}) and on or off, e.g. switch book off.`,
+      {
+        code: 'usage',
+      },
+    );
+  const { base, bearer } = ops(options);
+  const answer = await ask(
+    base,
+    part === undefined ? '/ops/v1/switches' : `/ops/v1/switches/${part}`,
+    part === undefined ? { bearer } : { bearer, method: 'PUT', body: { on: state === 'on' } },
+  );
+  const off = answer.off as string[];
+  print(
+    options,
+    answer,
+    off.length === 0 ? 'Everything is switched on.' : `Switched off: ${off.join(', ')}.`,
+  );
+}
+
+/** Moves a round of the night. `at` is an ISO time, or "now". */
+export async function cueCommand(
+  rainId: number,
+  flags: { phase: string; at: string },
+  nowMs: number,
+  options: OpsOptions,
+): Promise<void> {
+  const startsAtMs = flags.at === 'now' ? nowMs : Date.parse(flags.at);
+  if (!Number.isSafeInteger(startsAtMs))
+    throw new CliFailure(EXIT.usage, `"${flags.at}" is no time. Write 2027-02-05T20:30:00+08:00, or now.`, {
+      code: 'usage',
+    });
+  const { base, bearer } = ops(options);
+  const { campaign } = findTarget(options);
+  const answer = await ask(base, '/ops/v1/cues', {
+    bearer,
+    body: { campaignId: campaign, phaseId: flags.phase, rainId, startsAtMs },
+  });
+  print(
+    options,
+    { campaign, rainId, startsAtMs, ...answer },
+    `Round ${rainId} begins at ${new Date(startsAtMs).toISOString()}, everywhere.`,
   );
 }
 
