@@ -68,7 +68,9 @@ async function filled(server: TestPostgres, rows: number) {
   await client.query('VACUUM ANALYZE ledger.posting, ledger.account');
   // As warm as crediting would have left it: an index scan reads through the shared buffers.
   await client.query('SET enable_seqscan = off');
-  await client.query('SELECT count(ref) FROM ledger.posting; SELECT sum(balance_fen) FROM ledger.account WHERE act_id > 0');
+  await client.query(
+    'SELECT count(ref) FROM ledger.posting; SELECT sum(balance_fen) FROM ledger.account WHERE act_id > 0',
+  );
   await client.end();
   let made = rows;
   /** The next orders of the same night. Stepping by a stride with no common divisor visits each place once. */
@@ -118,7 +120,6 @@ export async function benchLedgerGrowth(): Promise<GrowthFigures> {
     // A fresh one every so often, so that it stays small.
     if (at % 4 === 0) few.unshift(await filled(server, FEW));
     turns.push({ few: await turn(few[0]!), many: await turn(many) });
-    if (process.env.VERBOSE) console.log(JSON.stringify(turns.at(-1)));
   }
   for (const { pool } of [many, ...few]) await pool.end();
   await server.stop();
