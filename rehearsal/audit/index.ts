@@ -4,10 +4,11 @@ import { checkHistory, readHistory, type Seen } from './check-history.ts';
 import { checkBalances, checkBudgets, checkCredits, checkWithdrawals, creditsOf } from './check-money.ts';
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
 import { checkSeals } from './check-seals.ts';
-import { checkSecondCopy, gatherLogs, gatherShards } from './gather.ts';
+import { checkSecondCopy, gatherLogs } from './gather.ts';
 import { type AuditedJournal, readDrained, readJournal } from './journal.ts';
-import { type Books, type Catalog, readBooks, readBudgets, readCatalog, readShard } from './ledger.ts';
+import { type Books, type Catalog, readBooks, readCatalog } from './ledger.ts';
 import { type AuditReport, Findings } from './report.ts';
+import { readAllBooks } from './shards.ts';
 import { readStreams, type StreamsToRead } from './streams.ts';
 
 export type { AuditReport, Finding } from './report.ts';
@@ -67,8 +68,7 @@ export interface ClusterAuditOptions {
 export async function auditCluster(options: ClusterAuditOptions): Promise<AuditReport> {
   const findings = new Findings();
   const history = options.historyFile === undefined ? [] : readHistory(options.historyFile);
-  const shards = await Promise.all(options.ledgerUrls.map(readShard));
-  const books = { ...gatherShards(shards, findings), ...(await readBudgets(options.controlUrl)) };
+  const books = await readAllBooks(options.ledgerUrls, options.controlUrl, findings);
   const journals = options.dataFolders.map((folder) => readJournal(path.join(folder, 'journal'), findings));
   const streams = await readStreams(options.log, findings);
   const journal = gatherLogs(streams, journals, books);

@@ -52,26 +52,14 @@ export interface SliceRow {
   readonly given_fen: bigint | null;
   readonly grant_until_ms: bigint;
 }
-/** Money: what one database holds, or several together. */
-export interface Money {
+export interface LedgerRows {
   readonly postings: readonly Posting[];
   readonly accounts: readonly AccountRow[];
   readonly withdrawals: readonly WithdrawalRow[];
-  /** The sum over all postings of each database: zero, whatever lies there. */
-  readonly sumsFen: readonly bigint[];
 }
-export interface Budgets {
+export interface Books extends LedgerRows {
   readonly lines: readonly LineRow[];
   readonly slices: readonly SliceRow[];
-}
-export interface Books extends Money, Budgets {}
-
-/** One database of a ledger that is kept in several. */
-export interface Shard extends Money {
-  /** The people's buckets that it holds; what lies here of others is a copy on its way out. */
-  readonly buckets: readonly number[];
-  /** How many there are; undefined for a ledger that is alone, which holds everybody. */
-  readonly bucketCount: number | undefined;
 }
 
 /** What only ever grows, so that it may be read later than the rest. */
@@ -88,44 +76,27 @@ const INT8 = 20;
 const SLICE_COLUMNS =
   'slice_id, phase_key, scene_id, rain_id, state, amounts_fen, packets, fen, given_packets, given_fen, grant_until_ms';
 
-type Rows = <Row extends object>(sql: string, values?: unknown[]) => Promise<Row[]>;
+export type Rows = <Row extends object>(sql: string, values?: unknown[]) => Promise<Row[]>;
 
-/** Everything the database holds, of one moment: a read-only transaction at repeatable read. */
+/** Everything one database holds, of one moment. */
 export const readBooks = (url: string): Promise<Books> =>
-  reading(url, async (rows) => ({ ...(await moneyIn(rows)), ...(await budgetsIn(rows)) }));
+  reading(url, async (rows) => ({ ...(await ledgerRows(rows)), ...(await budgetRows(rows)) }));
 
-/** What control's database says of the budgets. */
-export const readBudgets = (url: string): Promise<Budgets> => reading(url, budgetsIn);
+/** The budgets alone: where the ledger lies in databases of its own. */
+export const readBudgets = (url: string): Promise<Pick<Books, 'lines' | 'slices'>> =>
+  reading(url, budgetRows);
 
-/** One of several databases, of one moment of its own. */
-export const readShard = (url: string): Promise<Shard> =>
-  reading(url, async (rows) => {
-    const [shard] = await rows<{ buckets: number }>('SELECT buckets FROM ledger.shard');
-    const held = await rows<{ bucket: number }>(
-      "SELECT bucket FROM ledger.bucket WHERE state IN ('held', 'leaving')",
-    );
-    return {
-      ...(await moneyIn(rows)),
-      buckets: held.map(({ bucket }) => bucket),
-      bucketCount: shard?.buckets,
-    };
-  });
-
-async function moneyIn(rows: Rows): Promise<Money> {
-  const postings = await rows<Posting>(
+export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
+  postings: await rows(
     'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
-  );
-  return {
-    postings,
-    accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
-    withdrawals: await rows(
-      'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
-    ),
-    sumsFen: [postings.reduce((sum, posting) => sum + posting.amount_fen, 0n)],
-  };
-}
+  ),
+  accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
+  withdrawals: await rows(
+    'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
+  ),
+});
 
-const budgetsIn = async (rows: Rows): Promise<Budgets> => ({
+const budgetRows = async (rows: Rows): Promise<Pick<Books, 'lines' | 'slices'>> => ({
   lines: await rows(
     'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
   ),
@@ -144,7 +115,8 @@ export const readCatalog = (url: string, sliceIds: readonly bigint[]): Promise<C
     ]),
   }));
 
-async function reading<Read>(url: string, read: (rows: Rows) => Promise<Read>): Promise<Read> {
+/** A read-only transaction at repeatable read: what is read in it is of one moment. */
+export async function reading<Read>(url: string, read: (rows: Rows) => Promise<Read>): Promise<Read> {
   const types = {
     getTypeParser: (oid: number, format?: unknown) =>
       oid === INT8 ? BigInt : pg.types.getTypeParser(oid, format as 'text'),

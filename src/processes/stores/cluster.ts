@@ -81,7 +81,7 @@ export async function openClusterStores(
   const journal = await openJournal({ folder: path.join(config.dataFolder, 'journal'), logger });
   const bootId = randomUUID();
   const streams = Array.from({ length: buckets }, (_, bucket) =>
-    createJetStreamLog({ link, space, bucket, bootId }),
+    createJetStreamLog({ link, space, bucket, bootId, replicas: cluster.logReplicas }),
   );
   const journaled = await openJournaledLog({
     journal,
