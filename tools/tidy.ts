@@ -39,7 +39,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'rehearsal/crowd': ['src/protocol/gen'],
   'rehearsal/faults': [],
   'rehearsal/audit': [],
-  'rehearsal/faults': [],
 };
 
 /** Calls that only one place may make: time and chance are handed in, people read what processes print. */
