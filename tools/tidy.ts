@@ -37,7 +37,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ['src/protocol/gen', 'src/protocol/error-kinds.ts'],
   web: ['client'],
   'rehearsal/crowd': ['src/protocol/gen'],
-  'rehearsal/faults': [],
   'rehearsal/audit': [],
   'rehearsal/faults': [],
 };
