@@ -25,9 +25,9 @@ export async function connected(
   return client;
 }
 
-/** Three primaries; one of them may go without the others refusing to write. */
+/** Three primaries. */
 export const startTestRedis = (replicas = 0): Promise<RedisCluster> =>
-  startRedisCluster({ replicas, minReplicasToWrite: 0, nodeTimeoutMs: 1_000 });
+  startRedisCluster({ replicas, nodeTimeoutMs: 1_000 });
 
 /** Makes every primary forget everything but its functions. */
 export async function emptied(cluster: RedisCluster): Promise<void> {
