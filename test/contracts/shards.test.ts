@@ -7,6 +7,7 @@ import { creditOrders } from '../../src/ledger/credit.ts';
 import {
   addShard,
   createLedger,
+  finishMoves,
   ledgerMigrations,
   moveBucket,
   openShardedLedger,
@@ -189,6 +190,21 @@ describe('the ledger’s shards', () => {
     expect(tallies.length).toBeGreaterThan(12);
     for (let at = 0; at < tallies.length; at += 2)
       expect(tallies.slice(at, at + 2)).toEqual([{ packets: 3, fen: 21n }, [0n, 0n]]);
+  });
+
+  it('are made whole again by control when a mover died between the two commits of a hand-over', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    await ledger.credit([orderIn(0)]);
+    const dying = moverOf(shards, (step) => {
+      if (step === 'handed-over') throw new Error('the mover died');
+    });
+    await expect(moveBucket(dying, 0, 'b')).rejects.toThrow('died');
+    // Nobody owns it now; whoever asks waits, and is answered once it is finished.
+    const waiting = ledger.credit([orderIn(0), orderIn(0, 2)]);
+    expect(await finishMoves(moverOf(shards))).toBe(1);
+    expect(await waiting).toEqual({ credited: 1, alreadyCredited: 1, conflicting: [] });
+    expect(await finishMoves(moverOf(shards))).toBe(0);
   });
 
   it('sweep nothing away that has not arrived', async () => {
