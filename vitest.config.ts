@@ -14,8 +14,8 @@ export default defineConfig({
   plugins: [asText],
   test: {
     include: ['{src,client,web,rehearsal,test,tools}/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
   },

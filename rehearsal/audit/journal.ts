@@ -39,10 +39,7 @@ export function readJournal(folder: string, findings: Findings): AuditedJournal 
   const names = readdirSync(folder)
     .filter((name) => /^[0-9]{20}\.seg$/.test(name))
     .sort();
-  const entries: JournalEntry[] = [];
-  const batches: SealedBatch[] = [];
-  const fences = new Map<bigint, number>();
-  let fenceRecords = 0;
+  const taken = nothingTaken();
   let expected = 1;
   for (const [at, name] of names.entries()) {
     const bytes = readFileSync(path.join(folder, name));
@@ -59,24 +56,43 @@ export function readJournal(folder: string, findings: Findings): AuditedJournal 
           if (!record.isGood) break;
         }
         expected = record.sequence + 1;
-        try {
-          if (record.payload[0] === 2) {
-            fenceRecords += 1;
-            passFence(record.payload, fences);
-          } else {
-            const batch = readBatch(record.payload, record.sequence);
-            batches.push(batch);
-            for (const token of batch.tokens)
-              entries.push(entryOf(readToken(token), record.sequence, fences));
-          }
-        } catch (error) {
-          const { message } = error as Error;
-          findings.add('format', 'a record can’t be read', `record ${record.sequence}`, message);
-        }
+        takeRecord(taken, record.payload, record.sequence, `record ${record.sequence}`, findings);
       }
     }
   }
-  return { entries, batches, records: expected - 1, fences: fenceRecords };
+  return { ...taken, records: expected - 1 };
+}
+
+/** What has been read of a log so far, in its order. */
+export interface Taken {
+  readonly entries: JournalEntry[];
+  readonly batches: SealedBatch[];
+  readonly fenceOf: Map<bigint, number>;
+  fences: number;
+}
+
+export const nothingTaken = (): Taken => ({ entries: [], batches: [], fenceOf: new Map(), fences: 0 });
+
+/** Takes in one record; what can't be read is a finding. */
+export function takeRecord(
+  taken: Taken,
+  payload: Buffer,
+  sequence: number,
+  where: string,
+  findings: Findings,
+): void {
+  try {
+    if (payload[0] === 2) {
+      taken.fences += 1;
+      passFence(payload, taken.fenceOf);
+      return;
+    }
+    const batch = readBatch(payload, sequence);
+    taken.batches.push(batch);
+    for (const token of batch.tokens) taken.entries.push(entryOf(readToken(token), sequence, taken.fenceOf));
+  } catch (error) {
+    findings.add('format', 'a record can’t be read', where, (error as Error).message);
+  }
 }
 
 /** Whether commits follow. The last segment may have been cut off while it was made; then it holds nothing. */

@@ -16,6 +16,8 @@ export interface CrowdOptions {
   readonly thinkMs: number;
   /** How many of the people play over a WebSocket, of 1; the others over HTTP. Half, when it is not said. */
   readonly onSockets?: number;
+  /** How somebody comes by a session where there is no demo. */
+  readonly sessionOf?: (user: string) => string;
 }
 
 export interface CrowdCounts {
@@ -139,13 +141,18 @@ export function startCrowd(options: CrowdOptions): Crowd {
   }
 
   async function comeIn(person: Person): Promise<void> {
+    const session = options.sessionOf?.(person.name) ?? (await demoSession(person));
+    if (session === undefined) return;
+    person.session = session;
+    person.way = person.usesSocket
+      ? socketWay(options.url, options.campaignId, session)
+      : httpWay(route, session);
+  }
+
+  async function demoSession(person: Person): Promise<string | undefined> {
     const asked = await ask(`${options.url}/demo/v1/sessions`, undefined, { user: person.name });
     const heard = counted(heardOf(asked, 200, ({ body }) => body.session as string));
-    if (!heard || !('told' in heard)) return;
-    person.session = heard.told;
-    person.way = person.usesSocket
-      ? socketWay(options.url, options.campaignId, heard.told)
-      : httpWay(route, heard.told);
+    return heard && 'told' in heard ? heard.told : undefined;
   }
 
   async function act(person: Person): Promise<void> {

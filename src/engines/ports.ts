@@ -135,8 +135,8 @@ export interface RestorableBook extends TokenBook {
   markWhole(bucket: number, state: string): Promise<boolean>;
   /** Says that something was kept from the bucket: it is not whole until it was filled again. */
   tear(bucket: number): Promise<void>;
-  /** What is not credited, in no order; an entry that moves meanwhile may come twice. */
-  pendingIn(bucket: number, phaseKey: PhaseKey): AsyncIterable<BookEntry>;
+  /** What is not credited, of every phase, in no order; an entry that moves meanwhile may come twice. */
+  pendingIn(bucket: number): AsyncIterable<BookEntry>;
 }
 
 // ───────────────────────────── Ledger: the only room that moves money ─────────────────────────────

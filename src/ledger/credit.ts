@@ -48,9 +48,8 @@ const UNIQUE_VIOLATION = '23505';
  */
 export async function creditFreshOrders(base: Base, orders: readonly Order[]): Promise<CreditReceipt> {
   const inOrder = inKeyOrder(orders);
-  if (inOrder.length === 0 || !certainlyDistinct(inOrder)) {
+  if (inOrder.length === 0 || !certainlyDistinct(inOrder))
     return creditOrders(base.pool, base.buckets, orders);
-  }
   try {
     await base.pool.query({
       name: 'ledger-credit-fresh',

@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import httpProxy from '@fastify/http-proxy';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { compileAnnounced } from '../campaign/announced.ts';
@@ -22,6 +21,7 @@ import { createFollowingClock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createApp, describeApi } from './gateway/app.ts';
 import { servePage } from './gateway/page.ts';
+import { forwardWallet } from './gateway/wallet-proxy.ts';
 import { createControl } from './parts/control.ts';
 import { createCreditors } from './parts/creditors.ts';
 import { createGateway } from './parts/gateway.ts';
@@ -97,7 +97,16 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   // What control announces, put in force as a whole.
   let campaigns: ReadonlyMap<string, CampaignSnapshot> = new Map();
   const campaign = (id: string) => campaigns.get(id);
-  const creditors = createCreditors({ stores, clock, logger, onFatal });
+  const promises = createPromises({ stores, keyring, campaign, clock, metrics });
+  const { granter } = promises;
+  const creditors = createCreditors({
+    stores,
+    clock,
+    logger,
+    metrics,
+    promise: promises.again,
+    onFatal,
+  });
   const putInForce = (announcement: Announcement): void => {
     campaigns = compileAnnounced(announcement.campaigns, announcement.cues);
     creditors.setRate(announcement.creditsPerSecond ?? undefined);
@@ -115,8 +124,6 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
 
   const app = createApp({ logger, onProblem });
   await describeApi(app);
-  const promises = createPromises({ stores, keyring, campaign, clock, metrics });
-  const { granter } = promises;
   const controlPart = has('control')
     ? await createControl({
         app,
@@ -271,6 +278,22 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   };
 
   function watchGauges(): void {
+    metrics.watchCounts(
+      'hongbao_credited_orders_total',
+      'Orders that crediting is done with, by what became of them',
+      'outcome',
+      () => creditors.status().outcomes,
+    );
+    metrics.watch(
+      'hongbao_crediting_orders',
+      'Orders read from the log and not done with; with the done ones, all that were read',
+      () => creditors.status().inHandOrders,
+    );
+    metrics.watch(
+      'hongbao_connections',
+      'WebSocket connections that are open',
+      () => gateway?.connections() ?? 0,
+    );
     metrics.watch('hongbao_backlog_orders', 'Promised and not known to be credited', () =>
       book.outstandingCount().catch(() => Number.NaN),
     );
@@ -293,17 +316,6 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
 }
 
 const portOf = (app: FastifyInstance): number => (app.server.address() as { port: number }).port;
-
-/** A gateway without the wallet's part sends its requests on, so that a phone knows one address. */
-async function forwardWallet(app: FastifyInstance, upstream: string): Promise<void> {
-  for (const route of ['wallet', 'withdrawals'])
-    await app.register(httpProxy, {
-      upstream,
-      prefix: `/v1/campaigns/:campaignId/${route}`,
-      rewritePrefix: `/v1/campaigns/:campaignId/${route}`,
-      http: { requestOptions: { timeout: 10_000 } },
-    });
-}
 
 /** Demo sessions are of the first app of the first campaign. */
 function demoApp(campaigns: readonly CampaignSnapshot[]): { id: AppId; name: string } {

@@ -21,6 +21,11 @@ export function createMetrics() {
       'hongbao_unrecorded_tokens_total',
       'Tokens we sealed and had no record of. One is an alarm',
     ),
+    swept: counter(
+      'hongbao_swept_orders_total',
+      'Orders that book and log had missed of one another, by what was done',
+      ['what'],
+    ),
     unlogged: counter('hongbao_unlogged_orders_total', 'Promised without the log: credited straight away'),
     /** Registers a gauge that is read when somebody asks. */
     watch(name: `hongbao_${string}`, help: string, read: () => number | Promise<number>): void {

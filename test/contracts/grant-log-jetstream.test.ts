@@ -29,7 +29,7 @@ grantLogContract('JetStream', async () => {
 
   const open = async (onRecord?: (record: LogRecord) => void): Promise<GrantLog & LogReader> => {
     epoch += 1;
-    const log = createJetStreamLog({ link, space, bucket: 0, bootId: `boot-${epoch}` });
+    const log = createJetStreamLog({ link, space, bucket: 0, bootId: `boot-${epoch}`, replicas: 1 });
     const reader = await openOwnedLog({
       link,
       space,

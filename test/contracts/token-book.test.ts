@@ -4,12 +4,13 @@ import type { RedisCluster } from '../../tools/services.ts';
 import { connected, emptied, redisBook, startTestRedis } from '../support/redis.ts';
 import { tokenBookContract } from './token-book.contract.ts';
 
-tokenBookContract({ name: 'the book in memory', make: async () => createTokenBook() });
+tokenBookContract({ name: 'the book in memory', make: async () => createTokenBook(), randomMoves: 20_000 });
 
 let cluster: RedisCluster;
 let client: RedisClient;
 tokenBookContract({
   name: 'the book on Redis Cluster',
+  randomMoves: 5_000,
   async start() {
     cluster = await startTestRedis();
     client = await connected(cluster.url);

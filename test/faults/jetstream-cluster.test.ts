@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createJetStreamLog, type JetStreamLog } from '../../src/engines/jetstream/grant-log.ts';
 import { openOwnedLog } from '../../src/engines/jetstream/owned-log.ts';
@@ -10,7 +11,6 @@ import { until } from '../support/rig.ts';
 
 const SPACE = 'cluster';
 const STREAM = `${SPACE}-0`;
-const never = new AbortController().signal;
 let nats: TestNats;
 let log: JetStreamLog;
 
@@ -29,7 +29,7 @@ beforeAll(async () => {
     'the cluster has placed the stream',
     60_000,
   );
-  log = createJetStreamLog({ link, space: SPACE, bucket: 0, bootId: 'boot' });
+  log = createJetStreamLog({ link, space: SPACE, bucket: 0, bootId: 'boot', replicas: 3 });
 }, 90_000);
 afterAll(async () => {
   await log.close();
@@ -56,7 +56,11 @@ async function appendOne(): Promise<'answered' | 'unavailable' | 'unknown'> {
 
 /** Appends, some at a time, until `holds`. */
 async function appendUntil(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await Promise.all(upTo(8).map(appendOne));
+  while (!(await holds())) {
+    await Promise.all(upTo(8).map(appendOne));
+    // A refusal comes at once, and a loop of nothing but refusals would keep the connection from ever coming back.
+    await delay(1);
+  }
 }
 
 const appendWell = async (count: number) => {
@@ -84,7 +88,7 @@ async function expectTruth(): Promise<void> {
   await link.close();
 }
 
-describe('three NATS servers', () => {
+describe('three NATS servers', { timeout: 120_000 }, () => {
   it('lose nothing that was answered when the leader is killed, and go on by themselves', async () => {
     await appendWell(50);
     const killed = await leader();
@@ -202,6 +206,5 @@ describe('three NATS servers', () => {
     expect(new Set(owners).size).toBe(owners.length);
     await appendWell(10);
     await expectTruth();
-    expect(never.aborted).toBe(false);
   });
 });

@@ -1,15 +1,19 @@
 import { randomInt } from 'node:crypto';
 import { connectRedis, type RedisClient, type RedisClientOptions } from '../../src/engines/redis/client.ts';
-import { createRedisTokenBook } from '../../src/engines/redis/token-book.ts';
+import { bucketTag, createRedisTokenBook } from '../../src/engines/redis/token-book.ts';
 import { type RedisCluster, startRedisCluster } from '../../tools/services.ts';
 import { quiet } from './postgres.ts';
 
 /** As many as a cluster is made with by default; a test finds them all on three primaries. */
 export const BUCKETS = 16;
+const SPACE = 'test';
 const WINS_TTL_MS = 3_600_000;
 
-export const redisBook = (client: RedisClient, winsTtlMs: () => number = () => WINS_TTL_MS) =>
-  createRedisTokenBook({ client, buckets: BUCKETS, winsTtlMs });
+/** The hash tag of a bucket's keys. */
+export const tagOf = (bucket: number): string => bucketTag(SPACE, bucket);
+
+export const redisBook = (client: RedisClient, winsTtlMs: () => number = () => WINS_TTL_MS, space = SPACE) =>
+  createRedisTokenBook({ client, space, buckets: BUCKETS, winsTtlMs });
 
 /** Connected, and its functions loaded. */
 export async function connected(
@@ -21,9 +25,9 @@ export async function connected(
   return client;
 }
 
-/** Three primaries; one of them may go without the others refusing to write. */
+/** Three primaries. */
 export const startTestRedis = (replicas = 0): Promise<RedisCluster> =>
-  startRedisCluster({ replicas, minReplicasToWrite: 0, nodeTimeoutMs: 1_000 });
+  startRedisCluster({ replicas, nodeTimeoutMs: 1_000 });
 
 /** Makes every primary forget everything but its functions. */
 export async function emptied(cluster: RedisCluster): Promise<void> {

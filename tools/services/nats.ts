@@ -137,7 +137,8 @@ http: "127.0.0.1:${place.monitorPort}"
 jetstream {
   store_dir: "${folder}"
   max_memory_store: 256MB
-  max_file_store: 8GB
+  # What streams reserve, not what is used: each bucket's stream reserves its limit, full or not.
+  max_file_store: 1TB
   ${sync}
 }
 ${routes.length > 0 ? cluster : ''}

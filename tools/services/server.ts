@@ -13,6 +13,8 @@ export interface ServerNode {
   readonly port: number;
   readonly folder: string;
   readonly isRunning: boolean;
+  /** How its last process ended; undefined while it is the first. */
+  readonly ended: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;
   /** SIGKILL, with everything below it. Resolves when it is gone. */
   kill(): Promise<void>;
   /** SIGSTOP, with everything below it: its sockets stay open and say nothing. */
@@ -70,6 +72,7 @@ export async function startServer(spec: ServerSpec): Promise<OwnedServerNode> {
   let child: ChildProcess;
   let gone: Promise<void>;
   let running = false;
+  let ended: ServerNode['ended'];
 
   async function start(): Promise<void> {
     const log = openSync(logFile, 'a');
@@ -91,7 +94,10 @@ export async function startServer(spec: ServerSpec): Promise<OwnedServerNode> {
         if (pid !== undefined) ownReaper().forget(pid);
         resolve();
       };
-      child.once('exit', end);
+      child.once('exit', (code, signal) => {
+        ended = { code, signal };
+        end();
+      });
       child.once('error', end);
     });
     await untilReady();
@@ -130,6 +136,9 @@ export async function startServer(spec: ServerSpec): Promise<OwnedServerNode> {
     folder: spec.folder,
     get isRunning() {
       return running;
+    },
+    get ended() {
+      return ended;
     },
     kill: () => end('SIGKILL'),
     freeze() {

@@ -4,7 +4,7 @@ import type { GrantLog, LogRecord, LogSequence, MicroBatch } from '../ports.ts';
 import type { NatsLink } from './connection.ts';
 import { watchDrained } from './drained-watch.ts';
 import { bucketNames } from './names.ts';
-import { createPublisher } from './publisher.ts';
+import { createPublisher, dedupesSafely } from './publisher.ts';
 import { recordAt } from './records.ts';
 import { watchStream } from './stream-health.ts';
 
@@ -14,13 +14,17 @@ export interface JetStreamLogOptions {
   readonly bucket: number;
   /** Of this start of the process: names what is appended without a name of its own. */
   readonly bootId: string;
+  /** Of the stream; where repeats are sifted out depends on it (publisher.ts, `dedupesSafely`). */
+  readonly replicas: number;
   readonly deadlineMs?: number;
 }
 
 /** The GrantLog of one bucket, for everybody who appends; who credits reads it as its owner (owned-log.ts). */
 export interface JetStreamLog extends GrantLog {
-  /** As `append`, under a name: the same name again, within the duplicate window, is the same record. */
+  /** As `append`, under a name: a stream that keeps names keeps one record of each, for its duplicate window. */
   appendNamed(body: Uint8Array, name: string): Promise<LogSequence>;
+  /** Tells when the stream is found to end before a record that it had acknowledged: the servers have lost some. */
+  whenShorter(listener: (end: LogSequence) => void): void;
 }
 
 const DEADLINE_MS = 2_000;
@@ -28,12 +32,24 @@ const DEADLINE_MS = 2_000;
 export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
   const { link, bootId } = options;
   const names = bucketNames(options.space, options.bucket);
-  const watch = watchStream(link, names.stream);
+  /** The last record that was acknowledged to this process. */
+  let confirmed: LogSequence = 0;
+  let onShorter: (end: LogSequence) => void = () => {};
+  const watch = watchStream(link, names.stream, ({ last_seq: end }) => {
+    if (end >= confirmed) return;
+    link.logger.error(
+      { stream: names.stream, end, confirmed },
+      'the stream has lost what it had acknowledged',
+    );
+    confirmed = end;
+    onShorter(end);
+  });
   const drained = watchDrained(link, names);
   const publish = createPublisher({
     link,
     stream: names.stream,
     deadlineMs: options.deadlineMs ?? DEADLINE_MS,
+    dedupe: dedupesSafely(link, options.replicas),
     onOutcome: watch.note,
   });
   /** What is under way; a fence goes out once all of it has ended, and what comes after the fence waits for it. */
@@ -54,7 +70,9 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
   }
 
   async function send(subject: string, body: Uint8Array, name: string): Promise<LogSequence> {
-    return (await publish(subject, body, name)).seq;
+    const { seq } = await publish(subject, body, name);
+    confirmed = Math.max(confirmed, seq);
+    return seq;
   }
 
   function appendNamed(body: Uint8Array, name: string): Promise<LogSequence> {
@@ -90,6 +108,9 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
       return appendNamed(encodeGrants(batch), `${bootId}-${appends}`);
     },
     appendNamed,
+    whenShorter(listener) {
+      onShorter = listener;
+    },
     async appendFence({ sliceId, epoch }) {
       appends += 1;
       return appendFence(encodeFence({ sliceId, epoch }), `${bootId}-${appends}`);

@@ -49,7 +49,7 @@ afterEach(async () => {
 const streams = (deadlineMs = 2_000): JetStreamLog[] => {
   boots += 1;
   return upTo(BUCKETS).map((one) =>
-    createJetStreamLog({ link, space, bucket: one - 1, bootId: `boot-${boots}`, deadlineMs }),
+    createJetStreamLog({ link, space, bucket: one - 1, bootId: `boot-${boots}`, replicas: 1, deadlineMs }),
   );
 };
 
@@ -73,7 +73,7 @@ async function close(): Promise<void> {
 
 /** Everything that a bucket's stream has, by the people in it. */
 async function streamed(bucket: number): Promise<number[][]> {
-  const reader = createJetStreamLog({ link, space, bucket, bootId: 'reader' });
+  const reader = createJetStreamLog({ link, space, bucket, bootId: 'reader', replicas: 1 });
   const { state } = await link.jsm.streams.info(`${space}-${bucket}`);
   const found: number[][] = [];
   for (const sequence of upTo(state.last_seq)) found.push(peopleOf([await reader.at(sequence)]));
@@ -208,6 +208,22 @@ describe('the promise in two copies', () => {
     expect(await streamed(1)).toEqual([[11]]);
     await until(() => log.bucket(0).health().accepting, 'its health says so');
     expect(await log.bucket(0).append(aBatch([8]))).toBe(3);
+  });
+
+  it('is published again when the stream turns out to have lost it', async () => {
+    for (const person of [2, 4, 6]) await log.bucket(0).append(aBatch([person]));
+    await settled();
+    await link.jsm.streams.delete(`${space}-0`);
+    await ensureStreams(link, { space, buckets: BUCKETS, replicas: 1, bytesMax: 1 << 26 });
+    await link.nc.reconnect();
+    const again = () =>
+      streamed(0)
+        .then(({ length }) => length === 3)
+        .catch(() => false);
+    await until(again, 'the stream has them again');
+    expect((await streamed(0)).flat().sort()).toEqual([2, 4, 6]);
+    expect(await log.bucket(0).append(aBatch([8]))).toBe(4);
+    await settled();
   });
 
   it('refuses once it is closed', async () => {

@@ -51,8 +51,8 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
   const replay = createReplay({ ...options, debts });
   await replay.gather();
 
-  const settle = (sequence: LogSequence, bucket: number): void => {
-    debts.confirmed(sequence, bucket);
+  const settle = (sequence: LogSequence, bucket: number, standsAt: LogSequence | undefined): void => {
+    debts.confirmed(sequence, bucket, standsAt);
     void journal.acknowledge(debts.settledUpTo());
   };
 
@@ -69,7 +69,7 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
       streams[bucket]!.appendNamed(body, batchName(body)),
     ]);
     if (kept.status === 'fulfilled') {
-      if (sent.status === 'fulfilled') settle(kept.value, bucket);
+      if (sent.status === 'fulfilled') settle(kept.value, bucket, sent.value);
       else replay.owe(kept.value, bucket);
     }
     if (kept.status === 'fulfilled' && sent.status === 'fulfilled') return sent.value;

@@ -29,7 +29,7 @@ beforeEach(async () => {
   space = `owned-${spaces}`;
   link = await nats.link();
   await ensureStreams(link, { space, buckets: 1, replicas: 1, bytesMax: 1 << 28 });
-  log = createJetStreamLog({ link, space, bucket: 0, bootId: 'boot' });
+  log = createJetStreamLog({ link, space, bucket: 0, bootId: 'boot', replicas: 1 });
 });
 
 interface Opening {

@@ -128,7 +128,7 @@ describe('creditors that share the buckets', () => {
 
   it('lose nothing and keep the order of a bucket through joining, leaving and dying', async () => {
     const link = await nats.link();
-    const log = createJetStreamLog({ link, space, bucket: 1, bootId: 'boot' });
+    const log = createJetStreamLog({ link, space, bucket: 1, bootId: 'boot', replicas: 1 });
     const credited: number[] = [];
     const members: Member[] = [];
     const joinAndCredit = async (memberId: string) => {

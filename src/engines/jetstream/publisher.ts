@@ -9,11 +9,13 @@ export interface PublisherOptions {
   readonly stream: string;
   /** After this long without an answer the caller is told that it is unknown. */
   readonly deadlineMs: number;
+  /** Whether the stream is told the message's name, so that it keeps one of each; see `dedupesSafely`. */
+  readonly dedupe: boolean;
   /** Told of every append that the stream took or did not. */
   readonly onOutcome: (fault: RetryableFault | undefined) => void;
 }
 
-/** How long one try waits for its answer before the same message goes out again under the same id. */
+/** How long one try waits for its answer before the message goes out again under its name. */
 const TRY_MS = 1_000;
 const PAUSE_MS = 50;
 /** A shorter interruption is waited out; in a longer one nobody is kept waiting. */
@@ -26,8 +28,9 @@ const FULL = /maximum (bytes|messages) exceeded/;
 
 /**
  * Publishes into one stream and tells apart what a failure means. Only the stream's own acknowledgement counts: with
- * three replicas it comes after two of them have the message. The same id may go out many times; the stream keeps one
- * (for its duplicate window, after that the ledger's key does).
+ * three replicas it comes after two of them have the message. Where the stream keeps one message of a name (for its
+ * duplicate window, after that the ledger's key does), it goes out again until the deadline; elsewhere it goes out
+ * once, and again only when certainly nobody has heard it.
  */
 export function createPublisher(options: PublisherOptions) {
   const { link, stream } = options;
@@ -42,12 +45,12 @@ export function createPublisher(options: PublisherOptions) {
       if (leftMs <= 0 || link.downForMs() > INTERRUPTION_MS) throw noAnswer(sent, reason);
       if (link.downForMs() === 0) {
         try {
-          return await publish(Math.max(1, Math.min(TRY_MS, leftMs)));
+          return await publish(Math.max(1, options.dedupe ? Math.min(TRY_MS, leftMs) : leftMs));
         } catch (error) {
           if (isRefused(error)) throw refused(error);
           reason = (error as Error).message;
           sent ||= !isUnheard(error);
-          if (link.nc.isClosed()) throw noAnswer(sent, reason);
+          if (link.nc.isClosed() || (sent && !options.dedupe)) throw noAnswer(sent, reason);
         }
       }
       await delay(Math.min(PAUSE_MS, leftMs));
@@ -71,7 +74,7 @@ export function createPublisher(options: PublisherOptions) {
     const expect = { streamName: stream };
     try {
       const ack = await tryUntil(link.clock.monotonicMs() + options.deadlineMs, (timeout) =>
-        link.js.publish(subject, body, { msgID, expect, timeout }),
+        link.js.publish(subject, body, { ...(options.dedupe ? { msgID } : {}), expect, timeout }),
       );
       options.onOutcome(undefined);
       return ack;
@@ -80,6 +83,17 @@ export function createPublisher(options: PublisherOptions) {
       throw error;
     }
   };
+}
+
+/**
+ * Message ids make replicas of nats-server 2.9 differ: when a leader freezes and wakes, some of them take a message for
+ * a repeat that others store, and from there on the same sequence is another record on each (seen in most freezes of
+ * a leader, in none without ids; docs/decisions/0007). There the ledger's key alone keeps repeats from counting.
+ */
+export function dedupesSafely(link: NatsLink, replicas: number): boolean {
+  if (replicas === 1) return true;
+  const [major = 0, minor = 0] = (link.nc.info?.version ?? '').split('.').map(Number);
+  return major > 2 || (major === 2 && minor >= 10);
 }
 
 const isRefused = (error: unknown): error is JetStreamApiError => error instanceof JetStreamApiError;

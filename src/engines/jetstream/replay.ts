@@ -20,12 +20,14 @@ export interface ReplayOptions {
   readonly onReplayed?: (batch: MicroBatch, bucket: number, sequence: LogSequence) => void;
 }
 
+type OnSettled = (sequence: LogSequence, bucket: number, standsAt: LogSequence | undefined) => void;
+
 /** Publishes again what only the journal has, each bucket for itself: one stream that is gone holds up no other. */
 export function createReplay(options: ReplayOptions) {
   const { journal, streams, debts, logger } = options;
   const working = new Map<number, Promise<void>>();
   const timers = new Map<number, NodeJS.Timeout>();
-  let settled: (sequence: LogSequence, bucket: number) => void = () => {};
+  let settled: OnSettled = () => {};
   let stopped = false;
 
   /** One try at the oldest debts; the rest follows until none are left or one fails. */
@@ -46,12 +48,11 @@ export function createReplay(options: ReplayOptions) {
 
   async function publish(sequence: LogSequence, bucket: number): Promise<void> {
     const record = await journal.at(sequence);
-    if (record.kind === 'grants') {
-      const body = encodeGrants(record);
-      const stands = await streams[bucket]!.appendNamed(body, batchName(body));
-      options.onReplayed?.(record, bucket, stands);
-    }
-    settled(sequence, bucket);
+    if (record.kind === 'fence') return settled(sequence, bucket, undefined);
+    const body = encodeGrants(record);
+    const standsAt = await streams[bucket]!.appendNamed(body, batchName(body));
+    options.onReplayed?.(record, bucket, standsAt);
+    settled(sequence, bucket, standsAt);
   }
 
   function work(bucket: number): void {
@@ -69,6 +70,12 @@ export function createReplay(options: ReplayOptions) {
       bucket,
       setTimeout(() => work(bucket), PAUSE_MS),
     );
+  }
+
+  function payAgain(bucket: number, end: LogSequence): void {
+    const batches = debts.lostBehind(bucket, end);
+    logger.error({ bucket, end, batches }, 'what the stream has lost is published again from the journal');
+    if (!working.has(bucket)) workLater(bucket);
   }
 
   return {
@@ -90,9 +97,12 @@ export function createReplay(options: ReplayOptions) {
       debts.owe(sequence, bucket);
       if (!working.has(bucket)) workLater(bucket);
     },
-    start(onSettled: (sequence: LogSequence, bucket: number) => void): void {
+    start(onSettled: OnSettled): void {
       settled = onSettled;
-      for (const bucket of streams.keys()) work(bucket);
+      for (const [bucket, stream] of streams.entries()) {
+        stream.whenShorter((end) => payAgain(bucket, end));
+        work(bucket);
+      }
     },
     async stop(): Promise<void> {
       stopped = true;

@@ -1,4 +1,4 @@
-import type { StreamInfo } from '@nats-io/jetstream';
+import type { StreamInfo, StreamState } from '@nats-io/jetstream';
 import type { RetryableFault } from '../../protocol/failures.ts';
 import type { NatsLink } from './connection.ts';
 import { infoOf } from './streams.ts';
@@ -17,9 +17,9 @@ const SILENT_NANOS_MAX = 3e9;
 /**
  * Whether a stream would take an append now: by the connection, by what became of the last appends, and by a look at
  * its replicas every few seconds. A leader that is cut off from its followers answers an info as if nothing were
- * wrong, so what counts is when it last heard them.
+ * wrong, so what counts is when it last heard them. `onState` is told what each look has found.
  */
-export function watchStream(link: NatsLink, stream: string) {
+export function watchStream(link: NatsLink, stream: string, onState: (state: StreamState) => void) {
   let reason: string | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -52,6 +52,7 @@ export function watchStream(link: NatsLink, stream: string) {
   async function fault(): Promise<string | undefined> {
     if (link.downForMs() > 0) return 'there is no connection to NATS';
     const info = await infoOf(link, stream);
+    if (info) onState(info.state);
     return info ? faultOf(info) : `there is no stream ${stream}`;
   }
 

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { anOrder } from '../../../test/support/orders.ts';
 import {
@@ -7,8 +10,9 @@ import {
   eventually,
   redisBook,
   startTestRedis,
+  tagOf,
 } from '../../../test/support/redis.ts';
-import type { RedisCluster, RedisNode } from '../../../tools/services.ts';
+import { type RedisCluster, type RedisNode, startRedisCluster } from '../../../tools/services.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
@@ -16,7 +20,7 @@ import type { RedisClient } from './client.ts';
 import { LIBRARY } from './functions/index.ts';
 
 const order = anOrder({ person: 5 });
-const tag = `{b${bucketOf(order.actId, BUCKETS)}}`;
+const tag = tagOf(bucketOf(order.actId, BUCKETS));
 const entry = { order, position: { sequence: 1, leafIndex: 0 } };
 
 describe('the client of a Redis Cluster', () => {
@@ -97,6 +101,16 @@ describe('the client of a Redis Cluster', () => {
     expect(await lonely.command('GET', `${tag}n`)).toBeNull();
     await lonely.close();
     await expect(lonely.command('GET', `${tag}n`)).rejects.toBeInstanceOf(RetryableFault);
+  });
+
+  it('says so when the server is too old for functions', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-redis-'));
+    const include = path.join(folder, 'old.conf');
+    writeFileSync(include, 'rename-command FUNCTION ""\n');
+    const old = await startRedisCluster({ primaries: 1, replicas: 0, settings: { include } });
+    await expect(connected(old.url)).rejects.toThrow('Redis 7.0 or newer is needed');
+    await old.stop();
+    rmSync(folder, { recursive: true });
   });
 
   it('says how many of its primaries answer', async () => {

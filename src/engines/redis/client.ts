@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster, type Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { faultOf, isFunctionMissing, isLibraryThere, unavailable } from './faults.ts';
+import { faultOf, isFunctionMissing, isLibraryThere, isTooOld, UnfitServer, unavailable } from './faults.ts';
 import { functionName, LIBRARY_TEXT, type RedisFunction } from './functions/index.ts';
 import { createGate } from './gate.ts';
 import { parseRedisUrl, type RedisAddress } from './url.ts';
@@ -36,7 +36,10 @@ export interface RedisHealth {
  * nothing is kept to be sent later. Replies come as Buffers; only primaries are asked.
  */
 export interface RedisClient {
-  /** Resolves when the cluster was reached for the first time. Calls before that are faults. */
+  /**
+   * Resolves when the cluster was reached for the first time; calls before that are faults. Rejects when it can't run
+   * our functions (a server before Redis 7.0). Need not be awaited.
+   */
   readonly ready: Promise<void>;
   /** One command; its keys lie in one slot. */
   command(name: string, ...args: readonly RedisArgument[]): Promise<unknown>;
@@ -52,6 +55,7 @@ export interface RedisClient {
 
 const RETRY_MS_FIRST = 50;
 const RETRY_MS_MAX = 2_000;
+const SUBSCRIBE_AGAIN_MS = 1_000;
 
 /** Connects in the background and for as long as it takes; a cluster that is not there yet is no error. */
 export function connectRedis(options: RedisClientOptions): RedisClient {
@@ -109,9 +113,11 @@ export function connectRedis(options: RedisClientOptions): RedisClient {
       }),
     );
 
-  const ready = new Promise<void>((resolve) => {
-    cluster.on('ready', () => void loadFunctions().then(resolve, resolve));
+  const ready = new Promise<void>((resolve, reject) => {
+    const fail = (error: unknown) => (faultOf(error) === error ? reject(error) : resolve());
+    cluster.on('ready', () => void loadFunctions().then(resolve, fail));
   });
+  ready.catch((error: Error) => logger.error({ reason: error.message }, 'Redis can not be used'));
 
   return {
     ready,
@@ -182,22 +188,29 @@ async function loadOn(node: Redis): Promise<void> {
   try {
     await node.call('FUNCTION', 'LOAD', LIBRARY_TEXT);
   } catch (error) {
-    if (!isLibraryThere(error)) throw error;
+    if (isLibraryThere(error)) return;
+    throw isTooOld(error)
+      ? new UnfitServer('Redis 7.0 or newer is needed: this one has no functions')
+      : error;
   }
 }
 
+/**
+ * Subscribes again every second: the client library may lose a subscription when its connection moves from one node to
+ * the next, without a word, and to subscribe again costs nothing.
+ */
 function listen(cluster: Cluster, channel: string, onMessage: (message: Buffer) => void): () => void {
-  // Again at each connection: a subscription may be lost on the way from one node to the next.
   const subscribe = () => void cluster.subscribe(channel).catch(() => {});
   const hear = (from: Buffer, message: Buffer) => {
     if (from.toString() === channel) onMessage(message);
   };
   cluster.on('messageBuffer', hear);
-  cluster.on('ready', subscribe);
-  if (cluster.status === 'ready') subscribe();
+  subscribe();
+  const timer = setInterval(subscribe, SUBSCRIBE_AGAIN_MS);
+  timer.unref();
   return () => {
+    clearInterval(timer);
     cluster.off('messageBuffer', hear);
-    cluster.off('ready', subscribe);
   };
 }
 

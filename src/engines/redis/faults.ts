@@ -22,6 +22,11 @@ const NOT_NOW = new Set([
   'NOPERM',
 ]);
 
+/** A server that will never do, however often it is asked. */
+export class UnfitServer extends Error {
+  override readonly name = 'UnfitServer';
+}
+
 export const unavailable = (message: string, cause?: unknown): RetryableFault =>
   new RetryableFault('book-unavailable', message, ASK_AGAIN_MS, cause === undefined ? {} : { cause });
 
@@ -31,14 +36,18 @@ export const unavailable = (message: string, cause?: unknown): RetryableFault =>
  */
 export function faultOf(error: unknown): Error {
   if (!(error instanceof Error)) return unavailable(String(error));
-  if (error instanceof RetryableFault) return error;
-  const isReply = error.name === 'ReplyError';
-  if (isReply && !NOT_NOW.has(error.message.split(' ')[0]!)) return error;
+  if (error instanceof RetryableFault || error instanceof UnfitServer) return error;
+  if (isReply(error) && !NOT_NOW.has(error.message.split(' ')[0]!)) return error;
   return unavailable(`Redis: ${error.message}`, error);
 }
 
+const isReply = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError';
+
 export const isFunctionMissing = (error: unknown): boolean =>
-  error instanceof Error && error.name === 'ReplyError' && error.message.startsWith('ERR Function not found');
+  isReply(error) && error.message.startsWith('ERR Function not found');
 
 export const isLibraryThere = (error: unknown): boolean =>
-  error instanceof Error && error.name === 'ReplyError' && error.message.includes('already exists');
+  isReply(error) && error.message.includes('already exists');
+
+export const isTooOld = (error: unknown): boolean =>
+  isReply(error) && error.message.startsWith('ERR unknown command');

@@ -5,7 +5,13 @@ import type { RedisCluster } from '../../../tools/services.ts';
 import type { RedisClient } from './client.ts';
 import { createRedisSignals } from './signals.ts';
 
-const bytes = (text: string) => new Uint8Array(Buffer.from(text));
+let test = 0;
+/** Named after its test: what an earlier test published may still be on its way between the nodes. */
+const bytes = (text: string) => new Uint8Array(Buffer.from(`${test} ${text}`));
+const textOf = (envelope: Uint8Array | undefined) =>
+  Buffer.from(envelope ?? [])
+    .toString()
+    .replace(`${test} `, '');
 const NEVER_MS = 2 ** 30;
 
 describe('signals by Redis', () => {
@@ -17,7 +23,10 @@ describe('signals by Redis', () => {
     ours = await connected(cluster.url);
     theirs = await connected(cluster.url);
   });
-  beforeEach(() => emptied(cluster));
+  beforeEach(async () => {
+    await emptied(cluster);
+    test += 1;
+  });
   afterAll(async () => {
     await ours?.close();
     await theirs?.close();
@@ -26,36 +35,38 @@ describe('signals by Redis', () => {
 
   function reader(pollMs: number) {
     const heard: string[] = [];
-    const signals = createRedisSignals({ client: theirs, logger: quiet, pollMs });
-    const end = signals.subscribe((envelope) => heard.push(Buffer.from(envelope).toString()));
+    const signals = createRedisSignals({ client: theirs, space: 'gala', logger: quiet, pollMs });
+    const end = signals.subscribe((envelope) => {
+      if (Buffer.from(envelope).toString().startsWith(`${test} `)) heard.push(textOf(envelope));
+    });
     return { heard, signals, end };
   }
 
   it('knows the newest, and nothing before the first', async () => {
-    const signals = createRedisSignals({ client: ours, logger: quiet });
+    const signals = createRedisSignals({ client: ours, space: 'gala', logger: quiet });
     expect(await signals.latest()).toBeUndefined();
     await signals.publish(bytes('first'), 1);
-    expect(Buffer.from((await signals.latest())!).toString()).toBe('first');
+    expect(textOf(await signals.latest())).toBe('first');
   });
 
   it('keeps bytes of any kind as they are', async () => {
-    const signals = createRedisSignals({ client: ours, logger: quiet });
+    const signals = createRedisSignals({ client: ours, space: 'gala', logger: quiet });
     const envelope = Uint8Array.from({ length: 5_000 }, (_, at) => at % 256);
     await signals.publish(envelope, 1);
     expect(new Uint8Array((await signals.latest())!)).toEqual(envelope);
   });
 
   it('is not set back by an older one, or by the same number again', async () => {
-    const signals = createRedisSignals({ client: ours, logger: quiet });
+    const signals = createRedisSignals({ client: ours, space: 'gala', logger: quiet });
     await signals.publish(bytes('ninth'), 9);
     await signals.publish(bytes('tenth'), 10);
     await signals.publish(bytes('ninth again'), 9);
     await signals.publish(bytes('tenth again'), 10);
-    expect(Buffer.from((await signals.latest())!).toString()).toBe('tenth');
+    expect(textOf(await signals.latest())).toBe('tenth');
   });
 
   it('tells a subscriber at once, of what was there before and of what comes', async () => {
-    const signals = createRedisSignals({ client: ours, logger: quiet });
+    const signals = createRedisSignals({ client: ours, space: 'gala', logger: quiet });
     await signals.publish(bytes('before'), 1);
     const { heard, end } = reader(NEVER_MS);
     await eventually(async () => expect(heard).toEqual(['before']));
@@ -70,14 +81,25 @@ describe('signals by Redis', () => {
 
   it('finds by itself what no message told it of', async () => {
     const { heard, end } = reader(20);
-    await ours.command('HSET', '{hongbao}signals', 'sequence', 4, 'envelope', 'silent');
+    await ours.command('HSET', '{gala}signals', 'sequence', 4, 'envelope', `${test} silent`);
     await eventually(async () => expect(heard).toEqual(['silent']));
+    end();
+  });
+
+  it('hears nothing of another cluster on the same servers', async () => {
+    const signals = createRedisSignals({ client: ours, space: 'gala', logger: quiet });
+    const others = createRedisSignals({ client: ours, space: 'drill', logger: quiet });
+    const { heard, end } = reader(20);
+    await others.publish(bytes('theirs'), 9);
+    await signals.publish(bytes('ours'), 1);
+    await eventually(async () => expect(heard).toEqual(['ours']));
+    expect(textOf(await others.latest())).toBe('theirs');
     end();
   });
 
   it('says nothing more once it was ended or closed', async () => {
     const [one, two] = [reader(20), reader(20)];
-    const signals = createRedisSignals({ client: ours, logger: quiet });
+    const signals = createRedisSignals({ client: ours, space: 'gala', logger: quiet });
     await signals.publish(bytes('first'), 1);
     await eventually(async () => expect([one.heard, two.heard]).toEqual([['first'], ['first']]));
     one.end();
@@ -90,7 +112,7 @@ describe('signals by Redis', () => {
   });
 
   it('goes on after the node of its subscription has gone', async () => {
-    const signals = createRedisSignals({ client: ours, logger: quiet });
+    const signals = createRedisSignals({ client: ours, space: 'gala', logger: quiet });
     const { heard, end } = reader(50);
     await signals.publish(bytes('first'), 1);
     await eventually(async () => expect(heard).toEqual(['first']));

@@ -4,13 +4,12 @@ import type { RedisClient } from './client.ts';
 
 export interface RedisSignalsOptions {
   readonly client: RedisClient;
+  /** The name of our cluster: signals of other names are never heard (I7). */
+  readonly space: string;
   readonly logger: Logger;
   /** How often a subscriber looks by itself, in ms: a message may get lost, the key does not. */
   readonly pollMs?: number;
 }
-
-/** Key and channel in one. */
-const KEY = '{hongbao}signals';
 
 /**
  * Signals by Redis: a key holds the newest envelope, a channel tells of it at once, and a subscriber looks at the key
@@ -18,16 +17,18 @@ const KEY = '{hongbao}signals';
  */
 export function createRedisSignals(options: RedisSignalsOptions): Signals {
   const { client, logger, pollMs = 1_000 } = options;
+  /** Key and channel in one. */
+  const key = `{${options.space}}signals`;
   const endings = new Set<() => void>();
 
   async function latest(): Promise<Buffer | undefined> {
-    return ((await client.command('HGET', KEY, 'envelope')) as Buffer | null) ?? undefined;
+    return ((await client.command('HGET', key, 'envelope')) as Buffer | null) ?? undefined;
   }
 
   return {
     name: 'redis',
     async publish(envelope, sequence) {
-      await client.invoke('publish', [KEY], [sequence, Buffer.from(envelope)]);
+      await client.invoke('publish', [key], [sequence, Buffer.from(envelope)]);
     },
 
     latest,
@@ -43,7 +44,7 @@ export function createRedisSignals(options: RedisSignalsOptions): Signals {
         void latest().then(take, (error: Error) =>
           logger.debug({ reason: error.message }, 'the newest signal could not be read from Redis'),
         );
-      const stopListening = client.listen(KEY, take);
+      const stopListening = client.listen(key, take);
       const timer = setInterval(look, pollMs);
       timer.unref();
       const end = () => {

@@ -7,6 +7,7 @@ import {
   eventually,
   redisBook,
   startTestRedis,
+  tagOf,
 } from '../../../test/support/redis.ts';
 import type { RedisCluster } from '../../../tools/services.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
@@ -47,20 +48,17 @@ describe('the book on Redis Cluster', () => {
 
   const pendingIn = async (bucket: number): Promise<Set<string>> => {
     const found = new Set<string>();
-    for await (const { order } of book.pendingIn(bucket, LIVE)) found.add(order.orderNumber);
+    for await (const { order } of book.pendingIn(bucket)) found.add(order.orderNumber);
     return found;
   };
 
   it(`takes at most ${PENDING_BYTES_MAX} bytes for a token that waits, measured over 100,000 people`, async () => {
     const orders = Array.from({ length: PEOPLE }, (_, person) => orderOf(person));
-    const chunks = Array.from({ length: PEOPLE / 1_000 }, (_, at) =>
-      orders.slice(at * 1_000, (at + 1) * 1_000),
-    );
     const empty = await usedMemory();
-    for (const chunk of chunks) await book.record(chunk.map((order) => ({ order, position })));
+    await book.record(orders.map((order) => ({ order, position })));
     const pending = ((await usedMemory()) - empty) / PEOPLE;
     expect(await book.outstandingCount()).toBe(PEOPLE);
-    for (const chunk of chunks) await book.advance(chunk, TOKEN_STATUS.credited);
+    await book.advance(orders, TOKEN_STATUS.credited);
     const credited = ((await usedMemory()) - empty) / PEOPLE;
     process.stderr.write(
       `book memory: ${Math.round(pending)} bytes a pending token, ${Math.round(credited)} a credited one\n`,
@@ -85,14 +83,23 @@ describe('the book on Redis Cluster', () => {
     expect(await brief.outstandingCount()).toBe(1);
   });
 
+  it('shares nothing with a book of another name on the same servers', async () => {
+    const drill = redisBook(client, () => 1_000, 'drill');
+    const order = orderOf(1);
+    await drill.record([{ order, position }]);
+    expect(await book.winsOf(order.actId, LIVE)).toEqual([]);
+    expect([await book.outstandingCount(), await drill.outstandingCount()]).toEqual([0, 1]);
+  });
+
   it('walks through what is pending in a bucket, all of it and nothing else', async () => {
     const orders = Array.from({ length: 4_000 }, (_, person) => orderOf(person));
-    await book.record(orders.map((order) => ({ order, position })));
+    const drill = anOrder({ person: 7 + BUCKETS, phase: 'gray', phaseKey: 2 });
+    await book.record([...orders, drill].map((order) => ({ order, position })));
     const credited = orders.filter((_, index) => index % 3 === 0);
     await book.advance(credited, TOKEN_STATUS.credited);
     for (const bucket of [0, 7]) {
-      const expected = orders.filter(
-        (order, index) => index % 3 !== 0 && bucketOf(order.actId, BUCKETS) === bucket,
+      const expected = [...orders, drill].filter(
+        (order) => !credited.includes(order) && bucketOf(order.actId, BUCKETS) === bucket,
       );
       expect([...(await pendingIn(bucket))].sort()).toEqual(
         expected.map((one) => one.orderNumber as string).sort(),
@@ -130,7 +137,7 @@ describe('the book on Redis Cluster', () => {
 
     it('is not whole once its server began anew, whatever the server kept', async () => {
       await mark();
-      const primary = await cluster.primaryOf(`{b${BUCKET}}`);
+      const primary = await cluster.primaryOf(tagOf(BUCKET));
       await primary.kill();
       await primary.restart();
       expect(await eventually(isWhole)).toBe(false);

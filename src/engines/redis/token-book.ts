@@ -8,6 +8,8 @@ import { createReadGatherer } from './read-gatherer.ts';
 
 export interface RedisTokenBookOptions {
   readonly client: RedisClient;
+  /** The name of our cluster: books of other names on the same servers share nothing with it (I7). */
+  readonly space: string;
   /** How many buckets the cluster was made with. */
   readonly buckets: number;
   /** For how long, in ms from the last win of its phase and bucket, a win is kept. */
@@ -16,17 +18,27 @@ export interface RedisTokenBookOptions {
 
 /** As functions/entries.lua allows; more go in several calls. */
 const ORDERS_OF_ONE_CALL = 512;
+/** Whoever fills the book again hands over a million orders; the client allows some hundred calls at once. */
+const CALLS_AT_ONCE = 32;
 /** Fields asked of one HSCAN; about a millisecond of the server's time. */
 const SCAN_FIELDS = 500;
 
 /** The keys of a bucket share a hash tag, so they lie in one slot, and so on one node. */
-const keysOf = (bucket: number) => ({
-  wins: (phaseKey: PhaseKey) => `{b${bucket}}w${phaseKey}`,
-  pending: (phaseKey: PhaseKey) => `{b${bucket}}o${phaseKey}`,
-  count: `{b${bucket}}n`,
-  mark: `{b${bucket}}g`,
-  tears: `{b${bucket}}t`,
-});
+const keysIn = (space: string) => (bucket: number) => {
+  const tag = bucketTag(space, bucket);
+  return {
+    wins: (phaseKey: PhaseKey) => `${tag}w${phaseKey}`,
+    pending: (phaseKey: PhaseKey) => `${tag}o${phaseKey}`,
+    count: `${tag}n`,
+    phases: `${tag}p`,
+    mark: `${tag}g`,
+    tears: `${tag}t`,
+  };
+};
+type Keys = ReturnType<ReturnType<typeof keysIn>>;
+
+/** What is hashed to a slot. */
+export const bucketTag = (space: string, bucket: number): string => `{${space}.b${bucket}}`;
 
 /**
  * The book on Redis Cluster. One person is a field of two hashes: wins (which expire as a whole) and pending tokens
@@ -36,13 +48,14 @@ const keysOf = (bucket: number) => ({
 export function createRedisTokenBook(options: RedisTokenBookOptions): RestorableBook {
   const { client, buckets } = options;
   const readField = createReadGatherer(client);
+  const keysOf = keysIn(options.space);
   const keysOfPerson = (order: Pick<Order, 'actId'>) => keysOf(bucketOf(order.actId, buckets));
 
   /** One call for what lies together: a micro-batch is of one bucket, and nearly always of one phase. */
   async function inSlots<Item>(
     items: readonly Item[],
     orderOf: (item: Item) => Order,
-    send: (keys: ReturnType<typeof keysOf>, phaseKey: PhaseKey, items: readonly Item[]) => Promise<unknown>,
+    send: (keys: Keys, phaseKey: PhaseKey, items: readonly Item[]) => Promise<unknown>,
   ): Promise<void> {
     const groups = new Map<string, { bucket: number; phaseKey: PhaseKey; items: Item[] }>();
     for (const item of items) {
@@ -52,11 +65,23 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       if (group) group.items.push(item);
       else groups.set(`${bucket}/${phaseKey}`, { bucket, phaseKey, items: [item] });
     }
-    const sent: Promise<unknown>[] = [];
+    const calls: (() => Promise<unknown>)[] = [];
     for (const { bucket, phaseKey, items: all } of groups.values())
       for (let from = 0; from < all.length; from += ORDERS_OF_ONE_CALL)
-        sent.push(send(keysOf(bucket), phaseKey, all.slice(from, from + ORDERS_OF_ONE_CALL)));
-    await allOf(sent);
+        calls.push(() => send(keysOf(bucket), phaseKey, all.slice(from, from + ORDERS_OF_ONE_CALL)));
+    await makeAll(calls);
+  }
+
+  async function* pendingOf(bucket: number, phaseKey: PhaseKey): AsyncGenerator<BookEntry> {
+    const key = keysOf(bucket).pending(phaseKey);
+    let cursor = '0';
+    do {
+      const reply = await client.command('HSCAN', key, cursor, 'COUNT', SCAN_FIELDS);
+      const [next, pairs] = reply as [Buffer, Buffer[]];
+      for (let at = 0; at < pairs.length; at += 2)
+        yield* decodePending(pairs[at + 1]!, personOf(pairs[at]!), phaseKey);
+      cursor = next.toString();
+    } while (cursor !== '0');
   }
 
   return {
@@ -69,8 +94,8 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
           for (const { order, position } of some) packed.addEntry(order, position);
           return client.invoke(
             'record',
-            [keys.wins(phaseKey), keys.pending(phaseKey), keys.count],
-            [packed.bytes(), Math.round(options.winsTtlMs(phaseKey))],
+            [keys.wins(phaseKey), keys.pending(phaseKey), keys.count, keys.phases],
+            [packed.bytes(), Math.round(options.winsTtlMs(phaseKey)), phaseKey],
           );
         },
       ),
@@ -103,16 +128,9 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       return counts.reduce<number>((sum, count) => sum + Number(count ?? 0), 0);
     },
 
-    async *pendingIn(bucket, phaseKey): AsyncGenerator<BookEntry> {
-      let cursor = '0';
-      do {
-        const key = keysOf(bucket).pending(phaseKey);
-        const reply = await client.command('HSCAN', key, cursor, 'COUNT', SCAN_FIELDS);
-        const [next, pairs] = reply as [Buffer, Buffer[]];
-        for (let at = 0; at < pairs.length; at += 2)
-          yield* decodePending(pairs[at + 1]!, personOf(pairs[at]!), phaseKey);
-        cursor = next.toString();
-      } while (cursor !== '0');
+    async *pendingIn(bucket): AsyncGenerator<BookEntry> {
+      const phases = (await client.command('SMEMBERS', keysOf(bucket).phases)) as Buffer[];
+      for (const phase of phases) yield* pendingOf(bucket, Number(phase.toString()) as PhaseKey);
     },
 
     async wholeness(bucket) {
@@ -132,9 +150,16 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
   };
 }
 
-/** Waits for all of them, so that none goes on unseen; then throws the first failure. */
-async function allOf(calls: readonly Promise<unknown>[]): Promise<void> {
-  const results = await Promise.allSettled(calls);
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed) throw failed.reason;
+/** Makes all the calls, a few at a time, also behind one that fails; then throws the first failure. */
+async function makeAll(calls: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  let next = 0;
+  const caller = async () => {
+    while (next < calls.length) {
+      next += 1;
+      await calls[next - 1]!().catch((error: unknown) => failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(CALLS_AT_ONCE, calls.length) }, caller));
+  if (failures.length > 0) throw failures[0];
 }

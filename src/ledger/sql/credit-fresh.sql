@@ -8,11 +8,13 @@
 -- Slices, each once: $12 slice_id bigint[], $13 phase_key int4[], $14 fen bigint[], $15 last drawn at ms bigint[],
 --   $16 number of orders int4[].
 -- $17 the batch's own ref, never used before. $18 count of buckets, $19 the batch's buckets int4[] (guard-write.sql).
--- Locks: buckets (shared); postings (the funding legs are new rows; then key order), then accounts in key order: Postgres runs the main
--- statement first, and what nobody reads from at its end. credit.test.ts holds it to that.
+-- Locks: buckets (shared), then postings (the funding legs are new rows; then key order), then accounts in key order:
+-- Postgres runs the main statement first, and what nobody reads from at its end. credit.test.ts holds it to that.
 -- The upsert has one plan only: `UPDATE … FROM` is no faster, and may scan all accounts while statistics are young.
 -- Example: 2,000 orders of 1,990 people out of 3 slices write 2,000 + 3 postings and touch 1,990 accounts.
-WITH accounts AS (
+WITH guard AS MATERIALIZED (
+  SELECT ledger.guard_write($18::int4, $19::int4[], $9::bigint[], $10::int4[]) AS held
+), accounts AS (
   INSERT INTO ledger.account AS a (act_id, phase_key, purse, balance_fen, income_fen)
   SELECT p.act_id, p.phase_key, 1, p.fen, p.fen
   FROM unnest($9::bigint[], $10::int4[], $11::bigint[]) AS p (act_id, phase_key, fen)
@@ -21,9 +23,9 @@ WITH accounts AS (
 )
 INSERT INTO ledger.posting (act_id, amount_fen, at_ms, slice_id, phase_key, slice_epoch, slice_index, purse, ref)
 SELECT -s.slice_id, -s.fen, s.at_ms, s.slice_id, s.phase_key, NULL, s.orders, 3, $17::text
-FROM unnest($12::bigint[], $13::int4[], $14::bigint[], $15::bigint[], $16::int4[])
+FROM guard CROSS JOIN unnest($12::bigint[], $13::int4[], $14::bigint[], $15::bigint[], $16::int4[])
   AS s (slice_id, phase_key, fen, at_ms, orders)
-WHERE (SELECT ledger.guard_write($18::int4, $19::int4[], $9::bigint[], $10::int4[]))
+WHERE guard.held
 UNION ALL
 SELECT o.act_id, o.fen, o.at_ms, o.slice_id, o.phase_key, o.epoch, o.index, 1, o.ref
 FROM unnest($1::bigint[], $2::int4[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int4[], $8::int4[])

@@ -7,14 +7,17 @@ import { type Config, readConfig, redactConfig } from '../config.ts';
 import { ROLE_NAMES } from '../config-cluster.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import { doctor } from './doctor.ts';
+import { ledgerAddShard, ledgerShards } from './ledger-commands.ts';
 import { wholeNumber } from './numbers.ts';
 import {
   auditCommand,
   campaignApply,
   campaignCheck,
   creditRate,
+  cueCommand,
   keysRotate,
   statusCommand,
+  switchCommand,
   upstreamAdd,
 } from './ops-commands.ts';
 import { CliFailure, EXIT, type Output, print, printFailure } from './output.ts';
@@ -131,6 +134,30 @@ function program(output: Output): Command {
       .command('credit-rate [creditsPerSecond]')
       .description('see or set how fast the ledger is credited (off: no limit)'),
   ).action((rate: string | undefined) => creditRate(rate, opsOptions({})));
+  withJson(
+    cli
+      .command('switch [part] [state]')
+      .description('see what is switched off, or switch a part: book or log, on or off'),
+  ).action((part: string | undefined, state: string | undefined) =>
+    switchCommand(part, state, opsOptions({})),
+  );
+  withJson(cli.command('cue').argument('<round>', 'its number', wholeNumber(1, 2 ** 31 - 1)))
+    .description('move a round of the night, everywhere')
+    .requiredOption('--phase <id>', 'the phase that it is of')
+    .requiredOption('--at <time>', 'when it begins: an ISO time, or now')
+    .option('--campaign <id>', 'the campaign')
+    .action((round: number, flags: { phase: string; at: string; campaign?: string }) =>
+      cueCommand(round, flags, systemClock.now(), opsOptions(flags)),
+    );
+  const ledger = cli.command('ledger').description('the ledger’s shards');
+  withJson(ledger.command('shards').description('which shard holds which buckets')).action(() =>
+    ledgerShards(configuration().config, output),
+  );
+  withJson(
+    ledger
+      .command('add-shard <name> <url>')
+      .description('add a Postgres and bring it its part of the buckets, while everything goes on'),
+  ).action((name: string, url: string) => ledgerAddShard(configuration().config, name, url, output));
   withJson(cli.command('upstream').command('add <name>').description('a credential for a service upstream'))
     .requiredOption('--scenes <ids>', 'scenes that it may grant, with commas')
     .option('--campaign <id>', 'the campaign')
@@ -150,6 +177,8 @@ function program(output: Output): Command {
       auditCommand({
         ...output,
         dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder),
+        // With --data the folder is another's, and so are its keys.
+        keysFolder: flags.data === undefined ? configuration().config.keysFolder : undefined,
         ledger: flags.ledger ?? configuration().config.ledgerUrls[0],
         history: flags.history,
         settled: flags.settled ?? false,

@@ -1,6 +1,10 @@
 import type { Logger } from 'pino';
+import type { LogReader } from '../../engines/ports.ts';
+import { type Bookkeeper, createBookkeeper } from '../../stations/5-credit/bookkeeper.ts';
 import { type Creditor, type CreditorStatus, createCreditor } from '../../stations/5-credit/creditor.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
+import type { Order } from '../../vocabulary/order.ts';
 import { random } from '../randomness.ts';
 import type { Stores } from '../stores/index.ts';
 
@@ -21,13 +25,36 @@ export function createCreditors(deps: {
   stores: Stores;
   clock: Clock;
   logger: Logger;
+  metrics: Metrics;
+  /** Promises an order anew that the log had lost. */
+  promise: (order: Order) => Promise<unknown>;
   onFatal: (error: unknown) => void;
 }): Creditors {
   const { stores } = deps;
   const creditors = new Map<number, Creditor>();
+  const bookkeepers = new Map<number, Bookkeeper>();
   let rate: number | undefined;
   const share = (): number | undefined =>
     rate === undefined ? undefined : rate === 0 ? 0 : Math.max(1, rate / stores.buckets);
+
+  function keepBook(bucket: number, reader: LogReader): void {
+    const { restorable } = stores;
+    if (!restorable) return;
+    const bookkeeper = createBookkeeper({
+      bucket,
+      reader,
+      log: stores.logs[bucket]!,
+      book: restorable,
+      ledger: stores.ledger,
+      promise: deps.promise,
+      logger: deps.logger,
+      onSwept: (swept) => {
+        for (const [what, orders] of Object.entries(swept)) deps.metrics.swept.inc({ what }, orders);
+      },
+    });
+    bookkeepers.set(bucket, bookkeeper);
+    bookkeeper.start();
+  }
 
   return {
     start: () =>
@@ -48,10 +75,13 @@ export function createCreditors(deps: {
             creditors.set(bucket, creditor);
             creditor.setRate(share());
             creditor.start();
+            keepBook(bucket, log);
           },
           async lost(bucket) {
             const creditor = creditors.get(bucket);
             creditors.delete(bucket);
+            await bookkeepers.get(bucket)?.stop();
+            bookkeepers.delete(bucket);
             await creditor?.stop();
           },
         },

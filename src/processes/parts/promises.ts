@@ -15,6 +15,8 @@ import { createSliceStates } from './slice-states.ts';
 
 export interface Promises {
   readonly granter: Granter;
+  /** Seals and appends, asking nothing else: for orders that were granted before. */
+  again(order: Order): Promise<unknown>;
   /** Resolves when nothing is under way any more. */
   drain(): Promise<void>;
 }
@@ -52,6 +54,7 @@ export function createPromises(deps: {
   });
   return {
     granter,
+    again: (order) => lines[bucketAt(order)]!.promise(order),
     drain: async () => void (await Promise.all(lines.map((line) => line.drain()))),
   };
 }

@@ -57,8 +57,9 @@ export async function openClusterStores(
     random,
   });
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
+  const restorable = createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS });
   const book = createGuardedBook({
-    book: createRedisTokenBook({ client: redis, buckets, winsTtlMs: () => WINS_KEPT_MS }),
+    book: restorable,
     buckets,
     logger,
     random,
@@ -80,7 +81,7 @@ export async function openClusterStores(
   const journal = await openJournal({ folder: path.join(config.dataFolder, 'journal'), logger });
   const bootId = randomUUID();
   const streams = Array.from({ length: buckets }, (_, bucket) =>
-    createJetStreamLog({ link, space, bucket, bootId }),
+    createJetStreamLog({ link, space, bucket, bootId, replicas: cluster.logReplicas }),
   );
   const journaled = await openJournaledLog({
     journal,
@@ -94,7 +95,13 @@ export async function openClusterStores(
     },
   });
   const log = switchable(Array.from({ length: buckets }, (_, bucket): GrantLog => journaled.bucket(bucket)));
-  const ways = await openWays(config, cluster, link, createRedisSignals({ client: redis, logger }), logger);
+  const ways = await openWays(
+    config,
+    cluster,
+    link,
+    createRedisSignals({ client: redis, space, logger }),
+    logger,
+  );
   const ownership = createBucketOwnership({ link, cluster, memberId: `${process.pid}-${bootId}`, logger });
 
   return {
@@ -106,6 +113,7 @@ export async function openClusterStores(
     control: createControlStore(pool),
     logs: log.logs,
     book,
+    restorable,
     ways,
     ownership,
     shared: true,

@@ -5,6 +5,7 @@ import type {
   Ledger,
   LogReader,
   MicroBatch,
+  RestorableBook,
   Signals,
   TokenBook,
 } from '../../engines/ports.ts';
@@ -35,6 +36,8 @@ export interface Stores {
   /** By bucket. */
   readonly logs: readonly GrantLog[];
   readonly book: TokenBook;
+  /** The book as it is filled again after it has forgotten; undefined where it can't forget. */
+  readonly restorable?: RestorableBook;
   readonly ways: readonly Signals[];
   readonly ownership: BucketOwnership;
   /** Other processes lease, deal and close too: nothing may be decided from this one's memory alone. */

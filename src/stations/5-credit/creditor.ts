@@ -47,7 +47,11 @@ export interface CreditorOptions {
   readonly inFlightMax?: number;
 }
 
-const BATCH_ORDERS_MAX = 1_000;
+/**
+ * Sorted, a larger batch finds more of its rows on the same pages. The server's CPU a credit, in batches of 1,000, 2,000
+ * and 4,000: 14.6, 12.6 and 11.4 microseconds. An account stays locked as long as its batch is under way, some 20 ms.
+ */
+const BATCH_ORDERS_MAX = 2_000;
 /**
  * While the ledger works on one, the next is being written down. Medians of four runs of 60,000 orders on two cores
  * shared with Postgres: 84,000 credits a second with one, 115,000 with two, 127,000 with three. Two leave the ledger

@@ -5,7 +5,7 @@
 -- args     1 packed order numbers: (u8 length | person | u8 length | suffix)*, at most 512
 --          2 status: 1, 2 or 8
 -- returns  how many left
--- example  FCALL <library>_advance 2 {b3}o2 {b3}n <bytes> 8
+-- example  FCALL <library>_advance 2 {gala.b3}o2 {gala.b3}n <bytes> 8
 local CREDITED = 8
 local packed, status = args[1], tonumber(args[2])
 if #packed == 0 then return 0 end

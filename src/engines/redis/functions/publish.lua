@@ -4,7 +4,7 @@
 -- args     1 sequence, decimal, below 2^53
 --          2 envelope
 -- returns  1 when it was newer, 0 when not
--- example  FCALL <library>_publish 1 {hongbao}signals 17 <bytes>
+-- example  FCALL <library>_publish 1 {gala}signals 17 <bytes>
 --
 -- PUBLISH reaches the subscribers of every node.
 local known = tonumber(redis.call('HGET', keys[1], 'sequence') or '-1')

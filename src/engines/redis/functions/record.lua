@@ -3,10 +3,12 @@
 -- keys     1 hash of wins: person → win*          of one bucket and one phase
 --          2 hash of pending: person → pending*   of the same
 --          3 counter: pending orders of the bucket, all phases
+--          4 set of the phases of which the bucket holds something
 -- args     1 packed orders: (u8 length | person | pending)*, at most 512, of any people, any order number again
 --          2 for how long wins are kept from now on, in ms
+--          3 the phase
 -- returns  how many were new
--- example  FCALL <library>_record 3 {b3}w2 {b3}o2 {b3}n <bytes> 604800000
+-- example  FCALL <library>_record 4 {gala.b3}w2 {gala.b3}o2 {gala.b3}n {gala.b3}p <bytes> 604800000 2
 local packed, wins_ttl_ms = args[1], args[2]
 if #packed == 0 then return 0 end
 prepare()
@@ -39,4 +41,5 @@ redis.call('HSET', keys[1], unpack(wins_now))
 redis.call('PEXPIRE', keys[1], wins_ttl_ms)
 redis.call('HSET', keys[2], unpack(pending_now))
 redis.call('INCRBY', keys[3], recorded)
+redis.call('SADD', keys[4], args[3])
 return recorded
