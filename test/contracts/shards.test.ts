@@ -35,7 +35,7 @@ const personIn = (bucket: number, nth = 0): number => {
 const orderIn = (bucket: number, rain = 1, slice = 1): Order =>
   anOrder({ person: personIn(bucket), rain, slice });
 
-describe('the ledger’s shards', () => {
+describe('the ledger’s shards', { timeout: 60_000 }, () => {
   let server: TestPostgres;
   const opened: { stop(): Promise<unknown> }[] = [];
   const kept = <Item extends { stop(): Promise<unknown> }>(item: Item): Item => {

@@ -176,7 +176,7 @@ async function assertExact(shards: TestShards, ledger: Ledger, model: Model): Pr
   }
 }
 
-describe('buckets that move between shards', () => {
+describe('buckets that move between shards', { timeout: 180_000 }, () => {
   let server: TestPostgres;
   beforeAll(async () => {
     server = await startTestPostgres();
