@@ -260,7 +260,16 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     const shards = await openShards();
     await expect(shards.map.found(8, shards.addresses)).rejects.toThrow('founded with 4 buckets');
     expect((await shards.map.found(BUCKETS, [])).shards.map(({ name }) => name)).toEqual(['a', 'b']);
-    await prepareShards(shards);
+    expect(await prepareShards(shards)).toEqual([]);
+    const nobody = openPool({
+      url: 'postgres://nobody@127.0.0.1:1/nothing',
+      logger: quiet,
+      connectionsMax: 1,
+      applicationName: 'test',
+    });
+    const poolOf = (shard: { name: string }) => (shard.name === 'b' ? nobody : shards.poolOf(shard as never));
+    expect(await prepareShards({ ...shards, poolOf })).toEqual(['b']);
+    await nobody.end();
     const swapped = {
       ...shards,
       poolOf: ({ name }: { name: string }) => shards.pools.get(name === 'a' ? 'b' : 'a')!,

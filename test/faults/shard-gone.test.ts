@@ -109,7 +109,7 @@ describe('one shard gone', { timeout: 120_000 }, () => {
   });
 
   it('holds up nobody else with those who wait for it', async () => {
-    const crowded = await shards.open({ shutMs: 60_000, statementMs: 5_000 });
+    const crowded = await shards.open({ shutMs: 60_000, statementMs: 5_000, callsMax: 64 });
     const onB = ordersOn('b', 1)[0]!;
     const account = { actId: onB.actId, phaseKey: PHASE };
     await crowded.wallet(account, []);
