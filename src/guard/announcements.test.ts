@@ -48,7 +48,7 @@ describe('an announcement', () => {
           return decoded === undefined || decoded.sequence >= 1;
         },
       ),
-      { numRuns: 20_000 },
+      { numRuns: 100_000 },
     );
   });
 });

@@ -230,7 +230,10 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     throttle: load.throttle(),
     ledger: await ledger.health(),
     ...(await stores.status()),
-    unclosedSlices: (await allotments.unclosed()).length,
+    unclosedSlices: await allotments.unclosed().then(
+      (unclosed) => unclosed.length,
+      () => null,
+    ),
   });
   if (operating) await ops.register(opsRoutes, { ...operating.operations, ready, metricsText, status });
   else await ops.register(processRoutes, { ready, metricsText });

@@ -1,13 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { audit } from '../../../rehearsal/audit/index.ts';
+import { type AuditReport, audit, auditCluster } from '../../../rehearsal/audit/index.ts';
 import { readCampaign } from '../../campaign/read.ts';
 import { reportProblems } from '../../campaign/report.ts';
 import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
+import { parseNatsUrl } from '../../engines/jetstream/connection.ts';
 import { SWITCHES, type Switch } from '../../protocol/announcement.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import { systemClock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import type { ClusterConfig } from '../config-cluster.ts';
 import { readRunFile } from '../run-file.ts';
 import { ask, findTarget, type TargetOptions } from './engine-client.ts';
 import { CliFailure, EXIT, type Output, print } from './output.ts';
@@ -218,23 +221,51 @@ export async function auditCommand(
       ...(options.keysFolder === undefined ? {} : { keysFolder: options.keysFolder }),
       ...(options.history === undefined ? {} : { historyFile: options.history }),
     });
-    const lines = report.findings.map(
-      (finding) => `  ${finding.invariant}  ${finding.what}  ${finding.where}  ${finding.detail}`,
-    );
-    const counts = Object.entries(report.checked)
-      .map(([name, count]) => `${count} ${name}`)
-      .join(', ');
-    print(
-      options,
-      report,
-      report.ok
-        ? `Nothing found. Looked at ${counts}.`
-        : [`${report.findings.length} findings:`, ...lines, `Looked at ${counts}.`].join('\n'),
-    );
-    if (!report.ok) process.exitCode = EXIT.refused;
+    printAudit(options, report);
   } finally {
     await server?.stop();
   }
+}
+
+/** Runs the auditor on a cluster, by its addresses; the folders are those of the processes whose journals lie here. */
+export async function auditClusterCommand(
+  options: Output & {
+    readonly config: Config;
+    readonly cluster: ClusterConfig;
+    readonly dataFolders: readonly string[];
+    readonly history?: string | undefined;
+    readonly settled: boolean;
+  },
+): Promise<void> {
+  const { config, cluster } = options;
+  for (const url of config.ledgerUrls) await assertReachable(url);
+  const report = await auditCluster({
+    dataFolders: options.dataFolders,
+    log: { connect: parseNatsUrl(cluster.logUrl), space: cluster.space, buckets: cluster.buckets },
+    ledgerUrls: config.ledgerUrls,
+    controlUrl: (config.controlDatabaseUrl ?? config.ledgerUrls[0])!,
+    keyFile: path.join(config.keysFolder, 'keyring.json'),
+    settled: options.settled,
+    ...(options.history === undefined ? {} : { historyFile: options.history }),
+  });
+  printAudit(options, report);
+}
+
+function printAudit(output: Output, report: AuditReport): void {
+  const lines = report.findings.map(
+    (finding) => `  ${finding.invariant}  ${finding.what}  ${finding.where}  ${finding.detail}`,
+  );
+  const counts = Object.entries(report.checked)
+    .map(([name, count]) => `${count} ${name}`)
+    .join(', ');
+  print(
+    output,
+    report,
+    report.ok
+      ? `Nothing found. Looked at ${counts}.`
+      : [`${report.findings.length} findings:`, ...lines, `Looked at ${counts}.`].join('\n'),
+  );
+  if (!report.ok) process.exitCode = EXIT.refused;
 }
 
 /** An audit that could not look is neither clean nor a finding. */
