@@ -35,7 +35,7 @@ describeWithServers(['redis'], 'a Redis Cluster of our own', () => {
     expect(await primary.call('WAIT', 1, 5_000)).toBe(1);
   });
 
-  it('is kept as a book must be: nothing evicted, appended to a file, written without a replica too', async () => {
+  it('is kept as a book must be: nothing evicted, appended to a file, written to without waiting for a replica', async () => {
     const settings = ['maxmemory-policy', 'appendonly', 'appendfsync', 'min-replicas-to-write'];
     const said = await Promise.all(settings.map((name) => cluster.nodes[0]!.call('CONFIG', 'GET', name)));
     expect(said).toEqual([

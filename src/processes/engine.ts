@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import httpProxy from '@fastify/http-proxy';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { compileAnnounced } from '../campaign/announced.ts';
@@ -22,6 +21,7 @@ import { createFollowingClock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createApp, describeApi } from './gateway/app.ts';
 import { servePage } from './gateway/page.ts';
+import { forwardWallet } from './gateway/wallet-proxy.ts';
 import { createControl } from './parts/control.ts';
 import { createCreditors } from './parts/creditors.ts';
 import { createGateway } from './parts/gateway.ts';
@@ -230,7 +230,10 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     throttle: load.throttle(),
     ledger: await ledger.health(),
     ...(await stores.status()),
-    unclosedSlices: (await allotments.unclosed()).length,
+    unclosedSlices: await allotments.unclosed().then(
+      (unclosed) => unclosed.length,
+      () => null,
+    ),
   });
   if (operating) await ops.register(opsRoutes, { ...operating.operations, ready, metricsText, status });
   else await ops.register(processRoutes, { ready, metricsText });
@@ -316,17 +319,6 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
 }
 
 const portOf = (app: FastifyInstance): number => (app.server.address() as { port: number }).port;
-
-/** A gateway without the wallet's part sends its requests on, so that a phone knows one address. */
-async function forwardWallet(app: FastifyInstance, upstream: string): Promise<void> {
-  for (const route of ['wallet', 'withdrawals'])
-    await app.register(httpProxy, {
-      upstream,
-      prefix: `/v1/campaigns/:campaignId/${route}`,
-      rewritePrefix: `/v1/campaigns/:campaignId/${route}`,
-      http: { requestOptions: { timeout: 10_000 } },
-    });
-}
 
 /** Demo sessions are of the first app of the first campaign. */
 function demoApp(campaigns: readonly CampaignSnapshot[]): { id: AppId; name: string } {

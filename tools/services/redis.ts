@@ -8,7 +8,7 @@ export interface RedisClusterOptions {
   readonly primaries?: number;
   /** Per primary. */
   readonly replicas?: number;
-  /** A primary with fewer replicas attached refuses writes. Default 0: one that has just taken over has none. */
+  /** A primary with fewer replicas attached refuses writes. Default 0, as in operation (docs/decisions/0008-redis.md). */
   readonly minReplicasToWrite?: number;
   readonly nodeTimeoutMs?: number;
   /** Further lines of redis.conf, by name. */
@@ -100,7 +100,6 @@ async function startNode(options: RedisClusterOptions, index: number): Promise<O
     appendonly: 'yes',
     appendfsync: 'everysec',
     save: '',
-    'lazyfree-lazy-expire': 'yes',
     ...(options.sourceOf ? { 'bind-source-addr': options.sourceOf(index) } : {}),
     'maxmemory-policy': 'noeviction',
     ...options.settings,
