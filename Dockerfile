@@ -10,8 +10,8 @@ RUN node tools/build.mjs
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app
-COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --omit=optional --ignore-scripts && npm cache clean --force
+# The bundle holds every package that it needs.
+COPY package.json ./
 COPY bin ./bin
 COPY examples ./examples
 COPY proto ./proto

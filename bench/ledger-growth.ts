@@ -120,7 +120,6 @@ export async function benchLedgerGrowth(): Promise<GrowthFigures> {
     // A fresh one every so often, so that it stays small.
     if (at % 4 === 0) few.unshift(await filled(server, FEW));
     turns.push({ few: await turn(few[0]!), many: await turn(many) });
-    if (process.env.VERBOSE) console.log(JSON.stringify(turns.at(-1)));
   }
   for (const { pool } of [many, ...few]) await pool.end();
   await server.stop();

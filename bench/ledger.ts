@@ -28,8 +28,8 @@ const PACKETS_EACH = 3;
 const ROUNDS = 11;
 const SINGLES = 300;
 /** As the creditor does it (5-credit/creditor.ts). */
-const BATCH = Number(process.env.BATCH ?? 2000);
-const CONNECTIONS = Number(process.env.CONN ?? 2);
+const BATCH = 2_000;
+const CONNECTIONS = 2;
 
 /** A night's orders, shuffled: first packets, which open an account, and further ones. */
 const night = (): Order[] =>

@@ -14,18 +14,24 @@ const statOf = (pid: number): string[] | undefined => {
   }
 };
 
+/** CPU time in ms of a process, and of those of its children that have ended. */
+const usedMs = (stat: readonly string[], childrenToo: boolean): number =>
+  stat.slice(11, childrenToo ? 15 : 13).reduce((ticks, field) => ticks + Number(field), 0) * MS_PER_TICK;
+
 /**
- * CPU time in ms that a local Postgres has used so far, all its processes that live: steadier than the clock on a
- * machine that others use too. Zero where there is no /proc.
+ * CPU time in ms that a local Postgres has used so far, all its processes: steadier than the clock on a machine that
+ * others use too. Zero where there is no /proc.
  */
 export async function serverCpu(pool: Pool): Promise<() => number> {
   const { rows } = await pool.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  const postmaster = statOf(rows[0]!.pid)?.[1];
-  if (postmaster === undefined) return () => 0;
-  return () =>
-    readdirSync('/proc')
+  const postmaster = Number(statOf(rows[0]!.pid)?.[1]);
+  return () => {
+    const own = statOf(postmaster);
+    if (!own) return 0;
+    return readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
       .map((name) => statOf(Number(name)))
-      .filter((stat) => stat?.[1] === postmaster)
-      .reduce((ms, stat) => ms + (Number(stat![11]) + Number(stat![12])) * MS_PER_TICK, 0);
+      .filter((stat) => stat?.[1] === String(postmaster))
+      .reduce((ms, stat) => ms + usedMs(stat!, false), usedMs(own, true));
+  };
 }

@@ -15,6 +15,8 @@ export type { AuditReport, Finding } from './report.ts';
 
 export interface AuditOptions {
   readonly dataFolder: string;
+  /** Where the keyring lies; `keys` in the data folder when it is not said. */
+  readonly keysFolder?: string;
   readonly ledgerUrl: string;
   readonly historyFile?: string;
   /** The backlog is drained: every promise must be in the ledger. */
@@ -42,7 +44,8 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   ]);
   if (drained > journal.records)
     findings.add('format', 'the journal lacks records that were credited', `record ${drained}`);
-  const keyFile = path.join(options.dataFolder, 'keys', 'keyring.json');
+  const keysFolder = options.keysFolder ?? path.join(options.dataFolder, 'keys');
+  const keyFile = path.join(keysFolder, 'keyring.json');
   return judge({ ...options, history, drained, books, journal, payments, catalog, keyFile, findings });
 }
 

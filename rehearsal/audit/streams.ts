@@ -1,11 +1,11 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node';
 import { type AuditedJournal, nothingTaken, takeRecord } from './journal.ts';
 import type { Findings } from './report.ts';
 
 export interface StreamsToRead {
-  /** nats://host:port of some servers. */
-  readonly urls: readonly string[];
+  /** How some of the servers are reached. */
+  readonly connect: ConnectionOptions;
   /** What the name of every stream begins with: `<space>-<bucket>`. */
   readonly space: string;
   readonly buckets: number;
@@ -16,7 +16,7 @@ export interface StreamsToRead {
  * in the journal (docs/formats.md), grants or a fence, and its place in the stream is its place in time.
  */
 export async function readStreams(wanted: StreamsToRead, findings: Findings): Promise<AuditedJournal> {
-  const connection = await connect({ servers: [...wanted.urls], name: 'hongbao auditor' });
+  const connection = await connect({ ...wanted.connect, name: 'hongbao auditor' });
   try {
     const buckets = Array.from({ length: wanted.buckets }, (_, bucket) => `${wanted.space}-${bucket}`);
     const read = await Promise.all(buckets.map((stream) => readStream(connection, stream, findings)));

@@ -49,6 +49,12 @@ describe('what a batch comes to', () => {
     const of = (actId: bigint): Order => ({ ...anOrder({ person: 1 }), actId: actId as ActId });
     const ids = [big + 1n, 3n, big, big + 2n, 1n].map(of);
     expect(inKeyOrder(ids).map((one) => one.actId)).toEqual([1n, 3n, big, big + 1n, big + 2n]);
+    fc.assert(
+      fc.property(fc.array(order, { maxLength: 60 }), (orders) => {
+        const key = (one: Order) => `${one.actId} ${one.phaseKey} ${one.orderNumber}`;
+        expect(inKeyOrder(orders).map(key)).toEqual(orders.map(key).sort());
+      }),
+    );
     const own = [12, 2, 1].map((rain) => anOrder({ person: 5, rain }));
     expect(inKeyOrder(own).map((one) => one.rainId)).toEqual([12, 1, 2]); // '2' stands before '_'
   });

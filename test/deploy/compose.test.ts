@@ -98,6 +98,15 @@ describe('compose.yaml', () => {
     expect(text).not.toMatch(/PASSWORD: *["']?[A-Za-z0-9]/);
   });
 
+  it('has room in each NATS for what the streams of all buckets reserve', () => {
+    const conf = readFileSync('deploy/compose/nats.conf', 'utf8');
+    const gigabytes = Number(/max_file_store: (\d+)GB/.exec(conf)![1]);
+    const read = readConfig({ ...filled(ours[0]![1]), HONGBAO_SESSION_KEYS_FILE: '' });
+    if (!('config' in read)) throw new Error(JSON.stringify(read));
+    const { buckets, logBucketBytes } = read.config.cluster!;
+    expect(gigabytes * 2 ** 30).toBeGreaterThan(buckets * logBucketBytes);
+  });
+
   it('puts the Redis nodes where the cluster is made and the book is looked for', () => {
     const addresses = services.flatMap(([, { networks }]) =>
       Array.isArray(networks) || networks === undefined

@@ -20,7 +20,7 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
     night = await playNight(cluster, { ...options, people: 15, lastsMs: 4_000, thinkMs: 40, say: () => {} });
     evidence = {
       dataFolders: [...cluster.of('gateway'), ...cluster.of('wallet')].map(({ dataFolder }) => dataFolder),
-      log: { urls: cluster.servers.nats.urls, space: 'hongbao', buckets: BUCKETS },
+      log: { connect: { servers: [...cluster.servers.nats.urls] }, space: 'hongbao', buckets: BUCKETS },
       ledgerUrls: cluster.servers.shards.map(({ url }) => url),
       controlUrl: cluster.servers.control.url,
       keyFile: path.join(cluster.keysFolder, 'keyring.json'),
@@ -67,6 +67,23 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
     // Without the journals, which would say the same.
     const found = await whatIsFound({ log: alone, dataFolders: [] });
     expect(found).toContain('I8 a credit has no promise in the journal');
+  });
+
+  it('is audited by its operators, by its addresses alone', async () => {
+    const report = JSON.parse(await cluster.command('audit', '--settled', '--json')) as NightReport['audit'];
+    expect(report).toMatchObject({ ok: true, findings: [] });
+    expect(report.checked.credits).toBe(night.audit.checked.credits);
+  });
+
+  it('tells how it is doing while control’s database is away', async () => {
+    await cluster.servers.control.stop();
+    const status = JSON.parse(await cluster.command('status', '--json')) as Record<string, unknown>;
+    expect(status).toMatchObject({
+      unclosedSlices: null,
+      log: { accepting: true },
+      ledger: { reachable: true },
+    });
+    await cluster.servers.control.restart();
   });
 
   it('ends in order when it is asked to: every process by itself, with code 0', async () => {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { playSmallNight, type SmallNight } from '../support/small-night.ts';
+import { NIGHT_WITHIN_MS, playSmallNight, type SmallNight } from '../support/small-night.ts';
 
 const flipBit = (bytes: Buffer): Buffer => {
   bytes.writeUInt8(bytes.readUInt8(200) ^ 1, 200);
@@ -18,7 +18,7 @@ describe('the auditor', { timeout: 120_000 }, () => {
     night = await playSmallNight({ seed: 1, backlog: false });
     client = new pg.Client({ connectionString: night.ledgerUrl });
     await client.connect();
-  });
+  }, NIGHT_WITHIN_MS);
   afterAll(async () => {
     await client?.end();
     await night?.remove();

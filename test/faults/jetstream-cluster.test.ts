@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createJetStreamLog, type JetStreamLog } from '../../src/engines/jetstream/grant-log.ts';
 import { openOwnedLog } from '../../src/engines/jetstream/owned-log.ts';
@@ -55,7 +56,11 @@ async function appendOne(): Promise<'answered' | 'unavailable' | 'unknown'> {
 
 /** Appends, some at a time, until `holds`. */
 async function appendUntil(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await Promise.all(upTo(8).map(appendOne));
+  while (!(await holds())) {
+    await Promise.all(upTo(8).map(appendOne));
+    // A refusal comes at once, and a loop of nothing but refusals would keep the connection from ever coming back.
+    await delay(1);
+  }
 }
 
 const appendWell = async (count: number) => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { statusOf } from '../support/night.ts';
 import { seeded } from '../support/orders.ts';
 import { commitsOf, segmentsOf, splitLastSegment } from '../support/segments.ts';
-import { playSmallNight, type SmallNight } from '../support/small-night.ts';
+import { NIGHT_WITHIN_MS, playSmallNight, type SmallNight } from '../support/small-night.ts';
 
 /**
  * What a dying disk and a careless hand do to the journal of an engine that was killed with a backlog. It starts from
@@ -23,7 +23,7 @@ describe('an engine whose journal was garbled', { timeout: 120_000 }, () => {
     const report = await night.audit(healthy);
     expect(report.findings).toEqual([]);
     records = report.checked.records!;
-  });
+  }, NIGHT_WITHIN_MS);
   afterAll(() => night?.remove());
 
   const random = seeded(3);

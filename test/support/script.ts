@@ -10,7 +10,7 @@ export async function bundleScript(entry: string, outfile: string): Promise<void
     platform: 'node',
     format: 'esm',
     target: 'node20',
-    loader: { '.sql': 'text' },
+    loader: { '.sql': 'text', '.lua': 'text' },
     // Drivers that pg looks for and does without.
     external: ['pg-native', 'pg-cloudflare'],
     banner: {

@@ -99,6 +99,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     mkdirSync(keysFolder, { mode: 0o700 });
     const app = makeApp(path.join(folder, 'session-keys.json'), options.appName ?? 'demo');
     const places = await choosePlaces();
+    // In a checkout the first start after a change builds the bundle; not six of them side by side.
+    await hongbao({}, '--version');
     const env = environmentOf(servers, places, keysFolder, app, options);
     const started = await Promise.allSettled(
       places.map((place) => startRole(place, { ...env, ...options.envOf?.(place.name) })),
@@ -139,15 +141,19 @@ function environmentOf(
   };
 }
 
+/** The command line; its standard output. */
+async function hongbao(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [path.resolve('bin/hongbao.mjs'), ...args], {
+    env: { ...process.env, ...env },
+  });
+  return stdout;
+}
+
 function actsOn(processes: readonly RoleProcess[]): Pick<Cluster, 'of' | 'applyCampaign' | 'command'> {
   const of = (role: Role) => processes.filter((one) => one.role === role);
   const command: Cluster['command'] = async (...args) => {
     const [control] = of('control');
-    const run = promisify(execFile);
-    const { stdout } = await run(process.execPath, [path.resolve('bin/hongbao.mjs'), ...args], {
-      env: { ...process.env, ...control!.env },
-    });
-    return stdout;
+    return hongbao(control!.env, ...args);
   };
   return {
     of,

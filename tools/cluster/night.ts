@@ -62,7 +62,11 @@ export const auditOf = (
 ): Promise<AuditReport> =>
   auditCluster({
     dataFolders: [...cluster.of('gateway'), ...cluster.of('wallet')].map(({ dataFolder }) => dataFolder),
-    log: { urls: cluster.servers.nats.urls, space: 'hongbao', buckets: Number(cluster.env.HONGBAO_BUCKETS) },
+    log: {
+      connect: { servers: [...cluster.servers.nats.urls] },
+      space: 'hongbao',
+      buckets: Number(cluster.env.HONGBAO_BUCKETS),
+    },
     ledgerUrls: cluster.servers.shards.map(({ url }) => url),
     controlUrl: cluster.servers.control.url,
     keyFile: path.join(cluster.keysFolder, 'keyring.json'),

@@ -8,7 +8,7 @@ export interface RedisClusterOptions {
   readonly primaries?: number;
   /** Per primary. */
   readonly replicas?: number;
-  /** A primary with fewer replicas attached refuses writes. Default: 1 when there are replicas. */
+  /** A primary with fewer replicas attached refuses writes. Default 0, as in operation (docs/decisions/0008-redis.md). */
   readonly minReplicasToWrite?: number;
   readonly nodeTimeoutMs?: number;
   /** Further lines of redis.conf, by name. */
@@ -79,7 +79,6 @@ type OwnedRedisNode = RedisNode & OwnedServerNode & { readonly announced: Announ
 async function startNode(options: RedisClusterOptions, index: number): Promise<OwnedRedisNode> {
   const listening = { port: await freePort(), busPort: await freePort() };
   const announced = (await options.announce?.(listening, index)) ?? listening;
-  const hasReplicas = (options.replicas ?? 1) > 0;
   const settings: Record<string, string> = {
     bind: '127.0.0.1',
     port: String(listening.port),
@@ -94,7 +93,7 @@ async function startNode(options: RedisClusterOptions, index: number): Promise<O
     'cluster-require-full-coverage': 'no',
     // A replica that missed a little is better than no primary: the book is repaired from the log.
     'cluster-replica-validity-factor': '0',
-    'min-replicas-to-write': String(options.minReplicasToWrite ?? (hasReplicas ? 1 : 0)),
+    'min-replicas-to-write': String(options.minReplicasToWrite ?? 0),
     'min-replicas-max-lag': '10',
     'repl-diskless-sync': 'yes',
     'repl-diskless-sync-delay': '0',

@@ -333,6 +333,27 @@ describe('used wrongly', () => {
       expect(ran.json()).toHaveProperty('error');
   });
 
+  it('an audit that can’t look says so, and is neither clean nor a finding', async () => {
+    mkdirSync(path.join(folder, 'journal'), { recursive: true });
+    const noLedger = await run('audit', '--json');
+    expect(noLedger.exitCode).toBe(2);
+    expect(noLedger.json().error).toContain('--ledger');
+    const noHistory = await run(
+      'audit',
+      '--ledger',
+      'postgres://x@127.0.0.1:1/x',
+      '--history',
+      '/nowhere',
+      '--json',
+    );
+    expect(noHistory.exitCode).toBe(2);
+    const unreachable = await run('audit', '--ledger', 'postgres://x:secret@127.0.0.1:1/x', '--json');
+    expect(unreachable.exitCode).toBe(3);
+    expect(unreachable.json()).toMatchObject({ code: 'ledger-unavailable' });
+    expect(unreachable.stdout).not.toContain('secret');
+    rmSync(path.join(folder, 'journal'), { recursive: true });
+  });
+
   it('says what would be right', async () => {
     const ran = await run('withdraw', '--user', 'a', '--amount', '1e3');
     expect(ran.stderr).toContain('plain digits');

@@ -10,6 +10,7 @@ import { doctor } from './doctor.ts';
 import { ledgerAddShard, ledgerShards } from './ledger-commands.ts';
 import { wholeNumber } from './numbers.ts';
 import {
+  auditClusterCommand,
   auditCommand,
   campaignApply,
   campaignCheck,
@@ -169,19 +170,31 @@ function program(output: Output): Command {
   );
 
   withJson(cli.command('audit').description('check the invariants on a data folder, with code of its own'))
-    .option('--data <folder>', 'the data folder (default: HONGBAO_DATA)')
+    .option(
+      '--data <folders...>',
+      'the data folder (default: HONGBAO_DATA); of a cluster, those that are here',
+    )
     .option('--ledger <url>', 'the ledger, if it is not the folder’s own')
     .option('--history <file>', 'what clients saw, JSON lines')
     .option('--settled', 'the backlog is drained: everything promised must be in the ledger')
-    .action((flags: { data?: string; ledger?: string; history?: string; settled?: boolean }) =>
-      auditCommand({
+    .action((flags: { data?: string[]; ledger?: string; history?: string; settled?: boolean }) => {
+      const { config } = configuration();
+      const { history, settled = false } = flags;
+      if (config.cluster && flags.ledger === undefined) {
+        const dataFolders = (flags.data ?? []).map((folder) => path.resolve(folder));
+        const { cluster } = config;
+        return auditClusterCommand({ ...output, config, cluster, dataFolders, history, settled });
+      }
+      return auditCommand({
         ...output,
-        dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder),
-        ledger: flags.ledger ?? configuration().config.ledgerUrls[0],
-        history: flags.history,
-        settled: flags.settled ?? false,
-      }),
-    );
+        dataFolder: path.resolve(flags.data?.[0] ?? config.dataFolder),
+        // With --data the folder is another's, and so are its keys.
+        keysFolder: flags.data === undefined ? config.keysFolder : undefined,
+        ledger: flags.ledger ?? config.ledgerUrls[0],
+        history,
+        settled,
+      });
+    });
 
   withJson(
     cli

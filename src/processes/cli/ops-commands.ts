@@ -1,12 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { audit } from '../../../rehearsal/audit/index.ts';
+import pg from 'pg';
+import { type AuditReport, audit, auditCluster } from '../../../rehearsal/audit/index.ts';
 import { readCampaign } from '../../campaign/read.ts';
 import { reportProblems } from '../../campaign/report.ts';
 import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
+import { parseNatsUrl } from '../../engines/jetstream/connection.ts';
 import { SWITCHES, type Switch } from '../../protocol/announcement.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import { systemClock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import type { ClusterConfig } from '../config-cluster.ts';
 import { readRunFile } from '../run-file.ts';
 import { ask, findTarget, type TargetOptions } from './engine-client.ts';
 import { CliFailure, EXIT, type Output, print } from './output.ts';
@@ -172,6 +176,8 @@ export async function statusCommand(options: OpsOptions): Promise<void> {
 export async function auditCommand(
   options: Output & {
     dataFolder: string;
+    /** Undefined: in the data folder. */
+    keysFolder: string | undefined;
     ledger?: string | undefined;
     history?: string | undefined;
     settled: boolean;
@@ -186,6 +192,16 @@ export async function auditCommand(
     );
   const running = readRunFile(dataFolder);
   const known = options.ledger ?? running?.ledgerUrl;
+  if (known === undefined && !existsSync(path.join(dataFolder, 'postgres')))
+    throw new CliFailure(
+      EXIT.usage,
+      `${dataFolder} has no ledger of its own, so its journal can't be held against one. Name the ledger with --ledger or HONGBAO_LEDGER.`,
+      { code: 'usage' },
+    );
+  if (options.history !== undefined && !existsSync(options.history))
+    throw new CliFailure(EXIT.usage, `There is no ${options.history} to read what clients saw from.`, {
+      code: 'unreadable',
+    });
   const server =
     known === undefined
       ? await startEmbeddedPostgres({
@@ -194,29 +210,78 @@ export async function auditCommand(
         })
       : undefined;
   try {
+    const ledgerUrl = known ?? server!.url;
+    await assertReachable(ledgerUrl);
     const report = await audit({
       dataFolder,
-      ledgerUrl: known ?? server!.url,
+      ledgerUrl,
       settled: options.settled,
       // An engine that runs has closed by now what ended a while ago; one that does not run closes it when it starts.
       closedBeforeMs: options.settled && running ? systemClock.now() - CLOSING_TAKES_MS : 0,
+      ...(options.keysFolder === undefined ? {} : { keysFolder: options.keysFolder }),
       ...(options.history === undefined ? {} : { historyFile: options.history }),
     });
-    const lines = report.findings.map(
-      (finding) => `  ${finding.invariant}  ${finding.what}  ${finding.where}  ${finding.detail}`,
-    );
-    const counts = Object.entries(report.checked)
-      .map(([name, count]) => `${count} ${name}`)
-      .join(', ');
-    print(
-      options,
-      report,
-      report.ok
-        ? `Nothing found. Looked at ${counts}.`
-        : [`${report.findings.length} findings:`, ...lines, `Looked at ${counts}.`].join('\n'),
-    );
-    if (!report.ok) process.exitCode = EXIT.refused;
+    printAudit(options, report);
   } finally {
     await server?.stop();
+  }
+}
+
+/** Runs the auditor on a cluster, by its addresses; the folders are those of the processes whose journals lie here. */
+export async function auditClusterCommand(
+  options: Output & {
+    readonly config: Config;
+    readonly cluster: ClusterConfig;
+    readonly dataFolders: readonly string[];
+    readonly history?: string | undefined;
+    readonly settled: boolean;
+  },
+): Promise<void> {
+  const { config, cluster } = options;
+  for (const url of config.ledgerUrls) await assertReachable(url);
+  const report = await auditCluster({
+    dataFolders: options.dataFolders,
+    log: { connect: parseNatsUrl(cluster.logUrl), space: cluster.space, buckets: cluster.buckets },
+    ledgerUrls: config.ledgerUrls,
+    controlUrl: (config.controlDatabaseUrl ?? config.ledgerUrls[0])!,
+    keyFile: path.join(config.keysFolder, 'keyring.json'),
+    settled: options.settled,
+    ...(options.history === undefined ? {} : { historyFile: options.history }),
+  });
+  printAudit(options, report);
+}
+
+function printAudit(output: Output, report: AuditReport): void {
+  const lines = report.findings.map(
+    (finding) => `  ${finding.invariant}  ${finding.what}  ${finding.where}  ${finding.detail}`,
+  );
+  const counts = Object.entries(report.checked)
+    .map(([name, count]) => `${count} ${name}`)
+    .join(', ');
+  print(
+    output,
+    report,
+    report.ok
+      ? `Nothing found. Looked at ${counts}.`
+      : [`${report.findings.length} findings:`, ...lines, `Looked at ${counts}.`].join('\n'),
+  );
+  if (!report.ok) process.exitCode = EXIT.refused;
+}
+
+/** An audit that could not look is neither clean nor a finding. */
+async function assertReachable(ledgerUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: ledgerUrl, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+  } catch (cause) {
+    const { host } = new URL(ledgerUrl);
+    throw new CliFailure(
+      EXIT.unreachable,
+      `The ledger at ${host} can't be reached (${(cause as NodeJS.ErrnoException).code ?? 'no answer'}), so nothing was audited. Start it, or name another with --ledger.`,
+      { code: 'ledger-unavailable' },
+    );
+  } finally {
+    await client.end().catch(() => {});
   }
 }

@@ -32,11 +32,21 @@ export async function openEmbeddedStores(config: Config, logger: Logger): Promis
   }
   const { url, name, stop } = database.value;
   const pool = openPool({ url, logger, connectionsMax: CONNECTIONS_MAX, applicationName: 'hongbao' });
-  await withRetry(() => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations]), {
-    tries: 10,
-    sleepMs,
-    random,
-  });
+  try {
+    await withRetry(
+      () => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations]),
+      {
+        tries: 10,
+        sleepMs,
+        random,
+      },
+    );
+  } catch (error) {
+    await promises.value.log.close();
+    await pool.end();
+    await stop();
+    throw error;
+  }
   const retry = { tries: 5, sleepMs, random };
   const { log, book, fences } = promises.value;
   return {
