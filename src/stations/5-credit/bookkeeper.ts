@@ -119,10 +119,10 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
     return credited.has(orderNumber);
   }
 
-  async function look(entry: BookEntry, swept: Swept): Promise<void> {
+  async function look(entry: BookEntry, drained: LogSequence, swept: Swept): Promise<void> {
     const inLog = await isInLog(entry);
-    // Its turn is yet to come.
-    if (inLog && entry.position.sequence > reader.drained()) return;
+    // Its turn is yet to come, or came while the book was being read.
+    if (inLog && entry.position.sequence > drained) return;
     if (await isCredited(entry.order)) {
       await book.advance([entry.order], TOKEN_STATUS.credited);
       swept.settled += 1;
@@ -147,9 +147,11 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
       swept.refilled = await refill(state);
     }
     compared = new Map();
+    // The book is told before a record counts as drained: what still waits behind this mark has missed it.
+    const drained = reader.drained();
     for await (const entry of book.pendingIn(bucket)) {
       if (pauses.stopped) return swept;
-      await look(entry, swept);
+      await look(entry, drained, swept);
     }
     if (swept.refilled + swept.settled + swept.repromised > 0) {
       logger.warn(
