@@ -9,6 +9,7 @@ import type { AuditReport } from '../../rehearsal/audit/index.ts';
 import { type Crowd, type CrowdCounts, startCrowd } from '../../rehearsal/crowd/index.ts';
 import { type Cluster, type ClusterOptions, startCluster } from '../../tools/cluster/index.ts';
 import { auditOf, untilSettled } from '../../tools/cluster/night.ts';
+import type { ServerNode } from '../../tools/services.ts';
 import { seeded } from '../support/orders.ts';
 import { describeWithServers } from '../support/servers.ts';
 import { counterOf, rowsOf } from './looks.ts';
@@ -82,6 +83,7 @@ export function onACluster(
             await playRound(cluster, { name, act, options, seed });
           } catch (error) {
             process.stderr.write(`logs of every process are kept in ${keepLogs(cluster, seed)}\n`);
+            await heal(cluster);
             throw error;
           }
         });
@@ -209,11 +211,24 @@ export const counted = async (
   return counts.reduce((sum, count) => sum + count, 0);
 };
 
+/** What a fault that failed half-way has left dead or asleep; the next one begins with everything up. */
+async function heal(cluster: Cluster): Promise<void> {
+  for (const one of everybodyOf(cluster)) {
+    one.thaw();
+    if (!one.isRunning) await one.restart();
+  }
+}
+
+/** Every server and every process. */
+export function everybodyOf({ servers, processes }: Cluster): readonly ServerNode[] {
+  const { redis, nats, shards, control } = servers;
+  return [...redis.nodes, ...nats.nodes, ...shards, control, ...processes];
+}
+
 function keepLogs(cluster: Cluster, seed: number): string {
   const folder = path.join(tmpdir(), `hongbao-faults-${seed}`);
   mkdirSync(folder, { recursive: true });
-  const { redis, nats, shards, control } = cluster.servers;
-  for (const one of [...cluster.processes, ...redis.nodes, ...nats.nodes, ...shards, control])
+  for (const one of everybodyOf(cluster))
     cpSync(path.join(one.folder, 'server.log'), path.join(folder, `${one.name}.log`));
   cpSync(path.join(path.dirname(cluster.keysFolder), 'history.jsonl'), path.join(folder, 'history.jsonl'));
   return folder;
