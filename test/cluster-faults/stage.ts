@@ -83,7 +83,6 @@ export function onACluster(
             await playRound(cluster, { name, act, options, seed });
           } catch (error) {
             process.stderr.write(`logs of every process are kept in ${keepLogs(cluster, seed)}\n`);
-            await heal(cluster);
             throw error;
           }
         });
@@ -125,6 +124,9 @@ async function playRound(
     await round.untilAnyMoment();
     await act(round);
     await round.untilMoreWon(10);
+  } catch (error) {
+    await heal(cluster);
+    throw error;
   } finally {
     await goHome(crowds);
   }
