@@ -15,6 +15,8 @@ import { describeWithServers } from '../support/servers.ts';
 import { counterOf, rowsOf } from './looks.ts';
 
 export const CAMPAIGN = { campaignFile: 'test/faults/kill-campaign.yaml', campaignId: 'kill' };
+/** Orders that a gateway has credited by itself, because the log was away. */
+export const UNLOGGED = 'hongbao_unlogged_orders_total';
 const BUCKETS = 8;
 const PEOPLE_AT_A_GATEWAY = 8;
 const THINK_MS = 80;
