@@ -42,7 +42,7 @@ export interface Directory {
   close(): Promise<void>;
 }
 
-const CALLS_MAX = 64;
+const CALLS_MAX = 500;
 const QUIET_MS = 300;
 const SHUT_MS = 1_000;
 const ANSWER_MS = 1_000;

@@ -7,6 +7,7 @@ import { creditOrders } from '../../src/ledger/credit.ts';
 import {
   addShard,
   createLedger,
+  finishMoves,
   ledgerMigrations,
   moveBucket,
   openShardedLedger,
@@ -34,7 +35,7 @@ const personIn = (bucket: number, nth = 0): number => {
 const orderIn = (bucket: number, rain = 1, slice = 1): Order =>
   anOrder({ person: personIn(bucket), rain, slice });
 
-describe('the ledger’s shards', () => {
+describe('the ledger’s shards', { timeout: 60_000 }, () => {
   let server: TestPostgres;
   const opened: { stop(): Promise<unknown> }[] = [];
   const kept = <Item extends { stop(): Promise<unknown> }>(item: Item): Item => {
@@ -191,6 +192,21 @@ describe('the ledger’s shards', () => {
       expect(tallies.slice(at, at + 2)).toEqual([{ packets: 3, fen: 21n }, [0n, 0n]]);
   });
 
+  it('are made whole again by control when a mover died between the two commits of a hand-over', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    await ledger.credit([orderIn(0)]);
+    const dying = moverOf(shards, (step) => {
+      if (step === 'handed-over') throw new Error('the mover died');
+    });
+    await expect(moveBucket(dying, 0, 'b')).rejects.toThrow('died');
+    // Nobody owns it now; whoever asks waits, and is answered once it is finished.
+    const waiting = ledger.credit([orderIn(0), orderIn(0, 2)]);
+    expect(await finishMoves(moverOf(shards))).toBe(1);
+    expect(await waiting).toEqual({ credited: 1, alreadyCredited: 1, conflicting: [] });
+    expect(await finishMoves(moverOf(shards))).toBe(0);
+  });
+
   it('sweep nothing away that has not arrived', async () => {
     const shards = await openShards();
     const ledger = await openProcess(shards);
@@ -244,7 +260,16 @@ describe('the ledger’s shards', () => {
     const shards = await openShards();
     await expect(shards.map.found(8, shards.addresses)).rejects.toThrow('founded with 4 buckets');
     expect((await shards.map.found(BUCKETS, [])).shards.map(({ name }) => name)).toEqual(['a', 'b']);
-    await prepareShards(shards);
+    expect(await prepareShards(shards)).toEqual([]);
+    const nobody = openPool({
+      url: 'postgres://nobody@127.0.0.1:1/nothing',
+      logger: quiet,
+      connectionsMax: 1,
+      applicationName: 'test',
+    });
+    const poolOf = (shard: { name: string }) => (shard.name === 'b' ? nobody : shards.poolOf(shard as never));
+    expect(await prepareShards({ ...shards, poolOf })).toEqual(['b']);
+    await nobody.end();
     const swapped = {
       ...shards,
       poolOf: ({ name }: { name: string }) => shards.pools.get(name === 'a' ? 'b' : 'a')!,

@@ -11,7 +11,7 @@ import { quiet, startTestPostgres, type TestPostgres } from '../support/postgres
 import { shardRetry, startShards, type TestShards } from '../support/shards.ts';
 
 /** The auditor over several shards: silent at every step of a move, and not for one planted fault. */
-describe('the auditor of a sharded ledger', () => {
+describe('the auditor of a sharded ledger', { timeout: 60_000 }, () => {
   let server: TestPostgres;
   let shards: TestShards;
   let controlUrl: string;
@@ -88,7 +88,7 @@ describe('the auditor of a sharded ledger', () => {
       ["UPDATE ledger.bucket SET state = 'gone' WHERE bucket = 3"],
       ['I8 a bucket is owned by no shard'],
     ],
-  ])('sees %s', { timeout: 60_000 }, async (_, faults, expected) => {
+  ])('sees %s', async (_, faults, expected) => {
     const client = await shards.pools.get('b')!.connect();
     // Planted for the auditor's own connections to see, and undone from a copy of what was there.
     await client.query(

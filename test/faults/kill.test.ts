@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, watch } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -32,6 +32,8 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
   const dataFolder = path.join(folder, 'data');
   const historyFile = path.join(folder, 'history.jsonl');
   mkdirSync(dataFolder);
+  // Else the cluster would lie elsewhere, where nobody clears it away.
+  chmodSync(folder, 0o755);
 
   beforeAll(async () => {
     if (embedded) return;

@@ -34,7 +34,7 @@ const withdrawalOf = (order: Order): WithdrawalRequest => {
   };
 };
 
-describe('one shard gone', () => {
+describe('one shard gone', { timeout: 120_000 }, () => {
   let servers: [PostgresServer, PostgresServer];
   let shards: TestShards;
   let ledger: ShardedLedger;
@@ -79,7 +79,7 @@ describe('one shard gone', () => {
           (error: Error) => error.message.includes('is away'),
         ),
       'the gate is shut',
-      20_000,
+      60_000,
     );
     for (const act of [
       () => ledger.credit(onB),
@@ -103,13 +103,13 @@ describe('one shard gone', () => {
     ]);
 
     await back();
-    await until(async () => (await ledger.health()).reason === undefined, 'shard b is back', 20_000);
+    await until(async () => (await ledger.health()).reason === undefined, 'shard b is back', 60_000);
     expect((await ledger.credit([...onA, ...onB])).credited).toBe(onB.length);
     expect((await ledger.unsettled(10)).map((one) => one.id)).toContain(heldOnB.id);
   });
 
   it('holds up nobody else with those who wait for it', async () => {
-    const crowded = await shards.open({ shutMs: 60_000, statementMs: 5_000 });
+    const crowded = await shards.open({ shutMs: 60_000, statementMs: 5_000, callsMax: 64 });
     const onB = ordersOn('b', 1)[0]!;
     const account = { actId: onB.actId, phaseKey: PHASE };
     await crowded.wallet(account, []);

@@ -22,7 +22,7 @@ export interface TestShards {
   readonly addresses: readonly ShardAddress[];
   poolOf(shard: ShardAddress): Pool;
   /** A process with pools and a map of its own. */
-  open(options?: { shutMs?: number; statementMs?: number }): Promise<ShardedLedger>;
+  open(options?: { shutMs?: number; statementMs?: number; callsMax?: number }): Promise<ShardedLedger>;
   add(name: string, server?: TestServer): Promise<void>;
   stop(): Promise<void>;
 }
@@ -65,6 +65,7 @@ export async function startShards(
         logger: quiet,
         monotonicMs: () => performance.now(),
         ...(options?.shutMs !== undefined && { shutMs: options.shutMs }),
+        ...(options?.callsMax !== undefined && { callsMax: options.callsMax }),
       }),
     add: async (name, server = servers[0]!) => addShard({ map, poolOf }, await place(name, server)),
     stop: async () => void (await Promise.all([control, ...pools.values()].map((pool) => pool.end()))),

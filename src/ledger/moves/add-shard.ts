@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { migrate } from '../../engines/postgres/migrate.ts';
+import { isAway } from '../../engines/postgres/retryable.ts';
 import type { ShardAddress, ShardMap, ShardPlan } from '../../engines/postgres/shard-map/index.ts';
 import { transaction } from '../../engines/postgres/transaction.ts';
 import { ledgerMigrations } from '../one.ts';
@@ -14,17 +15,26 @@ export interface ShardKeeper {
 
 /**
  * Gives every shard of the plan its tables, and tells those that are new that they are one, and what they hold. Run at
- * each start; throws when a database is not the shard that the plan says it is, or belongs to another ledger.
+ * each start; throws when a database is not the shard that the plan says it is, or belongs to another ledger. Returns the
+ * names of those that are away: they were prepared before, and nobody else waits for them.
  */
-export async function prepareShards({ map, poolOf }: ShardKeeper): Promise<void> {
+export async function prepareShards({ map, poolOf }: ShardKeeper): Promise<string[]> {
   const plan = await map.read();
   if (!plan) throw new Error('There is no plan of the ledger’s shards yet. Found the cluster first.');
+  const away: string[] = [];
   for (const shard of plan.shards) {
-    const pool = poolOf(shard);
-    await migrate(pool, ledgerMigrations);
-    await enroll(pool, shard, plan);
+    try {
+      const pool = poolOf(shard);
+      await migrate(pool, ledgerMigrations);
+      await enroll(pool, shard, plan);
+    } catch (error) {
+      if (!shard.enrolled || !isAway(error)) throw error;
+      away.push(shard.name);
+      continue;
+    }
     if (!shard.enrolled) await map.enrolled(shard.name);
   }
+  return away;
 }
 
 /** Adds a shard to the plan, without buckets (`rebalance` brings them), and prepares it. May be called again. */

@@ -10,6 +10,7 @@ import {
   copyAccounts,
   frozen,
   type Hands,
+  lastActId,
   MoveTaken,
   nextAccounts,
 } from './hands.ts';
@@ -37,13 +38,13 @@ export interface MoverOptions {
   readonly onStep?: (step: MoveStep) => void | Promise<void>;
 }
 
-const ACCOUNTS_PER_STEP = 500;
+const ACCOUNTS_PER_STEP = 2_000;
 /** While the bucket is frozen at most so many pages of touched accounts are copied; else once more without freezing. */
 const FROZEN_PAGES = 4;
 /** So many pages are copied before trying to freeze, even when writers touch more meanwhile. */
 const CATCH_UP_PAGES_MAX = 20;
 /** The same account is often noted many times: so many notes for each account of a step are taken at once. */
-const NOTES_PER_ACCOUNT = 4;
+const NOTES_PER_ACCOUNT = 2;
 
 /**
  * Moves a bucket to a shard while everything goes on; writers of this bucket wait for the moment of the hand-over.
@@ -116,12 +117,16 @@ function claim(pool: Pool, { move, mover }: Hands, sql: string): Promise<Claimed
   });
 }
 
-/** Copies account by account in key order. What is written behind the copy's back is noted by its writers. */
+/**
+ * Copies account by account in key order. What is written behind the copy's back is noted by its writers, and so are
+ * people who come meanwhile: the copy ends where the last one stood when it began, or it would run after them.
+ */
 async function copyAll(hands: Hands, from: Claimed, onPage: () => Promise<void>): Promise<void> {
   await copyFences(hands.from, hands);
+  const end = await lastActId(hands.from);
   let last: AccountKey = { act_id: from.reached_act_id, phase_key: from.reached_phase_key };
   for (;;) {
-    const accounts = await nextAccounts(hands.from, hands, last);
+    const accounts = await nextAccounts(hands.from, hands, last, end);
     if (accounts.length === 0) return;
     last = accounts.at(-1)!;
     await copyAccounts(hands.from, hands, accounts, (client) =>

@@ -1,6 +1,14 @@
 import { transaction } from '../../engines/postgres/transaction.ts';
 import { BrokenInvariant } from '../../protocol/failures.ts';
-import { type AccountKey, assertStillMine, type Hands, nextAccounts, rowsOf, sweepValues } from './hands.ts';
+import {
+  type AccountKey,
+  assertStillMine,
+  type Hands,
+  lastActId,
+  nextAccounts,
+  rowsOf,
+  sweepValues,
+} from './hands.ts';
 import missingSql from './sql/missing.sql';
 import sweepSql from './sql/sweep.sql';
 
@@ -9,9 +17,10 @@ import sweepSql from './sql/sweep.sql';
  * the same content: then it throws BrokenInvariant, and both copies stay for somebody to look at.
  */
 export async function sweepSource(hands: Hands, onPage: () => Promise<void>): Promise<void> {
+  const end = await lastActId(hands.from);
   let last: AccountKey = { act_id: 0n, phase_key: 0 };
   for (;;) {
-    const accounts = await nextAccounts(hands.from, hands, last);
+    const accounts = await nextAccounts(hands.from, hands, last, end);
     if (accounts.length === 0) break;
     last = accounts.at(-1)!;
     await sweepPage(hands, accounts);

@@ -17,6 +17,7 @@ import type { ClusterConfig } from '../config-cluster.ts';
 import { untilItIs } from './until.ts';
 
 const CONNECTIONS_A_SHARD = 8;
+const STATEMENT_MS_MAX = 6_000;
 
 export interface ClusterLedgerOptions {
   readonly config: Config;
@@ -38,6 +39,8 @@ export async function openClusterLedger(
       logger,
       connectionsMax: CONNECTIONS_A_SHARD,
       applicationName: `hongbao-${config.roles.join('-')}`,
+      // A shard that is frozen is given up after this, once; then its gate is shut.
+      statementMsMax: STATEMENT_MS_MAX,
     });
   if (config.roles.includes('control'))
     await untilItIs('control’s database', logger, () => found(options, map, poolOf), mayCome);
