@@ -87,7 +87,7 @@ export async function untilSettled(cluster: Cluster, historyFile?: string): Prom
       throw new Error(
         `${checked.outstanding} promises and ${unpaid} withdrawals are not settled after ${SETTLED_WITHIN_MS} ms`,
       );
-    await delay(250);
+    await delay(500);
   }
 }
 
