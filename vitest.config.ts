@@ -1,21 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
-/** Loads `.sql` as a string, as the bundler does. */
-const sqlAsText = {
-  name: 'sql-as-text',
+/** Loads `.sql` and `.lua` as a string, as the bundler does. */
+const asText = {
+  name: 'as-text',
   enforce: 'pre' as const,
   load(id: string) {
-    return id.endsWith('.sql') ? `export default ${JSON.stringify(readFileSync(id, 'utf8'))}` : undefined;
+    return /\.(sql|lua)$/.test(id) ? `export default ${JSON.stringify(readFileSync(id, 'utf8'))}` : undefined;
   },
 };
 
 export default defineConfig({
-  plugins: [sqlAsText],
+  plugins: [asText],
   test: {
     include: ['{src,client,web,rehearsal,test,tools}/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
   },

@@ -90,13 +90,27 @@ export async function benchJetStream(): Promise<JetStreamFigures> {
     for (let at = 0; at < RUNS; at += 1) {
       for (const what of ['bare', 'stream', 'journaled']) await make(`${what}-${at}`);
       const bare = await bareRate(link, `bare-${at}`);
-      const log = createJetStreamLog({ link, space: `stream-${at}`, bucket: 0, bootId: `boot-${at}`, replicas: 3 });
+      const log = createJetStreamLog({
+        link,
+        space: `stream-${at}`,
+        bucket: 0,
+        bootId: `boot-${at}`,
+        replicas: 3,
+      });
       const stream = await ordersPerSecond(() => log.append(nextBatch()));
       await log.close();
       const journal = await openJournal({ folder: path.join(folder, `journal-${at}`), logger: quiet });
       const journaledLog = await openJournaledLog({
         journal,
-        streams: [createJetStreamLog({ link, space: `journaled-${at}`, bucket: 0, bootId: `boot-${at}`, replicas: 3 })],
+        streams: [
+          createJetStreamLog({
+            link,
+            space: `journaled-${at}`,
+            bucket: 0,
+            bootId: `boot-${at}`,
+            replicas: 3,
+          }),
+        ],
         logger: quiet,
       });
       const both = journaledLog.bucket(0);

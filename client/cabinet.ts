@@ -1,109 +1,146 @@
-/** Where a phone keeps things; localStorage has this shape. */
-export interface KeyValueStore {
-  getItem(key: string): string | null;
-  setItem(key: string, value: string): void;
-  removeItem(key: string): void;
-}
-
-export const memoryStore = (): KeyValueStore => {
-  const items = new Map<string, string>();
-  return {
-    getItem: (key) => items.get(key) ?? null,
-    setItem: (key, value) => void items.set(key, value),
-    removeItem: (key) => void items.delete(key),
-  };
-};
+import { isBase64Url } from './base64url.ts';
+import { type KeyValueStore, safeStore } from './safe-store.ts';
 
 export interface KeptTicket {
+  /** base64url */
   readonly ticket: string;
   readonly expiresAtMs: number;
 }
+export interface KeptToken {
+  readonly orderNumber: string;
+  /** base64url */
+  readonly token: string;
+}
+/** A withdrawal that was asked for and whose answer is not known yet. */
+export interface UnconfirmedWithdrawal {
+  readonly amountFen: number;
+  readonly askedAtMs: number;
+}
 
-interface Kept {
-  claimRecord: string;
-  /** Sealed tokens by order number, base64url. */
-  tokens: Record<string, string>;
-  tickets: KeptTicket[];
-  /** A withdrawal whose answer is not known yet: the same key asks for the same withdrawal. */
-  withdrawal?: { readonly amountFen: number; readonly idempotencyKey: string };
+export interface CabinetOptions {
+  readonly store: KeyValueStore;
+  readonly campaignId: string;
+  readonly person: string;
+  readonly nowMs: () => number;
+}
+
+/** What the phone holds for one person in one campaign. Bounded; never throws; other tabs' entries are left alone. */
+export interface Cabinet {
+  claimRecord(): string;
+  keepClaimRecord(record: string): void;
+  /** Oldest first; at most what the server takes at once. */
+  tokens(): KeptToken[];
+  keepToken(orderNumber: string, token: string): void;
+  dropTokens(orderNumbers: Iterable<string>): void;
+  /** Those that can still be opened, the one that ends soonest first. */
+  tickets(nowMs: number): KeptTicket[];
+  keepTicket(ticket: KeptTicket): void;
+  dropTicket(ticket: string): void;
+  /** The key under which this amount is being withdrawn: the one whose answer got lost, or a fresh one. */
+  withdrawalKey(amountFen: number, fresh: () => string): string;
+  /** Once its end is known. A key that has taken its place meanwhile stays. */
+  forgetWithdrawal(amountFen: number, key: string): void;
+  unconfirmedWithdrawals(): UnconfirmedWithdrawal[];
 }
 
 const TOKENS_MAX = 200;
 const TICKETS_MAX = 10;
+/** A phone's clock may be wrong, and a ticket is somebody's packet: it is removed long after it has ended. */
+const TICKET_KEPT_AFTER_MS = 24 * 3_600_000;
+const NUMBERED = /^([0-9]{1,16})\.(.+)$/s;
 
-/** What the phone holds for one person in one campaign: tokens, unopened tickets, the claim record. Bounded. */
-export class Cabinet {
-  private readonly key: string;
-  private kept: Kept;
+interface Entry {
+  /** Behind the drawer's name in the key. */
+  readonly name: string;
+  /** The moment in ms that stands before the text. */
+  readonly atMs: number;
+  readonly text: string;
+}
 
-  constructor(
-    private readonly store: KeyValueStore,
-    campaignId: string,
-    person: string,
-  ) {
-    this.key = `hongbao:${campaignId}:${person}`;
-    this.kept = this.read();
-  }
+/**
+ * Every token, ticket and pending withdrawal is an entry of its own, read anew each time: localStorage has no
+ * transactions, so two tabs that wrote one shared text would each undo what the other has kept. An entry that can't
+ * be read is passed over and cleared away; the others stay.
+ */
+export function createCabinet({ store, campaignId, person, nowMs }: CabinetOptions): Cabinet {
+  const safe = safeStore(store);
+  // Encoded, so that no id can reach into another one's entries.
+  const prefix = `hongbao:${encodeURIComponent(campaignId)}:${encodeURIComponent(person)}:`;
+  const claimKey = `${prefix}claim`;
 
-  get claimRecord(): string {
-    return this.kept.claimRecord;
-  }
-  set claimRecord(record: string) {
-    this.kept.claimRecord = record;
-    this.write();
-  }
+  const keyOf = (drawer: string, name: string | number): string => `${prefix}${drawer}:${name}`;
+  const put = (drawer: string, name: string | number, atMs: number, text: string): void =>
+    safe.set(keyOf(drawer, name), `${atMs}.${text}`);
 
-  get tokens(): string[] {
-    return Object.values(this.kept.tokens);
-  }
-  addToken(orderNumber: string, token: string): void {
-    this.kept.tokens[orderNumber] = token;
-    this.kept.tokens = Object.fromEntries(Object.entries(this.kept.tokens).slice(-TOKENS_MAX));
-    this.write();
-  }
-  /** A credited token has done its work. */
-  dropTokens(orderNumbers: readonly string[]): void {
-    for (const orderNumber of orderNumbers) delete this.kept.tokens[orderNumber];
-    this.write();
+  function entry(key: string, drawer: string, isText: (text: string) => boolean): Entry | undefined {
+    const match = NUMBERED.exec(safe.get(key) ?? '');
+    if (!match || !isText(match[2]!)) return undefined;
+    return { name: key.slice(keyOf(drawer, '').length), atMs: Number(match[1]), text: match[2]! };
   }
 
-  tickets(nowMs: number): KeptTicket[] {
-    return this.kept.tickets.filter((ticket) => ticket.expiresAtMs > nowMs);
-  }
-  addTicket(ticket: KeptTicket): void {
-    this.kept.tickets = [...this.kept.tickets, ticket].slice(-TICKETS_MAX);
-    this.write();
-  }
-  dropTicket(ticket: string): void {
-    this.kept.tickets = this.kept.tickets.filter((one) => one.ticket !== ticket);
-    this.write();
-  }
-
-  /** The key under which this amount is being withdrawn: a new one, or the one whose answer got lost. */
-  withdrawalKey(amountFen: number, fresh: () => string): string {
-    if (this.kept.withdrawal?.amountFen !== amountFen)
-      this.kept.withdrawal = { amountFen, idempotencyKey: fresh() };
-    this.write();
-    return this.kept.withdrawal.idempotencyKey;
-  }
-  forgetWithdrawal(): void {
-    delete this.kept.withdrawal;
-    this.write();
-  }
-
-  private read(): Kept {
-    const empty: Kept = { claimRecord: '', tokens: {}, tickets: [] };
-    try {
-      return { ...empty, ...(JSON.parse(this.store.getItem(this.key) ?? '{}') as Partial<Kept>) };
-    } catch {
-      return empty;
+  /** A drawer's entries by time. */
+  function entries(drawer: string, isText: (text: string) => boolean): Entry[] {
+    const found: Entry[] = [];
+    for (const key of safe.keys(keyOf(drawer, ''))) {
+      const read = entry(key, drawer, isText);
+      if (read) found.push(read);
+      else safe.remove(key);
     }
+    return found.sort((one, other) => one.atMs - other.atMs || (one.name < other.name ? -1 : 1));
   }
-  private write(): void {
-    try {
-      this.store.setItem(this.key, JSON.stringify(this.kept));
-    } catch {
-      // A full or forbidden storage: the server has its own copy of everything that matters.
-    }
-  }
+
+  /** Makes room for the newest. */
+  const bound = (drawer: string, max: number, all: readonly Entry[]): void => {
+    for (const { name } of all.slice(0, Math.max(0, all.length - max))) safe.remove(keyOf(drawer, name));
+  };
+
+  return {
+    claimRecord() {
+      const record = safe.get(claimKey) ?? '';
+      return isBase64Url(record) ? record : '';
+    },
+    keepClaimRecord: (record) => safe.set(claimKey, record),
+
+    tokens: () =>
+      entries('token', isBase64Url)
+        .slice(-TOKENS_MAX)
+        .map(({ name, text }) => ({ orderNumber: name, token: text })),
+    keepToken(orderNumber, token) {
+      put('token', orderNumber, nowMs(), token);
+      bound('token', TOKENS_MAX, entries('token', isBase64Url));
+    },
+    dropTokens(orderNumbers) {
+      for (const orderNumber of orderNumbers) safe.remove(keyOf('token', orderNumber));
+    },
+
+    tickets: (now) =>
+      entries('ticket', isBase64Url)
+        .filter(({ atMs }) => atMs > now)
+        .map(({ atMs, text }) => ({ ticket: text, expiresAtMs: atMs })),
+    keepTicket({ ticket, expiresAtMs }) {
+      put('ticket', ticket, expiresAtMs, ticket);
+      const all = entries('ticket', isBase64Url);
+      for (const { name, atMs } of all)
+        if (atMs + TICKET_KEPT_AFTER_MS < nowMs()) safe.remove(keyOf('ticket', name));
+      bound('ticket', TICKETS_MAX, all);
+    },
+    dropTicket: (ticket) => safe.remove(keyOf('ticket', ticket)),
+
+    withdrawalKey(amountFen, fresh) {
+      const key = keyOf('withdrawal', amountFen);
+      const pending = entry(key, 'withdrawal', () => true);
+      if (pending) return pending.text;
+      put('withdrawal', amountFen, nowMs(), fresh());
+      // Read again: where another tab was faster by a hair, both ask under the one key that stands there.
+      return entry(key, 'withdrawal', () => true)!.text;
+    },
+    forgetWithdrawal(amountFen, idempotencyKey) {
+      const key = keyOf('withdrawal', amountFen);
+      if (entry(key, 'withdrawal', () => true)?.text === idempotencyKey) safe.remove(key);
+    },
+    unconfirmedWithdrawals: () =>
+      entries('withdrawal', () => true)
+        .filter(({ name }) => /^[1-9][0-9]{0,15}$/.test(name))
+        .map(({ name, atMs }) => ({ amountFen: Number(name), askedAtMs: atMs })),
+  };
 }

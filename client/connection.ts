@@ -1,187 +1,191 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { ERROR_KINDS, errorKindOfWireCode } from '../src/protocol/error-kinds.ts';
+import { type BackOffOptions, backOffMs } from './back-off.ts';
 import {
-  type ClientFrame,
-  ClientFrameSchema,
-  type ServerFrame,
-  ServerFrameSchema,
-  type Throttle as ThrottleMessage,
-} from '../src/protocol/gen/hongbao/v1/play_pb.ts';
-import { backOffMs } from './back-off.ts';
+  type ClientBody,
+  type Link,
+  openLink,
+  type ReturnHint,
+  type ServerBody,
+  type SocketConstructor,
+} from './link.ts';
 import { HongbaoProblem } from './problem.ts';
+import type { SessionKeeper } from './session-keeper.ts';
 import type { Throttle } from './shake-coalescer.ts';
+import { type Timers, within } from './timers.ts';
 
-export type ConnectionState = 'connecting' | 'open' | 'waiting' | 'closed';
-type ClientBody = Exclude<ClientFrame['body'], { case: undefined }>;
-type ServerBody = Exclude<ServerFrame['body'], { case: undefined }>;
+export type ConnectionState =
+  | 'connecting'
+  | 'open'
+  /** Lost; it comes back by itself after a while. */
+  | 'waiting'
+  /** The server won't have us (session, campaign): nothing is tried before somebody asks for something. */
+  | 'refused'
+  | 'closed';
 
 export interface ConnectionOptions {
   readonly url: string;
   readonly campaignId: string;
-  readonly session: () => Promise<string>;
-  readonly webSocket: new (url: string, protocols: string[]) => WebSocket;
+  readonly sessions: SessionKeeper;
+  readonly socket: SocketConstructor;
   readonly random: () => number;
+  readonly timers: Timers;
+  readonly answerWithinMs: number;
   readonly onState: (state: ConnectionState) => void;
   readonly onThrottle: (throttle: Throttle) => void;
-  readonly answerWithinMs?: number;
+  readonly onServerTime: (serverTimeMs: number) => void;
 }
 
-const SUBPROTOCOL = 'hongbao.v1';
-const ANSWER_WITHIN_MS = 8_000;
-const RECONNECT = { firstMs: 500, maxMs: 30_000 };
+export interface Connection {
+  /** Resolves once the gateway has welcomed us; rejects when it refuses or can't be reached. */
+  connect(): Promise<void>;
+  /** While the connection is lost this waits for it as long as for an answer: a storm of phones stays spread out. */
+  request(body: ClientBody): Promise<ServerBody>;
+  close(): void;
+}
 
-/** One WebSocket to the gateway that comes back by itself, spread out in time; requests find their answers by id. */
-export class Connection {
-  private socket: WebSocket | undefined;
-  private ready: Promise<void> | undefined;
-  private failures = 0;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private nextId = 1;
-  private wanted = true;
-  private pauseMs: number | undefined;
-  private readonly waiting = new Map<
-    number,
-    {
-      resolve: (body: ServerBody) => void;
-      reject: (error: Error) => void;
-      timer: ReturnType<typeof setTimeout>;
-    }
-  >();
+/** A server that dies takes its phones with it: even the first return is spread over seconds. */
+const RETURN: Omit<BackOffOptions, 'random'> = { firstMs: 3_000, maxMs: 60_000 };
 
-  constructor(private readonly options: ConnectionOptions) {}
+/** Where everything fails at once (no network, no backend) even a lucky draw must not spin. */
+const PAUSE_MS_MIN = 250;
 
-  /** Resolves once the gateway has welcomed us; rejects when it refuses. */
-  connect(): Promise<void> {
-    this.wanted = true;
-    this.ready ??= this.dial();
-    return this.ready;
-  }
+interface Welcomed {
+  readonly link: Link;
+  readonly session: string;
+}
+interface Attempt {
+  readonly welcomed: Promise<Welcomed>;
+  link?: Link;
+}
 
-  async request(body: ClientBody): Promise<ServerBody> {
-    await this.connect();
-    return this.send(body);
-  }
+/** One WebSocket to the gateway that comes back by itself, spread out in time. */
+export function createConnection(options: ConnectionOptions): Connection {
+  const { timers, answerWithinMs, sessions } = options;
+  /** From connect to close: whatever belongs to an earlier life ends by itself. */
+  let life = new AbortController();
+  /** Waiting, dialling, or (with its link) welcomed; undefined when nothing is to happen by itself. */
+  let current: Attempt | undefined;
+  let failures = 0;
+  let state: ConnectionState | undefined;
 
-  close(): void {
-    this.wanted = false;
-    clearTimeout(this.timer);
-    this.socket?.close(1000);
-    this.options.onState('closed');
-  }
+  const say = (next: ConnectionState): void => {
+    if (next === state) return;
+    state = next;
+    options.onState(next);
+  };
 
-  private async dial(): Promise<void> {
-    this.options.onState('connecting');
-    try {
-      const session = await this.options.session();
-      await this.open();
-      const answer = await this.send({
-        case: 'hello',
-        value: { $typeName: 'hongbao.v1.Hello', session, campaignId: this.options.campaignId },
-      });
-      if (answer.case === 'welcome' && answer.value.throttle)
-        this.options.onThrottle(throttleOf(answer.value.throttle));
-      this.failures = 0;
-      this.options.onState('open');
-    } catch (error) {
-      this.lost();
-      throw error;
-    }
-  }
-
-  private open(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const socket = new this.options.webSocket(this.options.url, [SUBPROTOCOL]);
-      socket.binaryType = 'arraybuffer';
-      this.socket = socket;
-      socket.onopen = () => resolve();
-      socket.onmessage = (event) => this.hear(event.data as unknown);
-      socket.onclose = () => {
-        reject(new HongbaoProblem('unreachable', 'The connection was closed', true));
-        if (this.socket === socket) this.lost();
+  /** Resolves after the pause; rejects at once when the client is closed. */
+  const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const abort = () => {
+        calledOff();
+        reject(closed());
       };
-      socket.onerror = () => reject(new HongbaoProblem('unreachable', 'No connection', true));
+      const calledOff = timers.after(ms, () => {
+        signal.removeEventListener('abort', abort);
+        resolve();
+      });
+      signal.addEventListener('abort', abort);
     });
+
+  function dial(afterMs: number): Promise<Welcomed> {
+    const { signal } = life;
+    const attempt: Attempt = { welcomed: reach(afterMs, signal) };
+    current = attempt;
+    attempt.welcomed.then(
+      async ({ link }) => {
+        attempt.link = link;
+        const hint = await link.ended;
+        if (current === attempt && !signal.aborted) comeBack(hint);
+      },
+      (error: unknown) => {
+        if (current !== attempt || signal.aborted) return;
+        if (isWorthAnotherTry(error)) return comeBack(undefined);
+        current = undefined;
+        say('refused');
+      },
+    );
+    return attempt.welcomed;
   }
 
-  private send(body: ClientBody): Promise<ServerBody> {
-    const requestId = this.nextId++;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.waiting.delete(requestId);
-        reject(new HongbaoProblem('time-out', 'No answer in time', true));
-      }, this.options.answerWithinMs ?? ANSWER_WITHIN_MS);
-      this.waiting.set(requestId, { resolve, reject, timer });
-      const bytes = toBinary(ClientFrameSchema, create(ClientFrameSchema, { requestId, body }));
-      if (this.socket?.readyState === 1) this.socket.send(bytes);
-      else this.fail(requestId, new HongbaoProblem('unreachable', 'No connection', true));
-    });
+  function comeBack(hint: ReturnHint | undefined): void {
+    const pauseMs = hint
+      ? hint.afterMs + options.random() * hint.jitterMs
+      : backOffMs(failures, { ...RETURN, random: options.random });
+    failures += 1;
+    say('waiting');
+    dial(Math.max(PAUSE_MS_MIN, pauseMs)).catch(() => {});
   }
 
-  private hear(data: unknown): void {
-    let frame: ServerFrame;
+  async function reach(afterMs: number, signal: AbortSignal): Promise<Welcomed> {
+    if (afterMs > 0) await pause(afterMs, signal);
+    say('connecting');
+    const session = await sessions.get();
     try {
-      frame = fromBinary(ServerFrameSchema, new Uint8Array(data as ArrayBuffer));
-    } catch {
-      return;
+      return await greet(session, signal);
+    } catch (error) {
+      if (!isExpired(error)) throw error;
+      sessions.drop(session);
+      const fresh = await sessions.get();
+      if (fresh === session) throw error;
+      return await greet(fresh, signal);
     }
-    const { body, requestId } = frame;
-    if (body.case === 'throttle') this.options.onThrottle(throttleOf(body.value));
-    if (body.case === 'goodbye') {
-      this.pauseMs = body.value.reconnectAfterMs + this.options.random() * body.value.jitterMs;
-      return;
-    }
-    if (body.case === 'problem') {
-      if (body.value.throttle) this.options.onThrottle(throttleOf(body.value.throttle));
-      const kind = errorKindOfWireCode(body.value.code);
-      // The session ended while the connection lived: come back with a fresh one.
-      if (kind === 'session-expired') this.socket?.close();
-      this.fail(
-        requestId,
-        new HongbaoProblem(
-          kind ?? 'unknown',
-          body.value.detail,
-          body.value.retryable,
-          kind && { en: ERROR_KINDS[kind].en, zh: ERROR_KINDS[kind].zh },
-        ),
-      );
-      return;
-    }
-    const request = this.waiting.get(requestId);
-    if (!request || body.case === undefined) return;
-    this.waiting.delete(requestId);
-    clearTimeout(request.timer);
-    request.resolve(body);
   }
 
-  private fail(requestId: number, error: Error): void {
-    const request = this.waiting.get(requestId);
-    if (!request) return;
-    this.waiting.delete(requestId);
-    clearTimeout(request.timer);
-    request.reject(error);
+  async function greet(session: string, signal: AbortSignal): Promise<Welcomed> {
+    if (signal.aborted) throw closed();
+    const link = openLink({ ...options });
+    const end = () => link.end();
+    signal.addEventListener('abort', end);
+    void link.ended.then(() => signal.removeEventListener('abort', end));
+    try {
+      await link.opened;
+      const answer = await link.ask({
+        case: 'hello',
+        value: { $typeName: 'hongbao.v1.Hello', session, campaignId: options.campaignId },
+      });
+      if (answer.case !== 'welcome') throw new HongbaoProblem('unknown', 'An answer of another kind', true);
+      options.onServerTime(Number(answer.value.serverTimeMs));
+    } catch (error) {
+      link.end();
+      throw signal.aborted ? closed() : error;
+    }
+    failures = 0;
+    say('open');
+    return { link, session };
   }
 
-  /** Everything that waits is told, and we come back after a while. */
-  private lost(): void {
-    const socket = this.socket;
-    this.socket = undefined;
-    this.ready = undefined;
-    socket?.close();
-    for (const requestId of [...this.waiting.keys()])
-      this.fail(requestId, new HongbaoProblem('unreachable', 'The connection was closed', true));
-    if (!this.wanted) return;
-    this.options.onState('waiting');
-    const pauseMs = this.pauseMs ?? backOffMs(this.failures, { ...RECONNECT, random: this.options.random });
-    this.pauseMs = undefined;
-    this.failures += 1;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.connect().catch(() => {}), pauseMs);
-  }
+  const connected = (): Promise<Welcomed> => current?.welcomed ?? dial(0);
+
+  return {
+    async connect() {
+      await connected();
+    },
+    async request(body) {
+      const first = await within(timers, answerWithinMs, connected(), lost);
+      try {
+        return await first.link.ask(body);
+      } catch (error) {
+        if (!isExpired(error)) throw error;
+        // The session ended while the connection lived. Nothing was done: come back with a fresh one, and ask again.
+        sessions.drop(first.session);
+        if (current?.link === first.link) dial(0).catch(() => {});
+        first.link.end();
+        const second = await within(timers, answerWithinMs, connected(), lost);
+        return await second.link.ask(body);
+      }
+    },
+    close() {
+      life.abort();
+      life = new AbortController();
+      current = undefined;
+      failures = 0;
+      say('closed');
+    },
+  };
 }
 
-const throttleOf = ({ level, intervalMs, jitterMs, localPermille }: ThrottleMessage): Throttle => ({
-  level,
-  intervalMs,
-  jitterMs,
-  localPermille,
-});
+const lost = (): HongbaoProblem => new HongbaoProblem('unreachable', 'No connection', true);
+const closed = (): HongbaoProblem => new HongbaoProblem('closed', 'The client was closed', false);
+const isExpired = (error: unknown): boolean =>
+  error instanceof HongbaoProblem && error.code === 'session-expired';
+const isWorthAnotherTry = (error: unknown): boolean => !(error instanceof HongbaoProblem) || error.retryable;

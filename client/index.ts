@@ -1,218 +1,238 @@
-import { fromBase64Url, toBase64Url } from './base64url.ts';
-import { Cabinet, type KeyValueStore, memoryStore } from './cabinet.ts';
-import { Connection, type ConnectionState } from './connection.ts';
+import type { CampaignInfo, Packet, Page, Prize, WalletOverview, Withdrawal } from './answers.ts';
+import { fromBase64Url, isBase64Url, toBase64Url } from './base64url.ts';
+import { type Cabinet, createCabinet, type KeptTicket, type UnconfirmedWithdrawal } from './cabinet.ts';
+import { type ConnectionState, createConnection } from './connection.ts';
+import { createEmitter } from './emitter.ts';
+import { createAsk } from './http.ts';
+import type { SocketConstructor } from './link.ts';
 import { HongbaoProblem } from './problem.ts';
+import { type KeyValueStore, memoryStore } from './safe-store.ts';
+import { createSessionKeeper } from './session-keeper.ts';
 import { CALM_THROTTLE, ShakeCoalescer, type Throttle } from './shake-coalescer.ts';
+import { realTimers, type Timers } from './timers.ts';
 
+export type * from './answers.ts';
+export type { KeptTicket, UnconfirmedWithdrawal } from './cabinet.ts';
 export type { ConnectionState } from './connection.ts';
+export type { SocketConstructor } from './link.ts';
 export { HongbaoProblem } from './problem.ts';
+export { type KeyValueStore, memoryStore } from './safe-store.ts';
 export type { Throttle } from './shake-coalescer.ts';
 
-export interface Bilingual {
-  readonly zh: string;
-  readonly en: string;
-}
-export type Prize =
-  /** `local`: answered on the phone, to be gentle with the server. */
-  | { readonly prize: 'nothing'; readonly local: boolean }
-  | { readonly prize: 'greeting'; readonly sponsorId: string; readonly text: Bilingual }
-  | {
-      readonly prize: 'ticket';
-      readonly ticket: string;
-      readonly sponsor: Bilingual;
-      readonly sponsorId: string;
-      readonly expiresAtMs: number;
-    };
-
-export interface Packet {
-  readonly amountFen: number;
-  readonly orderNumber: string;
-  readonly bill: Bilingual;
-  readonly sponsorId: string;
-  readonly drawnAtMs: number;
-}
-export interface WalletLine {
-  readonly kind: string;
-  readonly ref: string;
-  readonly atMs: number;
-  readonly amountFen: number;
-  readonly status: string;
-  readonly bill: Bilingual;
-}
-export interface Page {
-  readonly records: readonly WalletLine[];
-  readonly nextCursor?: string;
-}
-export interface WalletOverview extends Page {
-  readonly balanceFen: number;
-  readonly totalIncomeFen: number;
-  readonly creditedFen: number;
-  readonly outstandingFen: number;
-  readonly heldFen: number;
-}
-export interface Withdrawal {
-  readonly withdrawalId: string;
-  readonly state: string;
-  readonly amountFen: number;
-}
-export interface CampaignInfo {
-  readonly id: string;
-  readonly title: Bilingual;
-  readonly rain?: { readonly rainId: number; readonly startsAtMs: number; readonly endsAtMs: number };
-  readonly nextRain?: { readonly rainId: number; readonly startsAtMs: number; readonly endsAtMs: number };
-  readonly serverTimeMs: number;
+export interface ClientEvents {
+  /** The connection's state, whenever it changes. */
+  readonly state: ConnectionState;
+  /** How often the server wants to be asked from now on. */
+  readonly throttle: Throttle;
 }
 
 export interface ClientOptions {
   /** Of the gateway, e.g. https://hongbao.example */
   readonly baseUrl: string;
   readonly campaignId: string;
-  /** Something stable for the person on this phone; keeps two people's tokens apart. Never sent. */
-  readonly person: string;
-  /** A fresh session from the app's backend whenever one is needed. */
+  /** A session from the app's backend. Called when the last one is about to end, or was refused. */
   readonly session: () => Promise<string>;
+  /**
+   * Something stable for the person on this phone; keeps two people's tokens apart, is never sent. By default taken
+   * from the session's claims (app and user).
+   */
+  readonly person?: string;
+  /** localStorage, or anything of its shape; by default memory, which forgets. */
   readonly storage?: KeyValueStore;
+  /** Node before 22 has none: hand in that of `ws`. */
+  readonly webSocket?: SocketConstructor;
+  readonly fetch?: typeof fetch;
+  /** How long to wait for any one answer; 8 s by default. */
+  readonly answerWithinMs?: number;
   readonly nowMs?: () => number;
   readonly random?: () => number;
   readonly newKey?: () => string;
-  readonly webSocket?: new (url: string, protocols: string[]) => WebSocket;
-  readonly fetch?: typeof fetch;
-  readonly onState?: (state: ConnectionState) => void;
-  readonly onThrottle?: (throttle: Throttle) => void;
+  readonly timers?: Timers;
 }
 
+/** What an app embeds, in a browser and in Node. Every promise rejects with a HongbaoProblem, and with nothing else. */
+export interface HongbaoClient {
+  /** Calls back on every such event; gives back how to stop. */
+  on<Name extends keyof ClientEvents>(
+    name: Name,
+    listener: (payload: ClientEvents[Name]) => void,
+  ): () => void;
+  connect(): Promise<void>;
+  close(): void;
+  /** How often the server wants to be asked. */
+  throttle(): Throttle;
+  campaign(): Promise<CampaignInfo>;
+  /** May be called ten times a second; one request goes out per interval, the rest are answered here. */
+  shake(): Promise<Prize>;
+  /** Opens a packet. After a lost answer, the same ticket gives the same packet. */
+  open(ticket: string): Promise<Packet>;
+  /** Packets that were dealt to this person here and not opened yet, the one that ends soonest first. */
+  unopened(): Promise<KeptTicket[]>;
+  /** The wallet, with every token that this phone keeps counted in. */
+  wallet(): Promise<WalletOverview>;
+  /** Lines behind a page's `nextCursor`. */
+  records(cursor?: string): Promise<Page>;
+  /** Asking again for the same amount after a lost answer is the same withdrawal. */
+  withdraw(amountFen: number): Promise<Withdrawal>;
+  withdrawal(withdrawalId: string): Promise<Withdrawal>;
+  /** Withdrawals whose answer got lost; `withdraw` with the amount asks what became of them. */
+  unconfirmedWithdrawals(): Promise<UnconfirmedWithdrawal[]>;
+}
+
+const ANSWER_WITHIN_MS = 8_000;
 /** Only these say that a ticket will never open again; whatever else goes wrong, it is kept and tried again. */
-const TICKET_IS_OVER = new Set([
+const TICKET_IS_OVER: ReadonlySet<string> = new Set([
   'ticket-invalid',
   'ticket-expired',
   'ticket-foreign',
   'person-cap-reached',
   'sponsor-cap-reached',
 ]);
+const CLAIM_IS_STRANGE: ReadonlySet<string> = new Set(['claim-invalid']);
+/** Only these say that a token will never count; a phase or a key that is strange now may be known again later. */
+const TOKEN_IS_OVER: ReadonlySet<string> = new Set([
+  'token-malformed',
+  'token-signature-invalid',
+  'token-undecryptable',
+  'token-foreign',
+  'token-wrong-campaign',
+]);
 /** Only these say that no money is held under a withdrawal's key; after anything else, the key asks again. */
-const NOTHING_IS_HELD = new Set([
+const NOTHING_IS_HELD: ReadonlySet<string> = new Set([
   'insufficient-balance',
   'amount-invalid',
-  'phase-closed',
   'idempotency-key-reused',
 ]);
 
-export type HongbaoClient = ReturnType<typeof createHongbaoClient>;
+const isOneOf = (codes: ReadonlySet<string>, error: unknown): boolean =>
+  error instanceof HongbaoProblem && codes.has(error.code);
+const isOfAnotherKind = () => new HongbaoProblem('unknown', 'An answer of another kind', true);
 
-/** What an app embeds, in a browser and in Node: shaking, opening, the wallet, withdrawing. */
-export function createHongbaoClient(options: ClientOptions) {
+export function createHongbaoClient(options: ClientOptions): HongbaoClient {
   const nowMs = options.nowMs ?? (() => Date.now());
   const random = options.random ?? Math.random;
   const newKey = options.newKey ?? (() => crypto.randomUUID());
-  const base = options.baseUrl.replace(/\/$/, '');
-  const route = `${base}/v1/campaigns/${encodeURIComponent(options.campaignId)}`;
-  const cabinet = new Cabinet(options.storage ?? memoryStore(), options.campaignId, options.person);
+  const timers = options.timers ?? realTimers;
+  const answerWithinMs = options.answerWithinMs ?? ANSWER_WITHIN_MS;
+  const base = options.baseUrl.replace(/\/+$/, '');
+  const events = createEmitter<ClientEvents>();
   const coalescer = new ShakeCoalescer(random);
+  const sessions = createSessionKeeper({
+    fetch: options.session,
+    person: options.person,
+    nowMs,
+    timers,
+    answerWithinMs,
+  });
   let throttle = CALM_THROTTLE;
-  const connection = new Connection({
+  let serverAheadMs = 0;
+  let known: Cabinet | undefined;
+
+  const cabinet = async (): Promise<Cabinet> => {
+    const person = await sessions.person();
+    known ??= createCabinet({
+      store: options.storage ?? memoryStore(),
+      campaignId: options.campaignId,
+      person,
+      nowMs,
+    });
+    return known;
+  };
+
+  const connection = createConnection({
     url: `${base.replace(/^http/, 'ws')}/v1/play`,
     campaignId: options.campaignId,
-    session: options.session,
-    webSocket: options.webSocket ?? WebSocket,
+    sessions,
+    socket: options.webSocket ?? globalSocket(),
     random,
-    onState: options.onState ?? (() => {}),
+    timers,
+    answerWithinMs,
+    onState: (state) => events.emit('state', state),
     onThrottle: (said) => {
       throttle = said;
       coalescer.obey(said);
-      options.onThrottle?.(said);
+      events.emit('throttle', said);
+    },
+    onServerTime: (serverTimeMs) => {
+      serverAheadMs = serverTimeMs - nowMs();
     },
   });
-
-  async function ask<Answer>(path: string, init: RequestInit = {}): Promise<Answer> {
-    let response: Response;
-    try {
-      response = await (options.fetch ?? fetch)(`${route}${path}`, {
-        ...init,
-        headers: {
-          authorization: `Bearer ${await options.session()}`,
-          ...(init.body ? { 'content-type': 'application/json' } : {}),
-          ...init.headers,
-        },
-      });
-    } catch {
-      throw new HongbaoProblem('unreachable', 'No connection', true);
-    }
-    const body = (await response.json().catch(() => ({}))) as Answer & {
-      code?: string;
-      title?: string;
-      titleZh?: string;
-      detail?: string;
-      retryable?: boolean;
-    };
-    if (response.ok) return body;
-    const title = body.title && body.titleZh ? { en: body.title, zh: body.titleZh } : undefined;
-    throw new HongbaoProblem(
-      body.code ?? 'unknown',
-      body.detail ?? `status ${response.status}`,
-      body.retryable ?? response.status >= 500,
-      title,
-    );
-  }
+  const ask = createAsk({
+    route: `${base}/v1/campaigns/${encodeURIComponent(options.campaignId)}`,
+    fetch: options.fetch ?? ((...request) => fetch(...request)),
+    sessions,
+    timers,
+    answerWithinMs,
+  });
 
   async function askShake(shakes: number): Promise<Prize> {
+    const drawer = await cabinet();
+    const claimRecord = fromBase64Url(drawer.claimRecord());
     const answer = await connection.request({
       case: 'shake',
-      value: { $typeName: 'hongbao.v1.Shake', claimRecord: fromBase64Url(cabinet.claimRecord), shakes },
+      value: { $typeName: 'hongbao.v1.Shake', claimRecord, shakes },
     });
-    if (answer.case !== 'shakeResult') throw new HongbaoProblem('unknown', 'An answer of another kind', true);
-    if (answer.value.claimRecord.length > 0) cabinet.claimRecord = toBase64Url(answer.value.claimRecord);
+    if (answer.case !== 'shakeResult') throw isOfAnotherKind();
+    if (answer.value.claimRecord.length > 0) drawer.keepClaimRecord(toBase64Url(answer.value.claimRecord));
     const { prize } = answer.value;
-    if (prize.case === 'greeting')
-      return {
-        prize: 'greeting',
-        sponsorId: prize.value.sponsorId,
-        text: { zh: prize.value.textZh, en: prize.value.textEn },
-      };
+    if (prize.case === 'greeting') {
+      const { sponsorId, textZh, textEn } = prize.value;
+      return { prize: 'greeting', sponsorId, text: { zh: textZh, en: textEn } };
+    }
     if (prize.case !== 'ticket') return { prize: 'nothing', local: false };
-    const ticket = toBase64Url(prize.value.ticket);
-    const expiresAtMs = Number(prize.value.expiresAtMs);
-    cabinet.addTicket({ ticket, expiresAtMs });
-    return {
-      prize: 'ticket',
-      ticket,
-      sponsorId: prize.value.sponsorId,
-      sponsor: { zh: prize.value.sponsorZh, en: prize.value.sponsorEn },
-      expiresAtMs,
-    };
+    const { sponsorId, sponsorZh, sponsorEn } = prize.value;
+    const kept = { ticket: toBase64Url(prize.value.ticket), expiresAtMs: Number(prize.value.expiresAtMs) };
+    drawer.keepTicket(kept);
+    return { prize: 'ticket', ...kept, sponsorId, sponsor: { zh: sponsorZh, en: sponsorEn } };
   }
 
+  /** A claim record of another engine's making, e.g. after a change of keys, is of no use: once more without it. */
+  async function askShakeAnew(shakes: number): Promise<Prize> {
+    try {
+      return await askShake(shakes);
+    } catch (error) {
+      if (!isOneOf(CLAIM_IS_STRANGE, error)) throw error;
+      (await cabinet()).keepClaimRecord('');
+      return askShake(shakes);
+    }
+  }
+
+  /** What the page says is credited has no need of its token any more. */
+  const dropCredited = (drawer: Cabinet, page: Page): void =>
+    drawer.dropTokens(page.records.filter((line) => line.status === 'credited').map((line) => line.ref));
+
   return {
+    on: events.on,
     connect: () => connection.connect(),
     close: () => connection.close(),
-    campaign: () => ask<CampaignInfo>(''),
     throttle: () => throttle,
+    campaign: () => ask<CampaignInfo>('', ['id', 'title', 'serverTimeMs']),
 
-    /** May be called ten times a second; one request goes out per interval, the rest are answered here. */
-    async shake(): Promise<Prize> {
+    async shake() {
       const turn = coalescer.shake(nowMs());
       if (!turn.ask) return { prize: 'nothing', local: true };
       try {
-        return await askShake(turn.shakes);
+        const prize = await askShakeAnew(turn.shakes);
+        coalescer.answered();
+        return prize;
       } catch (error) {
-        // A record of another engine's making, e.g. after a reinstall, is of no use to anybody.
-        if (error instanceof HongbaoProblem && error.code === 'claim-invalid') cabinet.claimRecord = '';
-        coalescer.slowDown(nowMs());
+        if (error instanceof HongbaoProblem && error.retryable) coalescer.slowDown();
         throw error;
       }
     },
 
-    /** Opens a packet. After a lost answer, the same ticket gives the same packet. */
-    async open(ticket: string): Promise<Packet> {
+    async open(ticket) {
+      if (!isBase64Url(ticket)) throw new HongbaoProblem('ticket-invalid', 'Not a ticket', false);
+      const drawer = await cabinet();
       try {
         const answer = await connection.request({
           case: 'open',
           value: { $typeName: 'hongbao.v1.Open', ticket: fromBase64Url(ticket) },
         });
-        if (answer.case !== 'openResult')
-          throw new HongbaoProblem('unknown', 'An answer of another kind', true);
+        if (answer.case !== 'openResult') throw isOfAnotherKind();
         const { value } = answer;
-        cabinet.addToken(value.orderNumber, toBase64Url(value.token));
-        cabinet.dropTicket(ticket);
+        drawer.keepToken(value.orderNumber, toBase64Url(value.token));
+        drawer.dropTicket(ticket);
         return {
           amountFen: Number(value.amountFen),
           orderNumber: value.orderNumber,
@@ -221,46 +241,64 @@ export function createHongbaoClient(options: ClientOptions) {
           drawnAtMs: Number(value.drawnAtMs),
         };
       } catch (error) {
-        if (error instanceof HongbaoProblem && TICKET_IS_OVER.has(error.code)) cabinet.dropTicket(ticket);
+        if (isOneOf(TICKET_IS_OVER, error)) drawer.dropTicket(ticket);
         throw error;
       }
     },
 
-    /** Packets that were dealt here and not opened yet. */
-    unopened: () => cabinet.tickets(nowMs()),
+    unopened: async () => (await cabinet()).tickets(nowMs() + serverAheadMs),
 
-    /** The wallet, with every token that this phone keeps counted in. */
-    async wallet(): Promise<WalletOverview> {
-      const overview = await ask<WalletOverview>('/wallet', {
+    async wallet() {
+      const drawer = await cabinet();
+      const shown = drawer.tokens();
+      const overview = await ask<WalletOverview>('/wallet', ['balanceFen', 'records'], {
         method: 'POST',
-        body: JSON.stringify({ tokens: cabinet.tokens }),
+        body: { tokens: shown.map(({ token }) => token) },
       });
-      cabinet.dropTokens(
-        overview.records.filter((line) => line.status === 'credited').map((line) => line.ref),
+      const refused = new Map((overview.refusedTokens ?? []).map(({ index, code }) => [index, code]));
+      dropCredited(drawer, overview);
+      // Nothing is outstanding: whatever was shown and taken is credited, on whichever page its line stands.
+      const isOver = (code: string | undefined): boolean =>
+        code === undefined ? overview.outstandingFen === 0 : TOKEN_IS_OVER.has(code);
+      drawer.dropTokens(
+        shown.filter((_, index) => isOver(refused.get(index))).map(({ orderNumber }) => orderNumber),
       );
       return overview;
     },
 
-    records: (cursor?: string) =>
-      ask<Page>(`/wallet/records${cursor === undefined ? '' : `?cursor=${encodeURIComponent(cursor)}`}`),
+    async records(cursor) {
+      const query = cursor === undefined ? '' : `?cursor=${encodeURIComponent(cursor)}`;
+      const page = await ask<Page>(`/wallet/records${query}`, ['records']);
+      dropCredited(await cabinet(), page);
+      return page;
+    },
 
-    /** Asking again for the same amount after a lost answer is the same withdrawal. */
-    async withdraw(amountFen: number): Promise<Withdrawal> {
-      const key = cabinet.withdrawalKey(amountFen, newKey);
+    async withdraw(amountFen) {
+      if (!Number.isSafeInteger(amountFen) || amountFen <= 0)
+        throw new HongbaoProblem('amount-invalid', 'Whole fen, more than none', false);
+      const drawer = await cabinet();
+      const key = drawer.withdrawalKey(amountFen, newKey);
       try {
-        const answer = await ask<Withdrawal>('/withdrawals', {
+        const answer = await ask<Withdrawal>('/withdrawals', ['withdrawalId', 'state', 'amountFen'], {
           method: 'POST',
           headers: { 'idempotency-key': key },
-          body: JSON.stringify({ amountFen, tokens: cabinet.tokens }),
+          body: { amountFen, tokens: drawer.tokens().map(({ token }) => token) },
         });
-        cabinet.forgetWithdrawal();
+        drawer.forgetWithdrawal(amountFen, key);
         return answer;
       } catch (error) {
-        if (error instanceof HongbaoProblem && NOTHING_IS_HELD.has(error.code)) cabinet.forgetWithdrawal();
+        if (isOneOf(NOTHING_IS_HELD, error)) drawer.forgetWithdrawal(amountFen, key);
         throw error;
       }
     },
-
-    withdrawal: (id: string) => ask<Withdrawal>(`/withdrawals/${encodeURIComponent(id)}`),
+    withdrawal: (id) =>
+      ask<Withdrawal>(`/withdrawals/${encodeURIComponent(id)}`, ['withdrawalId', 'state', 'amountFen']),
+    unconfirmedWithdrawals: async () => (await cabinet()).unconfirmedWithdrawals(),
   };
+}
+
+function globalSocket(): SocketConstructor {
+  if (typeof WebSocket === 'undefined')
+    throw new Error('This Node has no WebSocket: hand one in, webSocket: (await import("ws")).WebSocket');
+  return WebSocket;
 }

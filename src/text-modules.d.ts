@@ -3,6 +3,11 @@ declare module '*.sql' {
   const text: string;
   export default text;
 }
+/** Functions for Redis, in the same way. */
+declare module '*.lua' {
+  const text: string;
+  export default text;
+}
 declare module '*.css' {
   const text: string;
   export default text;

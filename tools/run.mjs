@@ -16,7 +16,7 @@ await build({
   format: 'esm',
   target: 'node20',
   packages: 'external',
-  loader: { '.sql': 'text' },
+  loader: { '.sql': 'text', '.lua': 'text' },
   logLevel: 'warning',
 });
 process.argv.splice(1, 2, outfile);

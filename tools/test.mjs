@@ -6,6 +6,7 @@ import path from 'node:path';
 
 const report = path.join(os.tmpdir(), `hongbao-test-${process.pid}.json`);
 const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).status === 0;
+run(process.execPath, ['tools/run.mjs', 'tools/services.ts', 'ensure']);
 const checks = run(process.execPath, ['tools/check.mjs']);
 const built = run(process.execPath, ['tools/build.mjs']);
 const tests = run('node_modules/.bin/vitest', [

@@ -36,7 +36,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/processes': ['src', 'rehearsal'],
   client: ['src/protocol/gen', 'src/protocol/error-kinds.ts'],
   web: ['client'],
-  rehearsal: [],
+  'rehearsal/crowd': ['src/protocol/gen'],
+  'rehearsal/audit': [],
+  'rehearsal/faults': [],
 };
 
 /** Calls that only one place may make: time and chance are handed in, people read what processes print. */
@@ -61,7 +63,7 @@ const files = ['src', 'client', 'web', 'rehearsal']
   .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }))
   .filter((entry) => entry.isFile())
   .map((entry) => path.join(entry.parentPath, entry.name))
-  .filter((file) => /\.(ts|tsx|sql)$/.test(file) && !file.includes('/gen/') && !file.endsWith('.d.ts'));
+  .filter((file) => /\.(ts|tsx|sql|lua)$/.test(file) && !file.includes('/gen/') && !file.endsWith('.d.ts'));
 
 const problems: string[] = [];
 const imports = new Map<string, string[]>();
@@ -94,7 +96,7 @@ for (const file of files) {
 }
 
 function withoutComments(text: string, file: string): string {
-  return file.endsWith('.sql')
+  return /\.(sql|lua)$/.test(file)
     ? text.replace(/--.*$/gm, '')
     : text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
 }

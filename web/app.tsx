@@ -1,14 +1,17 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { type CampaignInfo, type ConnectionState, createHongbaoClient } from '../client/index.ts';
+import { refreshAfterMs } from './campaign-refresh.ts';
+import { Lanterns } from './lanterns.tsx';
 import { campaignId, changeDemoUser, demoUser, isDemo, languageAsked, sessionSource } from './session.ts';
 import { ShakeScreen } from './shake-screen.tsx';
+import { pageStorage, remember } from './storage.ts';
 import { WalletScreen } from './wallet-screen.tsx';
 import { type Language, WORDS } from './words.ts';
 
 const LANGUAGE_KEY = 'hongbao:language';
 
 function firstLanguage(): Language {
-  const wanted = languageAsked ?? localStorage.getItem(LANGUAGE_KEY) ?? navigator.language;
+  const wanted = languageAsked ?? pageStorage.getItem(LANGUAGE_KEY) ?? navigator.language;
   return wanted.startsWith('zh') ? 'zh' : 'en';
 }
 
@@ -18,16 +21,14 @@ export function App() {
   const [screen, setScreen] = useState<'shake' | 'wallet'>('shake');
   const [state, setState] = useState<ConnectionState>('connecting');
   const [campaign, setCampaign] = useState<CampaignInfo>();
-  const user = useMemo(() => (isDemo ? demoUser() : 'app'), []);
+  const user = useMemo(() => (isDemo ? demoUser() : ''), []);
   const client = useMemo(
     () =>
       createHongbaoClient({
         baseUrl: location.origin,
         campaignId,
-        person: user,
         session: sessionSource(user),
-        storage: localStorage,
-        onState: setState,
+        storage: pageStorage,
       }),
     [user],
   );
@@ -35,16 +36,25 @@ export function App() {
 
   useEffect(() => {
     document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
-    localStorage.setItem(LANGUAGE_KEY, language);
+    remember(LANGUAGE_KEY, language);
   }, [language]);
 
   useEffect(() => {
-    const refresh = () => client.campaign().then(setCampaign, () => {});
+    let timer: ReturnType<typeof setTimeout>;
+    let isGone = false;
+    const refresh = async () => {
+      const known = await client.campaign().catch(() => undefined);
+      if (isGone) return;
+      if (known) setCampaign(known);
+      timer = setTimeout(() => void refresh(), refreshAfterMs(known, Math.random()));
+    };
+    const stop = client.on('state', setState);
     client.connect().catch(() => {});
-    refresh();
-    const timer = setInterval(refresh, 20_000);
+    void refresh();
     return () => {
-      clearInterval(timer);
+      isGone = true;
+      clearTimeout(timer);
+      stop();
       client.close();
     };
   }, [client]);
@@ -52,6 +62,7 @@ export function App() {
   const title = campaign?.title[language] ?? words.title;
   return (
     <main class="phone">
+      <Lanterns />
       <header>
         <h1>{title}</h1>
         <button
@@ -63,9 +74,9 @@ export function App() {
           {words.language}
         </button>
       </header>
-      {state === 'waiting' && (
+      {(state === 'waiting' || state === 'refused') && (
         <p class="notice" role="status">
-          {words.offline}
+          {state === 'waiting' ? words.offline : words.refused}
         </p>
       )}
       {screen === 'shake' ? (

@@ -1,3 +1,5 @@
+import { pageStorage, remember } from './storage.ts';
+
 /** Where the session comes from: the embedding app, the address's fragment, or (on a developer's machine) the demo. */
 declare global {
   interface Window {
@@ -20,34 +22,31 @@ if (fragment) history.replaceState(null, '', location.pathname + location.search
 export const isDemo = window.hongbaoSession === undefined && fragment === null;
 
 export function demoUser(): string {
-  const asked = params.get('user') ?? localStorage.getItem(USER_KEY);
+  const asked = params.get('user') ?? pageStorage.getItem(USER_KEY);
   const name =
     asked ??
     `${NAMES[crypto.getRandomValues(new Uint8Array(1))[0]! % NAMES.length]}-${crypto.getRandomValues(new Uint16Array(1))[0]! % 1000}`;
-  localStorage.setItem(USER_KEY, name);
+  remember(USER_KEY, name);
   return name;
 }
 
 export function changeDemoUser(name: string): void {
-  localStorage.setItem(USER_KEY, name);
+  remember(USER_KEY, name);
   params.delete('user');
   location.search = params.toString();
 }
 
-/** Gives sessions, and keeps one until shortly before it ends. */
+/** Gives a session each time it is asked; the client keeps it until shortly before it ends. */
 export function sessionSource(user: string): () => Promise<string> {
   if (window.hongbaoSession) return window.hongbaoSession;
   if (fragment) return async () => fragment;
-  let kept: { session: string; expiresAtMs: number } | undefined;
   return async () => {
-    if (kept && kept.expiresAtMs - 60_000 > Date.now()) return kept.session;
     const response = await fetch('/demo/v1/sessions', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ user }),
     });
     if (!response.ok) throw new Error('no demo session');
-    kept = (await response.json()) as { session: string; expiresAtMs: number };
-    return kept.session;
+    return ((await response.json()) as { session: string }).session;
   };
 }

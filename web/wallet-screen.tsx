@@ -1,12 +1,16 @@
-import { useCallback, useEffect, useState } from 'preact/hooks';
-import {
-  type HongbaoClient,
-  HongbaoProblem,
-  type WalletLine,
-  type WalletOverview,
-  type Withdrawal,
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import type {
+  HongbaoClient,
+  UnconfirmedWithdrawal,
+  WalletLine,
+  WalletOverview,
+  Withdrawal,
 } from '../client/index.ts';
-import { parseYuan, yuan } from './money.ts';
+import { yuan } from './money.ts';
+import { problemText } from './problem-text.ts';
+import { Records } from './records.tsx';
+import { WithdrawForm } from './withdraw-form.tsx';
+import { WithdrawResult } from './withdraw-result.tsx';
 import type { Language, Words } from './words.ts';
 
 interface Props {
@@ -15,108 +19,132 @@ interface Props {
   language: Language;
 }
 
-const POLL_MS = 700;
+/** Lines behind the first page. */
+interface More {
+  readonly lines: readonly WalletLine[];
+  readonly cursor: string | undefined;
+}
 
 export function WalletScreen({ client, words, language }: Props) {
   const [overview, setOverview] = useState<WalletOverview>();
-  const [more, setMore] = useState<{ lines: readonly WalletLine[]; cursor: string | undefined }>();
-  const [error, setError] = useState<string>();
-  const [step, setStep] = useState<'overview' | 'withdraw' | 'result'>('overview');
+  const [more, setMore] = useState<More>();
+  const [unconfirmed, setUnconfirmed] = useState<UnconfirmedWithdrawal[]>([]);
+  const [problem, setProblem] = useState<unknown>();
   const [withdrawal, setWithdrawal] = useState<Withdrawal>();
+  const [asking, setAsking] = useState(false);
+  /** One request at a time: a second tap is none. */
+  const busy = useRef(false);
+  const section = useFocusOnArrival();
 
-  const refresh = useCallback(async () => {
+  const alone = useCallback(async (act: () => Promise<void>) => {
+    if (busy.current) return;
+    busy.current = true;
+    setProblem(undefined);
     try {
-      setOverview(await client.wallet());
-      setMore(undefined);
-      setError(undefined);
-    } catch (problem) {
-      setError(textOf(problem, words, language));
+      await act();
+    } catch (error) {
+      setProblem(error);
+    } finally {
+      busy.current = false;
     }
-  }, [client, words, language]);
+  }, []);
+  const refresh = useCallback(
+    () =>
+      alone(async () => {
+        setUnconfirmed(await client.unconfirmedWithdrawals());
+        setOverview(await client.wallet());
+        setMore(undefined);
+      }),
+    [client, alone],
+  );
   useEffect(() => void refresh(), [refresh]);
 
-  const loadMore = async (cursor: string) => {
-    const page = await client.records(cursor);
-    setMore({ lines: [...(more?.lines ?? []), ...page.records], cursor: page.nextCursor });
-  };
+  const loadMore = (cursor: string) =>
+    alone(async () => {
+      const page = await client.records(cursor);
+      setMore({ lines: [...(more?.lines ?? []), ...page.records], cursor: page.nextCursor });
+    });
+  const check = ({ amountFen }: UnconfirmedWithdrawal) =>
+    alone(async () => setWithdrawal(await client.withdraw(amountFen)));
 
-  if (step === 'withdraw' && overview) {
-    return (
-      <WithdrawForm
-        client={client}
-        words={words}
-        language={language}
-        balanceFen={overview.balanceFen}
-        onCancel={() => setStep('overview')}
-        onAsked={(asked) => {
-          setWithdrawal(asked);
-          setStep('result');
-        }}
-      />
-    );
-  }
-  if (step === 'result' && withdrawal) {
+  if (withdrawal) {
     return (
       <WithdrawResult
         client={client}
         words={words}
         first={withdrawal}
         onDone={() => {
-          setStep('overview');
+          setWithdrawal(undefined);
           void refresh();
         }}
       />
     );
   }
+  if (asking && overview) {
+    return (
+      <WithdrawForm
+        client={client}
+        words={words}
+        language={language}
+        balanceFen={overview.balanceFen}
+        onCancel={() => {
+          setAsking(false);
+          void refresh();
+        }}
+        onAsked={(asked) => {
+          setAsking(false);
+          setWithdrawal(asked);
+        }}
+      />
+    );
+  }
   const cursor = more ? more.cursor : overview?.nextCursor;
-  const lines = [...(overview?.records ?? []), ...(more?.lines ?? [])];
   return (
-    <section class="wallet" aria-label={words.tabWallet}>
-      <div class="sheet">
+    <section class="wallet" aria-label={words.tabWallet} ref={section} tabIndex={-1}>
+      <div class="sheet" aria-busy={!overview}>
         <p class="label">{words.balance}</p>
         <p class="balance" data-testid="balance">
-          <small>¥</small>
-          {yuan(overview?.balanceFen ?? 0)}
+          {overview ? (
+            <>
+              <small>¥</small>
+              {yuan(overview.balanceFen)}
+            </>
+          ) : (
+            <span class="unread">{problem === undefined ? words.loading : '—'}</span>
+          )}
         </p>
         <p class="label">
-          {words.income} ¥{yuan(overview?.totalIncomeFen ?? 0)}
+          {words.income} {overview ? `¥${yuan(overview.totalIncomeFen)}` : '—'}
         </p>
         <button
           type="button"
           class="gold"
           disabled={!overview || overview.balanceFen <= 0}
-          onClick={() => setStep('withdraw')}
+          onClick={() => setAsking(true)}
         >
           {words.withdraw}
         </button>
       </div>
-      {error && (
-        <p class="notice" role="alert">
-          {error}
-        </p>
+      {problem !== undefined && (
+        <div class="notice" role="alert">
+          <p>{problemText(problem, words, language)}</p>
+          <button type="button" class="quiet" onClick={() => void refresh()}>
+            {words.retry}
+          </button>
+        </div>
       )}
+      {unconfirmed.map((pending) => (
+        <div class="notice" key={pending.amountFen}>
+          <p>{words.unconfirmed(yuan(pending.amountFen))}</p>
+          <button type="button" class="quiet" onClick={() => void check(pending)}>
+            {words.check}
+          </button>
+        </div>
+      ))}
       <h2>{words.records}</h2>
-      {overview && lines.length === 0 && <p class="empty">{words.noRecords}</p>}
-      <ul class="records">
-        {lines.map((line) => (
-          <li key={line.ref}>
-            <span>
-              {line.bill[language]}
-              <time dateTime={new Date(line.atMs).toISOString()}>
-                {new Date(line.atMs).toLocaleString(language === 'zh' ? 'zh-CN' : 'en-GB', {
-                  dateStyle: 'short',
-                  timeStyle: 'short',
-                })}
-              </time>
-            </span>
-            <span class={line.amountFen < 0 ? 'out' : 'in'}>
-              {line.amountFen < 0 ? '' : '+'}
-              {yuan(line.amountFen)}
-              {line.kind === 'withdrawal' && <small>{words.recordState[line.status] ?? line.status}</small>}
-            </span>
-          </li>
-        ))}
-      </ul>
+      {overview && (
+        <Records lines={[...overview.records, ...(more?.lines ?? [])]} words={words} language={language} />
+      )}
       {cursor && (
         <button type="button" class="plain" onClick={() => void loadMore(cursor)}>
           {words.more}
@@ -126,120 +154,12 @@ export function WalletScreen({ client, words, language }: Props) {
   );
 }
 
-interface FormProps extends Props {
-  balanceFen: number;
-  onCancel: () => void;
-  onAsked: (withdrawal: Withdrawal) => void;
-}
-
-function WithdrawForm({ client, words, language, balanceFen, onCancel, onAsked }: FormProps) {
-  const [text, setText] = useState('');
-  const [error, setError] = useState<string>();
-  const [asking, setAsking] = useState(false);
-
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    const fen = parseYuan(text);
-    if (fen === undefined || fen > balanceFen) return setError(words.amountWrong);
-    setAsking(true);
-    try {
-      onAsked(await client.withdraw(fen));
-    } catch (problem) {
-      setAsking(false);
-      setError(textOf(problem, words, language));
-    }
-  };
-
-  return (
-    <section class="wallet" aria-label={words.withdrawTitle}>
-      <form class="sheet" onSubmit={(event) => void submit(event)}>
-        <h2>{words.withdrawTitle}</h2>
-        <label>
-          <span class="label">{words.amount}</span>
-          <span class="field">
-            <span aria-hidden="true">¥</span>
-            <input
-              name="amount"
-              inputMode="decimal"
-              autoComplete="off"
-              value={text}
-              aria-invalid={error ? 'true' : undefined}
-              aria-describedby="amount-help"
-              ref={focus}
-              onInput={(event) => setText(event.currentTarget.value)}
-            />
-            <button type="button" class="quiet" onClick={() => setText(yuan(balanceFen))}>
-              {words.all}
-            </button>
-          </span>
-        </label>
-        <p class="label" id="amount-help" role={error ? 'alert' : undefined}>
-          {error ?? `${words.balance} ¥${yuan(balanceFen)}`}
-        </p>
-        <button type="submit" class="gold" disabled={asking}>
-          {words.confirm}
-        </button>
-        <button type="button" class="plain" onClick={onCancel}>
-          {words.cancel}
-        </button>
-      </form>
-    </section>
-  );
-}
-
-const focus = (element: HTMLElement | null): void => {
-  if (element && document.activeElement === document.body) element.focus();
-};
-
-function WithdrawResult({
-  client,
-  words,
-  first,
-  onDone,
-}: {
-  client: HongbaoClient;
-  words: Words;
-  first: Withdrawal;
-  onDone: () => void;
-}) {
-  const [withdrawal, setWithdrawal] = useState(first);
-  const settled = withdrawal.state === 'paid' || withdrawal.state === 'returned';
+/** Where a screen takes the place of another, the focus goes with it; a tab that was pressed keeps it. */
+function useFocusOnArrival() {
+  const arrived = useRef<HTMLElement>(null);
   useEffect(() => {
-    if (settled) return undefined;
-    const timer = setInterval(
-      () => client.withdrawal(first.withdrawalId).then(setWithdrawal, () => {}),
-      POLL_MS,
-    );
-    return () => clearInterval(timer);
-  }, [client, first.withdrawalId, settled]);
-  const said =
-    withdrawal.state === 'paid'
-      ? words.statePaid
-      : withdrawal.state === 'returned'
-        ? words.stateReturned
-        : words.stateWorking;
-  return (
-    <section class="wallet" aria-label={words.withdrawTitle}>
-      <div class="sheet result-sheet">
-        <p class={`stamp ${withdrawal.state}`} aria-hidden="true">
-          {withdrawal.state === 'paid' ? '✓' : withdrawal.state === 'returned' ? '↩' : '…'}
-        </p>
-        <p class="balance">
-          <small>¥</small>
-          {yuan(withdrawal.amountFen)}
-        </p>
-        <p role="status" data-testid="withdrawal-state" data-state={withdrawal.state}>
-          {said}
-        </p>
-        <button type="button" class="gold" onClick={onDone}>
-          {words.done}
-        </button>
-      </div>
-    </section>
-  );
-}
-
-function textOf(problem: unknown, words: Words, language: Language): string {
-  if (!(problem instanceof HongbaoProblem)) return words.failed;
-  return problem.title?.[language] ?? (problem.code === 'unreachable' ? words.offline : words.failed);
+    const { activeElement } = document;
+    if (activeElement === null || activeElement === document.body) arrived.current?.focus();
+  }, []);
+  return arrived;
 }

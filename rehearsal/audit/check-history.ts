@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { JournalEntry } from './journal.ts';
+import type { Books } from './ledger.ts';
 import type { Findings } from './report.ts';
 
 /** What clients saw, one JSON object a line (rehearsal/crowd writes it). */
@@ -23,39 +24,63 @@ export type Seen =
       readonly amountFen: number;
     };
 
-/** Every "won" that somebody was told stands in the journal (I2), always the same (I1); no wallet shrank by itself (I3). */
+/** All whole lines: the last one may be being written at this moment. */
+export function readHistory(file: string): Seen[] {
+  const text = readFileSync(file, 'utf8');
+  return text
+    .slice(0, text.lastIndexOf('\n') + 1)
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Seen);
+}
+
+/**
+ * Every "won" that somebody was told stands in the journal (I2), always the same (I1); every withdrawal that was
+ * accepted is in the ledger (I2); no wallet shrank by itself (I3).
+ */
 export function checkHistory(
-  file: string,
+  history: readonly Seen[],
   orders: ReadonlyMap<string, JournalEntry>,
+  books: Books,
   findings: Findings,
-): number {
-  const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean);
+): void {
+  const withdrawals = new Map(books.withdrawals.map((one) => [one.id, one]));
   const tokens = new Map<string, string>();
   const incomes = new Map<string, number>();
-  for (const line of lines) {
-    const seen = JSON.parse(line) as Seen;
-    if (seen.t === 'won') {
-      const entry = orders.get(seen.orderNumber);
-      if (!entry || entry.isVoid)
-        findings.add('I2', 'somebody was told "won", and the journal does not have it', seen.orderNumber);
-      else if (entry.order.fen !== BigInt(seen.amountFen))
-        findings.add('I1', 'somebody was told another amount', seen.orderNumber);
-      const earlier = tokens.get(seen.orderNumber);
-      if (earlier !== undefined && earlier !== seen.tokenHash)
-        findings.add('I1', 'the same order was answered with other bytes', seen.orderNumber);
-      tokens.set(seen.orderNumber, seen.tokenHash);
-    }
-    if (seen.t === 'wallet') {
-      const before = incomes.get(seen.person) ?? 0;
-      if (seen.totalIncomeFen < before)
-        findings.add(
-          'I3',
-          'a wallet went down by itself',
-          seen.person,
-          `income ${before}, then ${seen.totalIncomeFen}`,
-        );
-      incomes.set(seen.person, seen.totalIncomeFen);
+  for (const seen of history) {
+    switch (seen.t) {
+      case 'won':
+        checkWon(seen, orders, tokens, findings);
+        break;
+      case 'withdrawn':
+        if (withdrawals.get(seen.withdrawalId)?.amount_fen !== BigInt(seen.amountFen))
+          findings.add('I2', 'a withdrawal that was accepted is not in the ledger', seen.withdrawalId);
+        break;
+      case 'wallet': {
+        const before = incomes.get(seen.person) ?? 0;
+        const detail = `income ${before}, then ${seen.totalIncomeFen}`;
+        if (seen.totalIncomeFen < before)
+          findings.add('I3', 'a wallet went down by itself', seen.person, detail);
+        if (seen.balanceFen < 0) findings.add('I3', 'a wallet was below zero', seen.person);
+        incomes.set(seen.person, seen.totalIncomeFen);
+      }
     }
   }
-  return lines.length;
+}
+
+function checkWon(
+  seen: Extract<Seen, { t: 'won' }>,
+  orders: ReadonlyMap<string, JournalEntry>,
+  tokens: Map<string, string>,
+  findings: Findings,
+): void {
+  const entry = orders.get(seen.orderNumber);
+  if (!entry || entry.isVoid)
+    findings.add('I2', 'somebody was told "won", and the journal does not have it', seen.orderNumber);
+  else if (entry.order.fen !== BigInt(seen.amountFen))
+    findings.add('I1', 'somebody was told another amount', seen.orderNumber);
+  const earlier = tokens.get(seen.orderNumber);
+  if (earlier !== undefined && earlier !== seen.tokenHash)
+    findings.add('I1', 'the same order was answered with other bytes', seen.orderNumber);
+  tokens.set(seen.orderNumber, seen.tokenHash);
 }

@@ -1,5 +1,5 @@
 import type { JournalEntry } from './journal.ts';
-import type { Books, Posting } from './ledger.ts';
+import type { Books, Catalog, LedgerRows, Posting } from './ledger.ts';
 import type { Findings } from './report.ts';
 
 const WALLET = 1;
@@ -15,6 +15,7 @@ export const creditsOf = (books: Books): Posting[] =>
 export function checkCredits(
   orders: ReadonlyMap<string, JournalEntry>,
   books: Books,
+  /** Read before the books: everything up to it is in them. */
   drained: number,
   settled: boolean,
   findings: Findings,
@@ -59,9 +60,9 @@ export function checkCredits(
 }
 
 /** Double entry (I6): everything sums to zero, and a balance is nothing but its postings. */
-export function checkBalances(books: Books, findings: Findings): void {
+export function checkBalances(books: LedgerRows, findings: Findings, where = 'ledger.posting'): void {
   const total = books.postings.reduce((sum, posting) => sum + posting.amount_fen, 0n);
-  if (total !== 0n) findings.add('I6', 'the postings do not sum to zero', 'ledger.posting', `${total} fen`);
+  if (total !== 0n) findings.add('I6', 'the postings do not sum to zero', where, `${total} fen`);
   const keyOf = (row: { act_id: bigint; phase_key: number; purse: number }) =>
     `${row.act_id}/${row.phase_key}/${row.purse}`;
   const sums = new Map<string, { balance: bigint; income: bigint }>();
@@ -135,16 +136,15 @@ export function checkWithdrawals(
     if (!known.has(id) && payment.paidTimes > 0) findings.add('I1', 'a payment has no withdrawal', id);
 }
 
-/** Budgets and slices: never over (I4), each packet dealt once (I5), and with everything closed, nothing lost. */
+/** Budgets and slices: never over (I4), each packet dealt once (I5), and what ended is closed: nothing wasted (I4). */
 export function checkBudgets(
   orders: ReadonlyMap<string, JournalEntry>,
   books: Books,
-  settled: boolean,
+  catalog: Catalog,
+  closedBeforeMs: number,
   findings: Findings,
 ): void {
-  const slices = new Map(books.slices.map((slice) => [slice.slice_id, slice]));
-  // A slice that was leased after the books were read is none of this audit's.
-  const lastSlice = books.slices.reduce((last, slice) => (slice.slice_id > last ? slice.slice_id : last), 0n);
+  const slices = new Map([...catalog.slices, ...books.slices].map((slice) => [slice.slice_id, slice]));
   const units = new Map<string, string>();
   const givenOf = new Map<bigint, { packets: bigint; fen: bigint }>();
   for (const { order, isVoid } of orders.values()) {
@@ -155,8 +155,7 @@ export function checkBudgets(
     units.set(unit, order.orderNumber);
     const slice = slices.get(order.sliceId);
     if (!slice) {
-      if (settled || order.sliceId <= lastSlice)
-        findings.add('I5', 'an order is paid by a slice that was never leased', order.orderNumber);
+      findings.add('I5', 'an order is paid by a slice that was never leased', order.orderNumber);
       continue;
     }
     if (
@@ -178,7 +177,16 @@ export function checkBudgets(
     givenOf.set(order.sliceId, { packets: given.packets + 1n, fen: given.fen + order.fen });
   }
   checkSlices(books, givenOf, findings);
-  checkLines(books, settled, findings);
+  checkLines(books, findings);
+  for (const { slice_id, state, grant_until_ms, packets } of books.slices) {
+    if (state !== 'closed' && grant_until_ms < BigInt(closedBeforeMs))
+      findings.add(
+        'I4',
+        'a slice has ended and was not closed: what it has not given is wasted',
+        `slice ${slice_id}`,
+        `${packets} packets, ${state}`,
+      );
+  }
 }
 
 function checkSlices(
@@ -216,7 +224,7 @@ function checkSlices(
   }
 }
 
-function checkLines(books: Books, settled: boolean, findings: Findings): void {
+function checkLines(books: Books, findings: Findings): void {
   for (const line of books.lines) {
     const where = `phase ${line.phase_key}, scene ${line.scene_id}, round ${line.rain_id}`;
     const own = books.slices.filter(
@@ -249,7 +257,5 @@ function checkLines(books: Books, settled: boolean, findings: Findings): void {
       line.given_fen !== givenFen
     )
       findings.add('I4', 'a budget’s own counts are wrong', where);
-    if (settled && line.rain_id !== 0 && line.remaining_packets + given + leased !== line.total_packets)
-      findings.add('I4', 'packets were wasted', where);
   }
 }

@@ -1,7 +1,7 @@
 import { parse } from 'yaml';
 import type { AuditedJournal, JournalEntry } from './journal.ts';
-import type { Books } from './ledger.ts';
-import type { Findings } from './report.ts';
+import type { Catalog } from './ledger.ts';
+import type { Findings, Invariant } from './report.ts';
 import type { AuditedOrder } from './token.ts';
 
 interface CampaignFile {
@@ -27,7 +27,10 @@ const sameOrder = (a: AuditedOrder, b: AuditedOrder): boolean =>
   a.index === b.index &&
   a.phaseKey === b.phaseKey;
 
-/** Each order once, under the format of its own fields (I1). Returns them by number, repeats left out. */
+/**
+ * Each order once, under the format of its own fields (I1). Returns them by number, repeats left out; one that counts
+ * goes before a void one, because after a void one, which nobody was told of, the same number may be won anew.
+ */
 export function distinctOrders(journal: AuditedJournal, findings: Findings): Map<string, JournalEntry> {
   const orders = new Map<string, JournalEntry>();
   for (const entry of journal.entries) {
@@ -36,86 +39,123 @@ export function distinctOrders(journal: AuditedJournal, findings: Findings): Map
     if (order.orderNumber !== `${order.actId}_${order.scene}_${order.rain}_cash_${order.stage}`)
       findings.add('I1', 'an order number is not the format of its own fields', where);
     const earlier = orders.get(order.orderNumber);
-    if (!earlier) orders.set(order.orderNumber, entry);
+    if (!earlier || (earlier.isVoid && !entry.isVoid)) orders.set(order.orderNumber, entry);
+    else if (entry.isVoid) continue;
     else if (!sameOrder(earlier.order, order))
       findings.add('I1', 'an order number stands for two things', where);
   }
   return orders;
 }
 
-/** Phases apart (I7), caps per packet and per person (I4), by the campaign's own file. */
+/** One version of a campaign, as it was applied. */
+interface Version {
+  readonly file: CampaignFile;
+  readonly scenes: ReadonlyMap<string, CampaignFile['rewards'][number]['items'][number]['scenes'][number]>;
+}
+
+interface Fault {
+  readonly invariant: Invariant;
+  readonly what: string;
+  readonly detail: string;
+}
+
+/** Phases apart (I7), caps per packet and per person (I4), by what some version of the campaign's own file allowed. */
 export function checkAgainstCampaign(
   orders: ReadonlyMap<string, JournalEntry>,
-  books: Books,
+  catalog: Catalog,
   findings: Findings,
 ): void {
-  const files = new Map(books.campaigns.map((one) => [one.campaign_id, parse(one.source) as CampaignFile]));
+  const campaigns = new Map<string, Version[]>();
+  for (const { campaign_id: id, source } of catalog.campaigns) {
+    const versions = campaigns.get(id) ?? [];
+    campaigns.set(id, versions);
+    versions.push(versionOf(parse(source) as CampaignFile));
+  }
   const keys = new Map(
-    books.phases.map((phase) => [`${phase.campaign_id}/${phase.phase_id}`, phase.phase_key]),
+    catalog.phases.map((phase) => [`${phase.campaign_id}/${phase.phase_id}`, phase.phase_key]),
   );
   const people = new Map<string, AuditedOrder[]>();
   for (const { order, isVoid } of orders.values()) {
-    const where = order.orderNumber;
-    const file = files.get(order.campaign);
-    const scene = file && scenesOf(file).get(order.scene);
-    const phase = file?.phases.find((one) => one.id === order.stage);
-    if (!file || !scene || !phase) {
-      findings.add('I7', 'an order names no campaign, scene or phase that was ever applied', where);
-      continue;
-    }
-    if (order.drawnAtMs < Date.parse(phase.opensAt) || order.drawnAtMs >= Date.parse(phase.closesAt))
-      findings.add('I7', 'an order was drawn outside its phase', where);
-    if (keys.get(`${order.campaign}/${order.stage}`) !== order.phaseKey)
-      findings.add('I7', 'an order has the key of another phase', where);
-    if (order.fen < 1n || order.fen > BigInt(scene.caps.packetFen))
-      findings.add('I4', 'a packet is over its cap', where, `${order.fen} fen`);
-    if (!isVoid)
-      people.set(`${order.campaign}/${order.phaseKey}/${order.actId}`, [
-        ...(people.get(`${order.campaign}/${order.phaseKey}/${order.actId}`) ?? []),
-        order,
-      ]);
+    const versions = campaigns.get(order.campaign) ?? [];
+    const phaseKey = keys.get(`${order.campaign}/${order.stage}`);
+    if (versions.length === 0)
+      findings.add('I7', 'an order names a campaign that was never applied', order.orderNumber);
+    addUnlessAllowed(
+      versions,
+      (version) => orderFaults(order, version, phaseKey),
+      order.orderNumber,
+      findings,
+    );
+    if (isVoid) continue;
+    const person = `${order.campaign}/${order.phaseKey}/${order.actId}`;
+    const own = people.get(person) ?? [];
+    people.set(person, own);
+    own.push(order);
   }
-  for (const [person, own] of people) checkPerson(person, own, files.get(own[0]!.campaign)!, findings);
+  for (const [person, own] of people)
+    addUnlessAllowed(
+      campaigns.get(own[0]!.campaign) ?? [],
+      (version) => personFaults(own, version),
+      person,
+      findings,
+    );
 }
 
-const scenesOf = (file: CampaignFile) =>
-  new Map(
+/** A campaign may be applied anew with other limits while it runs; what is wrong by the newest was right before. */
+function addUnlessAllowed(
+  versions: readonly Version[],
+  faultsOf: (version: Version) => Fault[],
+  where: string,
+  findings: Findings,
+): void {
+  const newest = versions[0] && faultsOf(versions[0]);
+  if (!newest || newest.length === 0 || versions.slice(1).some((version) => faultsOf(version).length === 0))
+    return;
+  for (const { invariant, what, detail } of newest) findings.add(invariant, what, where, detail);
+}
+
+const versionOf = (file: CampaignFile): Version => ({
+  file,
+  scenes: new Map(
     file.rewards.flatMap((reward) =>
       reward.items.flatMap((item) => item.scenes.map((scene) => [scene.id, scene] as const)),
     ),
-  );
+  ),
+});
 
-function checkPerson(
-  person: string,
-  own: readonly AuditedOrder[],
-  file: CampaignFile,
-  findings: Findings,
-): void {
-  const scenes = scenesOf(file);
+function orderFaults(order: AuditedOrder, { file, scenes }: Version, phaseKey: number | undefined): Fault[] {
+  const scene = scenes.get(order.scene);
+  const phase = file.phases.find((one) => one.id === order.stage);
+  if (!scene || !phase)
+    return [{ invariant: 'I7', what: 'an order names no scene or phase that was ever applied', detail: '' }];
+  const faults: Fault[] = [];
+  if (order.drawnAtMs < Date.parse(phase.opensAt) || order.drawnAtMs >= Date.parse(phase.closesAt))
+    faults.push({ invariant: 'I7', what: 'an order was drawn outside its phase', detail: '' });
+  if (phaseKey !== order.phaseKey)
+    faults.push({ invariant: 'I7', what: 'an order has the key of another phase', detail: '' });
+  if (order.fen < 1n || order.fen > BigInt(scene.caps.packetFen))
+    faults.push({ invariant: 'I4', what: 'a packet is over its cap', detail: `${order.fen} fen` });
+  return faults;
+}
+
+function personFaults(own: readonly AuditedOrder[], { file, scenes }: Version): Fault[] {
+  const faults: Fault[] = [];
+  const over = (what: string, detail: string) => faults.push({ invariant: 'I4', what, detail });
   const shaken = own.filter((order) => scenes.get(order.scene)?.amount.rule !== 'given');
   if (shaken.length > file.limits.packets)
-    findings.add(
-      'I4',
-      'a person has more packets than allowed',
-      person,
-      `${shaken.length} of ${file.limits.packets}`,
-    );
+    over('a person has more packets than allowed', `${shaken.length} of ${file.limits.packets}`);
   for (const [sponsor, count] of countBy(shaken, (order) => scenes.get(order.scene)?.sponsor ?? '')) {
     if (count > file.limits.packetsPerSponsor)
-      findings.add(
-        'I4',
-        'a person has more packets of a sponsor than allowed',
-        person,
-        `${count} of ${sponsor}`,
-      );
+      over('a person has more packets of a sponsor than allowed', `${count} of ${sponsor}`);
   }
   for (const [scene, count] of countBy(own, (order) => order.scene)) {
     if (count > (scenes.get(scene)?.caps.personPackets ?? 0))
-      findings.add('I4', 'a person has more packets of a scene than allowed', person, `${count} of ${scene}`);
+      over('a person has more packets of a scene than allowed', `${count} of ${scene}`);
   }
+  return faults;
 }
 
-export function countBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, number> {
+function countBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, number> {
   const counts = new Map<string, number>();
   for (const item of items) counts.set(keyOf(item), (counts.get(keyOf(item)) ?? 0) + 1);
   return counts;

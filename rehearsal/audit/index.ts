@@ -1,52 +1,120 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { checkHistory } from './check-history.ts';
+import { checkHistory, readHistory, type Seen } from './check-history.ts';
 import { checkBalances, checkBudgets, checkCredits, checkWithdrawals, creditsOf } from './check-money.ts';
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
-import { readJournal } from './journal.ts';
-import { readBooks } from './ledger.ts';
+import { checkSeals } from './check-seals.ts';
+import { checkSecondCopy, gatherLogs } from './gather.ts';
+import { type AuditedJournal, readDrained, readJournal } from './journal.ts';
+import { type Books, type Catalog, readBooks, readCatalog } from './ledger.ts';
 import { type AuditReport, Findings } from './report.ts';
+import { readAllBooks } from './shards.ts';
+import { readStreams, type StreamsToRead } from './streams.ts';
 
 export type { AuditReport, Finding } from './report.ts';
 
 export interface AuditOptions {
   readonly dataFolder: string;
+  /** Where the keyring lies; `keys` in the data folder when it is not said. */
+  readonly keysFolder?: string;
   readonly ledgerUrl: string;
   readonly historyFile?: string;
   /** The backlog is drained: every promise must be in the ledger. */
   readonly settled?: boolean;
+  /** A slice whose last ticket ended before this must have been closed by now; ms since 1970. Not asked by default. */
+  readonly closedBeforeMs?: number;
 }
 
 /**
  * Checks I1–I8 on what lies on disk and in the database, with nothing of the engine's code. A running engine may be
- * audited: the ledger is read first and of one moment, journal and payments after it, so what is credited must be
- * promised, and what is paid must have a payment; only a settled audit asks the other way round.
+ * audited: each thing is read after what it must hold. What people were told, and the drained mark, come first; then
+ * the ledger, of one moment; then the journal, which promised all of that, and the payments; last what only grows:
+ * keys, campaigns, and slices that were leased meanwhile. Only a settled audit also asks the other way round.
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
   const findings = new Findings();
+  const journalFolder = path.join(options.dataFolder, 'journal');
+  const history = options.historyFile === undefined ? [] : readHistory(options.historyFile);
+  const drained = readDrained(journalFolder);
   const books = await readBooks(options.ledgerUrl);
-  const settled = options.settled ?? false;
-  // A live drained mark may run ahead of the ledger's moment that was read: only a settled one is held against it.
-  const journal = readJournal(path.join(options.dataFolder, 'journal'), findings);
-  const orders = distinctOrders(journal, findings);
-  checkAgainstCampaign(orders, books, findings);
-  const { outstanding, voided } = checkCredits(
-    orders,
-    books,
-    settled ? journal.drained : 0,
-    settled,
-    findings,
-  );
-  checkBalances(books, findings);
+  const journal = readJournal(journalFolder, findings);
   const payments = readPayments(path.join(options.dataFolder, 'payout-sandbox', 'payments.jsonl'));
+  const catalog = await readCatalog(options.ledgerUrl, [
+    ...new Set(journal.entries.map(({ order }) => order.sliceId)),
+  ]);
+  if (drained > journal.records)
+    findings.add('format', 'the journal lacks records that were credited', `record ${drained}`);
+  const keysFolder = options.keysFolder ?? path.join(options.dataFolder, 'keys');
+  const keyFile = path.join(keysFolder, 'keyring.json');
+  return judge({ ...options, history, drained, books, journal, payments, catalog, keyFile, findings });
+}
+
+export interface ClusterAuditOptions {
+  /** Of every process that promises: the data folders of gateways and wallets. */
+  readonly dataFolders: readonly string[];
+  /** JetStream: addresses, the name that begins every stream's, and how many buckets there are. */
+  readonly log: StreamsToRead;
+  /** The ledger's databases. */
+  readonly ledgerUrls: readonly string[];
+  /** Control's database: budgets, slices, campaigns. */
+  readonly controlUrl: string;
+  readonly keyFile: string;
+  readonly historyFile?: string;
+  readonly settled?: boolean;
+  readonly closedBeforeMs?: number;
+}
+
+/**
+ * The same of a cluster. The streams say what was promised and what is void; the processes' own journals are the
+ * second copy, and must hold whatever somebody was told. The money lies in several databases, each with its own people.
+ */
+export async function auditCluster(options: ClusterAuditOptions): Promise<AuditReport> {
+  const findings = new Findings();
+  const history = options.historyFile === undefined ? [] : readHistory(options.historyFile);
+  const books = await readAllBooks(options.ledgerUrls, options.controlUrl, findings);
+  const journals = options.dataFolders.map((folder) => readJournal(path.join(folder, 'journal'), findings));
+  const streams = await readStreams(options.log, findings);
+  const journal = gatherLogs(streams, journals, books);
+  checkSecondCopy(history, journals, findings);
+  const payments = options.dataFolders
+    .map((folder) => readPayments(path.join(folder, 'payout-sandbox', 'payments.jsonl')))
+    .find((found) => found !== undefined);
+  const catalog = await readCatalog(options.controlUrl, [
+    ...new Set(journal.entries.map(({ order }) => order.sliceId)),
+  ]);
+  return judge({ ...options, history, drained: 0, books, journal, payments, catalog, findings });
+}
+
+interface Evidence {
+  readonly history: readonly Seen[];
+  readonly drained: number;
+  readonly books: Books;
+  readonly journal: AuditedJournal;
+  readonly payments: Payments | undefined;
+  readonly catalog: Catalog;
+  readonly keyFile: string;
+  readonly settled?: boolean;
+  readonly closedBeforeMs?: number;
+  readonly findings: Findings;
+}
+
+function judge(evidence: Evidence): AuditReport {
+  const { history, drained, books, journal, payments, catalog, settled = false, findings } = evidence;
+  const seals = checkSeals(journal.batches, evidence.keyFile, findings);
+  const orders = distinctOrders(journal, findings);
+  checkAgainstCampaign(orders, catalog, findings);
+  const { outstanding, voided } = checkCredits(orders, books, drained, settled, findings);
+  checkBalances(books, findings);
   checkWithdrawals(books, payments, settled, findings);
-  checkBudgets(orders, books, settled, findings);
-  const history = options.historyFile === undefined ? 0 : checkHistory(options.historyFile, orders, findings);
+  checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);
+  checkHistory(history, orders, books, findings);
   return {
     ok: findings.list.length === 0,
     checked: {
       records: journal.records,
+      fences: journal.fences,
       orders: orders.size,
+      seals,
       credits: creditsOf(books).length,
       outstanding,
       voided,
@@ -54,7 +122,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
       accounts: books.accounts.length,
       withdrawals: books.withdrawals.length,
       slices: books.slices.length,
-      history,
+      history: history.length,
     },
     findings: findings.list,
   };

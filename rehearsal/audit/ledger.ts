@@ -50,22 +50,73 @@ export interface SliceRow {
   readonly fen: bigint;
   readonly given_packets: bigint | null;
   readonly given_fen: bigint | null;
+  readonly grant_until_ms: bigint;
 }
-export interface Books {
+export interface LedgerRows {
   readonly postings: readonly Posting[];
   readonly accounts: readonly AccountRow[];
   readonly withdrawals: readonly WithdrawalRow[];
+}
+export interface Books extends LedgerRows {
   readonly lines: readonly LineRow[];
   readonly slices: readonly SliceRow[];
-  /** The campaigns as applied, newest version of each. */
+}
+
+/** What only ever grows, so that it may be read later than the rest. */
+export interface Catalog {
+  /** The campaigns as applied, newest version first. */
   readonly campaigns: readonly { campaign_id: string; source: string }[];
   readonly phases: readonly { campaign_id: string; phase_id: string; phase_key: number }[];
+  /** The slices that were asked for. */
+  readonly slices: readonly SliceRow[];
 }
 
 const INT8 = 20;
 
-/** Everything the database holds, of one moment: a read-only transaction at repeatable read. */
-export async function readBooks(url: string): Promise<Books> {
+const SLICE_COLUMNS =
+  'slice_id, phase_key, scene_id, rain_id, state, amounts_fen, packets, fen, given_packets, given_fen, grant_until_ms';
+
+export type Rows = <Row extends object>(sql: string, values?: unknown[]) => Promise<Row[]>;
+
+/** Everything one database holds, of one moment. */
+export const readBooks = (url: string): Promise<Books> =>
+  reading(url, async (rows) => ({ ...(await ledgerRows(rows)), ...(await budgetRows(rows)) }));
+
+/** The budgets alone: where the ledger lies in databases of its own. */
+export const readBudgets = (url: string): Promise<Pick<Books, 'lines' | 'slices'>> =>
+  reading(url, budgetRows);
+
+export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
+  postings: await rows(
+    'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
+  ),
+  accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
+  withdrawals: await rows(
+    'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
+  ),
+});
+
+const budgetRows = async (rows: Rows): Promise<Pick<Books, 'lines' | 'slices'>> => ({
+  lines: await rows(
+    'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
+  ),
+  slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice`),
+});
+
+/** The campaigns, and these slices: for orders that were promised after the books were read. */
+export const readCatalog = (url: string, sliceIds: readonly bigint[]): Promise<Catalog> =>
+  reading(url, async (rows) => ({
+    campaigns: await rows(
+      'SELECT campaign_id, source FROM control.campaign ORDER BY campaign_id, version DESC',
+    ),
+    phases: await rows('SELECT campaign_id, phase_id, phase_key FROM control.phase'),
+    slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice WHERE slice_id = ANY($1)`, [
+      sliceIds.map(String),
+    ]),
+  }));
+
+/** A read-only transaction at repeatable read: what is read in it is of one moment. */
+export async function reading<Read>(url: string, read: (rows: Rows) => Promise<Read>): Promise<Read> {
   const types = {
     getTypeParser: (oid: number, format?: unknown) =>
       oid === INT8 ? BigInt : pg.types.getTypeParser(oid, format as 'text'),
@@ -74,27 +125,10 @@ export async function readBooks(url: string): Promise<Books> {
   await client.connect();
   try {
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    const rows = async <Row extends object>(sql: string): Promise<Row[]> =>
-      (await client.query<Row>(sql)).rows;
-    return {
-      postings: await rows(
-        'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
-      ),
-      accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
-      withdrawals: await rows(
-        'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
-      ),
-      lines: await rows(
-        'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
-      ),
-      slices: await rows(
-        'SELECT slice_id, phase_key, scene_id, rain_id, state, amounts_fen, packets, fen, given_packets, given_fen FROM allotment.slice',
-      ),
-      campaigns: await rows(
-        'SELECT DISTINCT ON (campaign_id) campaign_id, source FROM control.campaign ORDER BY campaign_id, version DESC',
-      ),
-      phases: await rows('SELECT campaign_id, phase_id, phase_key FROM control.phase'),
-    };
+    return await read(
+      async <Row extends object>(sql: string, values?: unknown[]) =>
+        (await client.query<Row>(sql, values)).rows,
+    );
   } finally {
     await client.end();
   }

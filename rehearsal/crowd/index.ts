@@ -1,7 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ask, heardOf, httpWay } from './http-way.ts';
 import { seededRandom } from './random.ts';
+import { socketWay } from './socket-way.ts';
+import { type Heard, isFinal, type Way } from './ways.ts';
 
 export interface CrowdOptions {
   readonly url: string;
@@ -11,11 +14,17 @@ export interface CrowdOptions {
   /** Where what people saw is written, one JSON object a line. */
   readonly historyFile: string;
   readonly thinkMs: number;
+  /** How many of the people play over a WebSocket, of 1; the others over HTTP. Half, when it is not said. */
+  readonly onSockets?: number;
+  /** How somebody comes by a session where there is no demo. */
+  readonly sessionOf?: (user: string) => string;
 }
 
 export interface CrowdCounts {
   shakes: number;
   won: number;
+  /** Of these, over a WebSocket. */
+  wonOnSockets: number;
   repeats: number;
   wallets: number;
   withdrawn: number;
@@ -25,22 +34,22 @@ export interface CrowdCounts {
 
 export interface Crowd {
   readonly counts: CrowdCounts;
+  /** How often each refusal was heard, by its code. */
+  readonly refusals: ReadonlyMap<string, number>;
   /** Everybody finishes what was begun: lost answers are asked for again until they are known. */
   stop(): Promise<void>;
 }
 
 interface Person {
   readonly name: string;
+  readonly usesSocket: boolean;
   session: string | undefined;
+  way: Way | undefined;
   claimRecord: string;
   /** Begun and not answered: asked again, with the same ticket or the same key, until it is. */
   ticket: string | undefined;
   withdrawal: { readonly amountFen: number; readonly key: string } | undefined;
 }
-
-type Answer = { readonly status: number; readonly body: Record<string, unknown> } | undefined;
-
-const DEADLINE_MS = 4_000;
 
 /**
  * People who shake, open, look and withdraw, and do what people (and cheats) do: ask twice at the same moment, ask
@@ -50,91 +59,62 @@ export function startCrowd(options: CrowdOptions): Crowd {
   const counts: CrowdCounts = {
     shakes: 0,
     won: 0,
+    wonOnSockets: 0,
     repeats: 0,
     wallets: 0,
     withdrawn: 0,
     refused: 0,
     lost: 0,
   };
+  const refusals = new Map<string, number>();
   const random = seededRandom(options.seed);
   const route = `${options.url}/v1/campaigns/${options.campaignId}`;
   let stopping = false;
 
   const note = (seen: object): void => appendFileSync(options.historyFile, `${JSON.stringify(seen)}\n`);
 
-  async function ask(
-    person: Person | undefined,
-    url: string,
-    body?: object,
-    headers: Record<string, string> = {},
-  ): Promise<Answer> {
-    try {
-      const response = await fetch(url, {
-        method: body === undefined ? 'GET' : 'POST',
-        headers: {
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(person?.session === undefined ? {} : { authorization: `Bearer ${person.session}` }),
-          ...headers,
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(DEADLINE_MS),
-      });
-      return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-    } catch {
-      counts.lost += 1;
-      return undefined;
-    }
+  function counted<Told>(heard: Heard<Told>): Heard<Told> {
+    if (heard === undefined) counts.lost += 1;
+    else if ('refused' in heard) refusals.set(heard.refused, (refusals.get(heard.refused) ?? 0) + 1);
+    return heard;
   }
 
-  const isFinal = (answer: Answer): boolean =>
-    answer !== undefined && (answer.status < 400 || answer.body.retryable === false);
-
-  async function open(person: Person): Promise<void> {
+  async function open(person: Person, way: Way): Promise<void> {
     const ticket = person.ticket!;
     const times = random() < 0.2 ? 2 : 1;
-    const answers = await Promise.all(
-      Array.from({ length: times }, () => ask(person, `${route}/packets`, { ticket })),
-    );
-    for (const answer of answers) {
-      if (answer?.status !== 200) continue;
-      const { orderNumber, amountFen, token } = answer.body as {
-        orderNumber: string;
-        amountFen: number;
-        token: string;
-      };
+    const heard = await Promise.all(Array.from({ length: times }, () => way.open(ticket)));
+    for (const one of heard.map(counted)) {
+      if (!one || !('told' in one)) continue;
+      const { orderNumber, amountFen, token } = one.told;
       note({ t: 'won', orderNumber, amountFen, tokenHash: createHash('sha256').update(token).digest('hex') });
       counts.won += 1;
+      if (person.usesSocket) counts.wonOnSockets += 1;
     }
-    if (answers.some((answer) => answer?.status === 200)) {
+    if (heard.some((one) => one && 'told' in one)) {
       // Now and then the same ticket is shown once more: the same packet must come.
       if (random() < 0.2) counts.repeats += 1;
       else person.ticket = undefined;
-    } else if (answers.some(isFinal)) {
+    } else if (heard.some(isFinal)) {
       counts.refused += 1;
       person.ticket = undefined;
     }
   }
 
-  async function shake(person: Person): Promise<void> {
+  async function shake(person: Person, way: Way): Promise<void> {
     counts.shakes += 1;
     const forgets = random() < 0.1;
-    const answer = await ask(
-      person,
-      `${route}/shakes`,
-      forgets || !person.claimRecord ? {} : { claimRecord: person.claimRecord },
-    );
-    if (answer?.status !== 200) return;
+    const heard = counted(await way.shake(forgets ? '' : person.claimRecord));
+    if (!heard || !('told' in heard)) return;
     // A cheat keeps the older record, which knows of fewer packets.
-    if (typeof answer.body.claimRecord === 'string' && random() < 0.9)
-      person.claimRecord = answer.body.claimRecord;
-    if (answer.body.prize === 'ticket') person.ticket = answer.body.ticket as string;
+    if (heard.told.claimRecord !== undefined && random() < 0.9) person.claimRecord = heard.told.claimRecord;
+    if (heard.told.ticket !== undefined) person.ticket = heard.told.ticket;
   }
 
   async function lookAtWallet(person: Person): Promise<number> {
-    const answer = await ask(person, `${route}/wallet`);
-    if (answer?.status !== 200) return 0;
+    const heard = counted(heardOf(await ask(`${route}/wallet`, person.session), 200, ({ body }) => body));
+    if (!heard || !('told' in heard)) return 0;
     counts.wallets += 1;
-    const { balanceFen, totalIncomeFen } = answer.body as { balanceFen: number; totalIncomeFen: number };
+    const { balanceFen, totalIncomeFen } = heard.told as { balanceFen: number; totalIncomeFen: number };
     note({ t: 'wallet', person: person.name, balanceFen, totalIncomeFen });
     return balanceFen;
   }
@@ -146,36 +126,46 @@ export function startCrowd(options: CrowdOptions): Crowd {
       person.withdrawal = { amountFen: 1 + Math.floor(random() * balanceFen), key: randomUUID() };
     }
     const { amountFen, key } = person.withdrawal;
-    const answer = await ask(person, `${route}/withdrawals`, { amountFen }, { 'idempotency-key': key });
-    if (answer?.status === 202) {
+    const asked = await ask(
+      `${route}/withdrawals`,
+      person.session,
+      { amountFen },
+      { 'idempotency-key': key },
+    );
+    const heard = counted(heardOf(asked, 202, ({ body }) => body));
+    if (heard && 'told' in heard) {
       counts.withdrawn += 1;
-      note({ t: 'withdrawn', person: person.name, withdrawalId: answer.body.withdrawalId, amountFen });
+      note({ t: 'withdrawn', person: person.name, withdrawalId: heard.told.withdrawalId, amountFen });
     }
-    if (isFinal(answer)) person.withdrawal = undefined;
+    if (isFinal(heard)) person.withdrawal = undefined;
   }
 
-  const sendRubbish = (person: Person) =>
-    ask(
-      person,
-      `${route}/${random() < 0.5 ? 'packets' : 'withdrawals'}`,
-      { ticket: 'AAAA', amountFen: -1, surprise: true },
-      { 'idempotency-key': 'x' },
-    );
+  async function comeIn(person: Person): Promise<void> {
+    const session = options.sessionOf?.(person.name) ?? (await demoSession(person));
+    if (session === undefined) return;
+    person.session = session;
+    person.way = person.usesSocket
+      ? socketWay(options.url, options.campaignId, session)
+      : httpWay(route, session);
+  }
+
+  async function demoSession(person: Person): Promise<string | undefined> {
+    const asked = await ask(`${options.url}/demo/v1/sessions`, undefined, { user: person.name });
+    const heard = counted(heardOf(asked, 200, ({ body }) => body.session as string));
+    return heard && 'told' in heard ? heard.told : undefined;
+  }
 
   async function act(person: Person): Promise<void> {
-    if (person.session === undefined) {
-      const answer = await ask(undefined, `${options.url}/demo/v1/sessions`, { user: person.name });
-      person.session = answer?.body.session as string | undefined;
-      return;
-    }
-    if (person.ticket) return open(person);
+    const { way } = person;
+    if (!way) return comeIn(person);
+    if (person.ticket) return open(person, way);
     if (person.withdrawal) return withdraw(person);
     if (stopping) return;
     const dice = random();
-    if (dice < 0.72) await shake(person);
+    if (dice < 0.72) await shake(person, way);
     else if (dice < 0.86) await lookAtWallet(person);
     else if (dice < 0.97) await withdraw(person);
-    else await sendRubbish(person);
+    else await way.sendRubbish(random);
   }
 
   const isDone = (person: Person): boolean => stopping && !person.ticket && !person.withdrawal;
@@ -185,15 +175,19 @@ export function startCrowd(options: CrowdOptions): Crowd {
       const lostBefore = counts.lost;
       await act(person);
       // Nobody there: wait a little longer, as people do, and leave the processor to whoever is starting.
-      await delay((counts.lost > lostBefore ? 4 : 1) * options.thinkMs * (0.5 + random()));
+      await delay((counts.lost > lostBefore ? 8 : 1) * options.thinkMs * (0.5 + random()));
     }
+    person.way?.close();
   }
 
+  const onSockets = options.onSockets ?? 0.5;
   const people = Array.from(
     { length: options.people },
     (_, at): Person => ({
       name: `person-${options.seed}-${at}`,
+      usesSocket: Math.floor((at + 1) * onSockets) > Math.floor(at * onSockets),
       session: undefined,
+      way: undefined,
       claimRecord: '',
       ticket: undefined,
       withdrawal: undefined,
@@ -202,6 +196,7 @@ export function startCrowd(options: CrowdOptions): Crowd {
   const lives = people.map(live);
   return {
     counts,
+    refusals,
     async stop() {
       stopping = true;
       await Promise.all(lives);

@@ -123,6 +123,22 @@ export interface TokenBook {
   outstandingCount(): Promise<number>;
 }
 
+/**
+ * A book that may forget, because it lies on servers of its own, and that can be filled again from the log. It is a
+ * bucket's owner who does that: look at `wholeness`; when it is not whole, `record` what the log has not drained, and
+ * `advance` what `pendingIn` still has although the log has drained it; then `markWhole` with the state seen first.
+ */
+export interface RestorableBook extends TokenBook {
+  /** Whether nothing can have been lost or kept from the bucket since it was marked; and its state, for `markWhole`. */
+  wholeness(bucket: number): Promise<{ readonly whole: boolean; readonly state: string }>;
+  /** False, and nothing is marked, when the state is no longer the one that was seen. */
+  markWhole(bucket: number, state: string): Promise<boolean>;
+  /** Says that something was kept from the bucket: it is not whole until it was filled again. */
+  tear(bucket: number): Promise<void>;
+  /** What is not credited, of every phase, in no order; an entry that moves meanwhile may come twice. */
+  pendingIn(bucket: number): AsyncIterable<BookEntry>;
+}
+
 // ───────────────────────────── Ledger: the only room that moves money ─────────────────────────────
 
 export interface Account {
@@ -198,7 +214,7 @@ export interface Ledger {
   credit(orders: readonly Order[]): Promise<CreditReceipt>;
   /**
    * Credits orders that never went through the log, because it is down. An order of a slice that was fenced here
-   * moves nothing and comes back in `fenced`: nobody may be told "won".
+   * moves nothing and comes back in `fenced`: nobody may be told "won". One that was credited before is a repeat.
    */
   creditUnlogged(
     orders: readonly Order[],
@@ -294,6 +310,8 @@ export interface Allotments {
     readonly { readonly slice: Slice; readonly holder: string; readonly state: 'open' | 'fenced' }[]
   >;
   fence(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<void>;
+  /** Whether orders of this slice may still be promised: it was leased in this epoch and is neither fenced nor closed. */
+  isOpen(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<boolean>;
   /** Ends a fenced slice: what it has not given goes back to its budget lines. Repeats change nothing. */
   close(
     slice: Pick<Slice, 'sliceId' | 'epoch'>,
@@ -330,6 +348,12 @@ export interface ControlStore {
     phases: readonly PhaseId[];
   }): Promise<StoredCampaign>;
   campaigns(): Promise<readonly StoredCampaign[]>;
+  /** The newest envelope that was announced. */
+  announcement(): Promise<{ readonly sequence: number; readonly envelope: Uint8Array } | undefined>;
+  /** Keeps a new envelope; false, and nothing is changed, when there is one of this sequence already. */
+  putAnnouncement(sequence: number, envelope: Uint8Array): Promise<boolean>;
+  /** The database's clock, which every process of a cluster follows. */
+  nowMs(): Promise<InstantMs>;
   /** Secrets are stored as SHA-256 only. Adding a name again replaces it. */
   putUpstream(credential: UpstreamCredential, secretHash: Uint8Array): Promise<void>;
   upstreamBySecret(secretHash: Uint8Array): Promise<UpstreamCredential | undefined>;
@@ -340,6 +364,22 @@ export interface ControlStore {
   operatorByKey(keyHash: Uint8Array): Promise<{ readonly name: string } | undefined>;
   /** How many operators there are; the setup token is printed while there is none. */
   operatorCount(): Promise<number>;
+}
+
+// ───────────────────────────── Signals: what control announces ─────────────────────────────
+
+/**
+ * One way by which control's signed announcements reach every process. Several carry the same ones side by side: the
+ * first to bring a higher sequence wins, repeats and old ones are ignored by whoever reads.
+ */
+export interface Signals {
+  readonly name: string;
+  publish(envelope: Uint8Array, sequence: number): Promise<void>;
+  /** The newest that this way knows. */
+  latest(): Promise<Uint8Array | undefined>;
+  /** Told of each that comes by, old and repeated ones too; gives back how to end it. */
+  subscribe(onEnvelope: (envelope: Uint8Array) => void): () => void;
+  close(): Promise<void>;
 }
 
 // ───────────────────────────── Payout: money out of the house ─────────────────────────────

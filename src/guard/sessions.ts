@@ -1,10 +1,10 @@
 import { createHash, createHmac } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, importJWK, type JWK, jwtVerify } from 'jose';
-import { LRUCache } from 'lru-cache';
 import { isRefusal, type Refusal, refuse } from '../protocol/failures.ts';
 import type { ActId, AppId } from '../vocabulary/ids.ts';
 import type { Clock } from '../vocabulary/instant.ts';
 import type { Player } from './player.ts';
+import { recent } from './recent.ts';
 
 export const SESSION_ALGORITHMS = ['EdDSA', 'HS256'] as const;
 
@@ -51,8 +51,8 @@ export function createSessions(options: SessionsOptions): Sessions {
   const keyOf = new Map(
     options.keys.map((key) => [key.name, { ...key, imported: importJWK(key.key, key.alg) }]),
   );
-  const sessions = new LRUCache<string, Session>({ max: CACHED_SESSIONS });
-  const identities = new LRUCache<string, ActId>({ max: CACHED_IDENTITIES });
+  const sessions = recent<string, Session>(CACHED_SESSIONS);
+  const identities = recent<string, ActId>(CACHED_IDENTITIES);
   const asking = new Map<string, Promise<ActId>>();
 
   async function actIdOf(appId: AppId, user: string): Promise<ActId> {

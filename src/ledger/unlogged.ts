@@ -1,10 +1,13 @@
-import type { Pool } from 'pg';
+import type { PoolClient } from 'pg';
 import type { CreditReceipt } from '../engines/ports.ts';
 import { transaction } from '../engines/postgres/transaction.ts';
 import type { SliceId } from '../vocabulary/ids.ts';
 import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
-import { creditOrders } from './credit.ts';
+import { creditOrders, standingAmong } from './credit.ts';
+import { type Base, guardWrite } from './partition.ts';
+import guardWriteSql from './sql/guard-write.sql';
+import heldBucketsSql from './sql/held-buckets.sql';
 import fenceSql from './sql/slice-fence.sql';
 import fencesOfSql from './sql/slice-fences-of.sql';
 
@@ -12,37 +15,51 @@ import fencesOfSql from './sql/slice-fences-of.sql';
 const SLICE_LOCKS = 'hashint8($1::bigint)';
 const LOCK_SPACE = 0x5f1ce;
 
-/** Waits for credits of this slice that are under way, then refuses every later one: the tally may be taken. */
+/**
+ * Waits for credits of this slice that are under way, then refuses every later one: the tally may be taken. Gives the
+ * buckets that it speaks for: none of them can have left while it was set, and who hands one over copies the fences.
+ */
 export function fenceSlice(
-  pool: Pool,
+  { pool, buckets }: Base,
   { sliceId, epoch }: Pick<SliceUnit, 'sliceId' | 'epoch'>,
-): Promise<void> {
+): Promise<readonly number[]> {
   return transaction(pool, async (client) => {
+    const { rows } = await client.query<{ held: number[] | null }>(heldBucketsSql);
+    const held = rows[0]!.held ?? [];
+    await client.query(guardWriteSql, [buckets ?? null, buckets === undefined ? null : held, [], []]);
     await client.query(`SELECT pg_advisory_xact_lock(${LOCK_SPACE}, ${SLICE_LOCKS})`, [sliceId]);
     await client.query(fenceSql, [sliceId, epoch]);
+    return held;
   });
 }
 
+type UnloggedReceipt = CreditReceipt & { readonly fenced: readonly OrderNumber[] };
+
 /**
  * Credits orders that no log orders against their slices' fences: the shared lock does, held until the commit. Slices
- * are locked in rising order.
+ * are locked in rising order. What was credited before its slice was fenced is a repeat like any other.
  */
-export function creditUnlogged(
-  pool: Pool,
-  orders: readonly Order[],
-): Promise<CreditReceipt & { readonly fenced: readonly OrderNumber[] }> {
+export function creditUnlogged({ pool, buckets }: Base, orders: readonly Order[]): Promise<UnloggedReceipt> {
   return transaction(pool, async (client) => {
-    const slices = [...new Set(orders.map((order) => order.unit.sliceId))].sort((a, b) => (a < b ? -1 : 1));
-    for (const sliceId of slices)
-      await client.query(`SELECT pg_advisory_xact_lock_shared(${LOCK_SPACE}, ${SLICE_LOCKS})`, [sliceId]);
-    const { rows } = await client.query<{ slice_id: SliceId; epoch: number }>(fencesOfSql, [slices]);
-    const fences = new Map(rows.map((row) => [row.slice_id, row.epoch]));
-    const isFenced = ({ unit }: Order): boolean =>
-      unit.epoch <= (fences.get(unit.sliceId) ?? Number.NEGATIVE_INFINITY);
+    await guardWrite(client, buckets, orders);
+    const isFenced = await lockFences(client, orders);
+    const late = orders.filter(isFenced);
+    const standing = await standingAmong(client, late);
     const receipt = await creditOrders(
       client,
-      orders.filter((order) => !isFenced(order)),
+      buckets,
+      orders.filter((order) => !isFenced(order) || standing.has(order.orderNumber)),
     );
-    return { ...receipt, fenced: orders.filter(isFenced).map((order) => order.orderNumber) };
+    const fenced = late.map((order) => order.orderNumber).filter((orderNumber) => !standing.has(orderNumber));
+    return { ...receipt, fenced };
   });
+}
+
+async function lockFences(client: PoolClient, orders: readonly Order[]): Promise<(order: Order) => boolean> {
+  const slices = [...new Set(orders.map((order) => order.unit.sliceId))].sort((a, b) => (a < b ? -1 : 1));
+  for (const sliceId of slices)
+    await client.query(`SELECT pg_advisory_xact_lock_shared(${LOCK_SPACE}, ${SLICE_LOCKS})`, [sliceId]);
+  const { rows } = await client.query<{ slice_id: SliceId; epoch: number }>(fencesOfSql, [slices]);
+  const fences = new Map(rows.map((row) => [row.slice_id, row.epoch]));
+  return ({ unit }) => unit.epoch <= (fences.get(unit.sliceId) ?? Number.NEGATIVE_INFINITY);
 }

@@ -1,5 +1,4 @@
 import { timingSafeEqual } from 'node:crypto';
-import type { Pool } from 'pg';
 import type { Account, Withdrawal, WithdrawalRequest, WithdrawalState } from '../engines/ports.ts';
 import { RollBack, transaction } from '../engines/postgres/transaction.ts';
 import { BrokenInvariant, type Refusal, refuse } from '../protocol/failures.ts';
@@ -8,6 +7,7 @@ import type { Fen } from '../vocabulary/fen.ts';
 import type { ActId, PhaseKey, WithdrawalId } from '../vocabulary/ids.ts';
 import { type InstantMs, instantMs } from '../vocabulary/instant.ts';
 import { creditOrders } from './credit.ts';
+import { type Base, guardWrite, reads } from './partition.ts';
 import accountsLockSql from './sql/accounts-lock.sql';
 import holdSql from './sql/hold.sql';
 import markPayingSql from './sql/mark-paying.sql';
@@ -40,9 +40,10 @@ const withdrawalOf = (row: WithdrawalRow): Withdrawal => ({
 type Held = { readonly withdrawal: Withdrawal; readonly replayed: boolean };
 
 /** Credits what is outstanding, then holds the amount: one transaction, one answer per idempotency key. */
-export function hold(pool: Pool, request: WithdrawalRequest): Promise<Held | Refusal> {
+export function hold(base: Base, request: WithdrawalRequest): Promise<Held | Refusal> {
   const { account, amountFen } = request;
-  return transaction<Held | Refusal>(pool, async (client) => {
+  return transaction<Held | Refusal>(base.pool, async (client) => {
+    await guardWrite(client, base.buckets, [account]);
     const lock = await client.query<{ mine: boolean }>(
       'SELECT pg_try_advisory_xact_lock(hashtextextended($1, $2::bigint)) AS mine',
       [request.idempotencyKey, account.actId],
@@ -57,7 +58,7 @@ export function hold(pool: Pool, request: WithdrawalRequest): Promise<Held | Ref
         ? { withdrawal: withdrawalOf(earlier), replayed: true }
         : refuse('idempotency-key-reused', 'this key belongs to a withdrawal of other content');
     }
-    await creditOrders(client, request.force);
+    await creditOrders(client, base.buckets, request.force);
     const { rows } = await client.query<{ held: number }>(holdSql, [
       account.actId,
       account.phaseKey,
@@ -84,33 +85,42 @@ export function hold(pool: Pool, request: WithdrawalRequest): Promise<Held | Ref
 }
 
 export async function findWithdrawal(
-  pool: Pool,
+  base: Base,
   account: Account,
   id: WithdrawalId,
 ): Promise<Withdrawal | undefined> {
-  const { rows } = await pool.query<WithdrawalRow>(byIdSql, [account.actId, account.phaseKey, id]);
+  const { rows } = await base.pool.query<WithdrawalRow>(byIdSql, [
+    account.actId,
+    account.phaseKey,
+    id,
+    ...reads(base.buckets, account),
+  ]);
   return rows[0] && withdrawalOf(rows[0]);
 }
 
-export async function markPaying(pool: Pool, id: WithdrawalId, account: Account): Promise<boolean> {
-  const { rowCount } = await pool.query(markPayingSql, [account.actId, account.phaseKey, id]);
-  return rowCount === 1;
+export function markPaying(base: Base, id: WithdrawalId, account: Account): Promise<boolean> {
+  return transaction(base.pool, async (client) => {
+    await guardWrite(client, base.buckets, [account]);
+    const { rowCount } = await client.query(markPayingSql, [account.actId, account.phaseKey, id]);
+    return rowCount === 1;
+  });
 }
 
-export async function unsettled(pool: Pool, limit: number): Promise<readonly Withdrawal[]> {
+export async function unsettled({ pool }: Base, limit: number): Promise<readonly Withdrawal[]> {
   const { rows } = await pool.query<WithdrawalRow>(unsettledSql, [limit]);
   return rows.map(withdrawalOf);
 }
 
 /** Throws BrokenInvariant when the withdrawal has ended the other way: paid money can't come back, nor the reverse. */
 export function settle(
-  pool: Pool,
+  base: Base,
   id: WithdrawalId,
   account: Account,
   end: 'paid' | 'returned',
   atMs: InstantMs,
 ): Promise<Withdrawal> {
-  return transaction(pool, async (client) => {
+  return transaction(base.pool, async (client) => {
+    await guardWrite(client, base.buckets, [account]);
     const { rows } = await client.query<WithdrawalRow>(lockSql, [account.actId, account.phaseKey, id]);
     if (!rows[0]) throw new Error(`there is no withdrawal ${id} to settle`);
     const before = withdrawalOf(rows[0]);

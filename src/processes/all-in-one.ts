@@ -125,7 +125,7 @@ function banner(engine: Engine, config: Config, options: RunOptions, tookMs: num
     `  API         ${engine.url}/openapi.json`,
     `  Operations  ${engine.opsUrl}  (this machine only)`,
     `  Data        ${config.dataFolder}`,
-    `  Ledger      ${engine.ledgerName}${config.ledgerUrl === undefined ? '; HONGBAO_LEDGER=postgres://… uses another' : ''}`,
+    `  Ledger      ${engine.ledgerName}${config.ledgerUrls.length === 0 ? '; HONGBAO_LEDGER=postgres://… uses another' : ''}`,
     `  Payout      ${config.payoutUrl === undefined ? 'sandbox; HONGBAO_PAYOUT=https://… uses a real one' : 'HONGBAO_PAYOUT'}`,
     ...(engine.setupToken === undefined
       ? []

@@ -38,7 +38,13 @@ describe('the configuration', () => {
       host: '127.0.0.1',
       opsPort: 8081,
       dataFolder: path.resolve('.hongbao'),
-      ledgerUrl: undefined,
+      roles: ['gateway', 'creditor', 'wallet', 'control'],
+      opsHost: '127.0.0.1',
+      keysFolder: path.resolve('.hongbao/keys'),
+      walletUrl: undefined,
+      ledgerUrls: [],
+      controlDatabaseUrl: undefined,
+      cluster: undefined,
       payoutUrl: undefined,
       sessionKeys: [],
       logLevel: 'warn',
@@ -59,7 +65,7 @@ describe('the configuration', () => {
     expect(configOf({ HONGBAO_CREDIT_RATE: '0' }).creditRate).toBe(0));
   it('reads the ledger’s address from a file, so that its password is in no environment', () => {
     const at = file('ledger', 'postgres://app:pw@db:5432/gala\n');
-    expect(configOf({ HONGBAO_LEDGER_FILE: at }).ledgerUrl).toBe('postgres://app:pw@db:5432/gala');
+    expect(configOf({ HONGBAO_LEDGER_FILE: at }).ledgerUrls).toEqual(['postgres://app:pw@db:5432/gala']);
   });
 
   it.each<[string, string]>([
@@ -82,6 +88,18 @@ describe('the configuration', () => {
     ['HONGBAO_LEDGER', 'mysql://db/gala'],
     ['HONGBAO_LEDGER', 'postgres://'],
     ['HONGBAO_LEDGER_FILE', '/nowhere/ledger'],
+    ['HONGBAO_LEDGER', 'postgres://db/a postgres://db/a'],
+    ['HONGBAO_LEDGER', 'postgres://db/a,mysql://db/b'],
+    ['HONGBAO_CONTROL', 'postgres://db/a postgres://db/b'],
+    ['HONGBAO_CONTROL_FILE', '/nowhere/control'],
+    ['HONGBAO_CONTROL_URL', 'control:8080'],
+    ['HONGBAO_WALLET_URL', 'wallet'],
+    ['HONGBAO_BUCKETS', '0'],
+    ['HONGBAO_BUCKETS', '1.5'],
+    ['HONGBAO_BUCKETS', '1025'],
+    ['HONGBAO_ROLE', 'gatekeeper'],
+    ['HONGBAO_ROLE', 'gateway'],
+    ['HONGBAO_OPS_HOST', 'a b'],
     ['HONGBAO_PAYOUT', 'payout.example'],
     ['HONGBAO_PAYOUT', 'ftp://payout.example'],
     ['HONGBAO_SESSION_KEYS_FILE', '/nowhere/keys.json'],
@@ -89,6 +107,34 @@ describe('the configuration', () => {
     ['HONGBAO_CREDIT_RATE', 'fast'],
     ['HONGBAO_CREDIT_RATE', '-5'],
   ])('refuses %s=%s', (variable, value) => expect(wrongIn({ [variable]: value })).toEqual([variable]));
+
+  const CLUSTER = {
+    HONGBAO_LOG: 'nats://a:4222, nats://b:4222',
+    HONGBAO_BOOK: 'redis://a:7000,redis://[::1]:7001',
+    HONGBAO_LEDGER: 'postgres://one/gala postgres://two/gala',
+    HONGBAO_PAYOUT: 'https://payout.example',
+  };
+  it('takes one part of a cluster, with its engines', () => {
+    expect(configOf({ ...CLUSTER, HONGBAO_ROLE: 'wallet,gateway', HONGBAO_BUCKETS: '8' })).toMatchObject({
+      roles: ['gateway', 'wallet'],
+      ledgerUrls: ['postgres://one/gala', 'postgres://two/gala'],
+      cluster: {
+        space: 'hongbao',
+        logUrl: 'nats://a:4222,b:4222',
+        bookUrl: 'redis://a:7000,[::1]:7001',
+        logReplicas: 3,
+        buckets: 8,
+        controlUrl: undefined,
+      },
+    });
+  });
+  it.each<[string, Partial<typeof CLUSTER> & { HONGBAO_ROLE?: string }, string[]]>([
+    ['log without a book', { HONGBAO_BOOK: '' }, ['HONGBAO_BOOK']],
+    ['book without a log', { HONGBAO_LOG: '' }, ['HONGBAO_LOG']],
+    ['part without a ledger', { HONGBAO_LEDGER: '', HONGBAO_ROLE: 'creditor' }, ['HONGBAO_LEDGER']],
+    ['log of another kind', { HONGBAO_LOG: 'redis://a:1' }, ['HONGBAO_LOG', 'HONGBAO_LOG']],
+    ['wallet without a payout', { HONGBAO_PAYOUT: '', HONGBAO_ROLE: 'wallet' }, ['HONGBAO_PAYOUT']],
+  ])('refuses a %s', (_, change, wrong) => expect(wrongIn({ ...CLUSTER, ...change })).toEqual(wrong));
 
   it.each(['0.0.0.0', '::', '::1', 'localhost', 'gate-1.example'])('listens on %s', (host) =>
     expect(configOf({ HONGBAO_HOST: host }).host).toBe(host),
@@ -217,7 +263,12 @@ describe('the redacted configuration', () => {
     'postgres://db/gala#pa55word',
   ])('holds no password of %s', (ledgerUrl) => {
     const printed = JSON.stringify(
-      redactConfig({ ...configOf({}), ledgerUrl, payoutUrl: ledgerUrl.replace('postgres:', 'https:') }),
+      redactConfig({
+        ...configOf({}),
+        ledgerUrls: [ledgerUrl],
+        controlDatabaseUrl: ledgerUrl,
+        payoutUrl: ledgerUrl.replace('postgres:', 'https:'),
+      }),
     );
     expect(printed).not.toContain('pa55word');
     expect(printed).toContain('gala');

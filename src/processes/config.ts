@@ -6,18 +6,36 @@ import type { JWK } from 'jose';
 import { Type } from 'typebox';
 import { Check } from 'typebox/value';
 import { editDistance } from '../campaign/nearest.ts';
-import { assertPostgresUrl } from '../engines/postgres/pool.ts';
 import { SESSION_ALGORITHMS, type SessionKey } from '../guard/sessions.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
 import { parseAppId } from '../vocabulary/ids.ts';
+import {
+  CLUSTER_VARIABLES,
+  type ClusterConfig,
+  httpUrl,
+  type Role,
+  readCluster,
+  readDatabases,
+  readRoles,
+} from './config-cluster.ts';
 
 export interface Config {
+  readonly roles: readonly Role[];
   readonly port: number;
   readonly host: string;
   readonly opsPort: number;
+  readonly opsHost: string;
   readonly dataFolder: string;
-  /** Undefined: the embedded Postgres. */
-  readonly ledgerUrl: string | undefined;
+  /** The keyring's; processes of one cluster share it. */
+  readonly keysFolder: string;
+  /** Where a gateway sends the wallet's requests when it has no wallet part of its own. */
+  readonly walletUrl: string | undefined;
+  /** One a shard; none: the embedded Postgres. */
+  readonly ledgerUrls: readonly string[];
+  /** Of control and budgets; undefined: the ledger's first. */
+  readonly controlDatabaseUrl: string | undefined;
+  /** Undefined: this process is the whole engine. */
+  readonly cluster: ClusterConfig | undefined;
   /** Undefined: the embedded sandbox. */
   readonly payoutUrl: string | undefined;
   readonly sessionKeys: readonly SessionKey[];
@@ -33,20 +51,23 @@ export interface ConfigProblem {
 
 export const VARIABLES = {
   HONGBAO_PORT: 'Port of the players’ gateway (HTTP, WebSocket, page). Default 8080',
-  HONGBAO_HOST: 'Address that the gateway listens on. Default 127.0.0.1; operations stay on 127.0.0.1',
+  HONGBAO_HOST: 'Address that the gateway listens on. Default 127.0.0.1',
   HONGBAO_OPS_PORT: 'Port of operations, metrics and health. Default HONGBAO_PORT + 1',
   HONGBAO_DATA: 'Folder of the journal, keys and the embedded Postgres. Default ./.hongbao',
+  HONGBAO_KEYS: 'Folder of the keyring, shared by the processes of a cluster. Default HONGBAO_DATA/keys',
+  HONGBAO_OPS_HOST: 'Address that operations, metrics and health listen on. Default 127.0.0.1',
   HONGBAO_LEDGER:
-    'postgres:// URL of the ledger; embedded: (default) runs the Postgres from npm. Also HONGBAO_LEDGER_FILE',
+    'postgres:// URL of the ledger, several for shards; embedded: (default) runs the Postgres from npm. Also HONGBAO_LEDGER_FILE',
   HONGBAO_PAYOUT: 'http(s):// URL of the payout; embedded: (default) runs the sandbox',
   HONGBAO_SESSION_KEYS_FILE: 'JSON file with the session keys of the embedding apps',
   HONGBAO_LOG_LEVEL: `One of ${LOG_LEVELS.join(', ')}. Default warn`,
   HONGBAO_CREDIT_RATE: 'Credits a second at start; unlimited when not set',
+  ...CLUSTER_VARIABLES,
 } as const;
 
 /** Read by tests and tools of this repository, not by the engine. */
 const OTHERS = ['HONGBAO_SEED', 'HONGBAO_ROUNDS', 'HONGBAO_KILL_ROUNDS'];
-const OFFERED = [...Object.keys(VARIABLES), 'HONGBAO_LEDGER_FILE'];
+const OFFERED = [...Object.keys(VARIABLES), 'HONGBAO_LEDGER_FILE', 'HONGBAO_CONTROL_FILE'];
 /** More slips of the pen than this, and another name is no help. */
 const SLIPS_MAX = 6;
 
@@ -74,13 +95,21 @@ export function readConfig(
       'HONGBAO_OPS_PORT',
       `it is HONGBAO_PORT, ${port}, too, and two can’t listen on one. Give operations a port of their own, e.g. ${port + 1}.`,
     );
+  const roles = readRoles(env.HONGBAO_ROLE ?? '', wrong);
+  const ledgerUrls = readDatabases('HONGBAO_LEDGER', secretText(env, 'HONGBAO_LEDGER', wrong), wrong);
   const config: Config = {
+    roles,
     port,
-    host: host(env, wrong),
+    host: host(env, 'HONGBAO_HOST', wrong),
     opsPort,
+    opsHost: host(env, 'HONGBAO_OPS_HOST', wrong),
     dataFolder: path.resolve(env.HONGBAO_DATA || '.hongbao'),
-    ledgerUrl: ledgerUrl(env, wrong),
-    payoutUrl: payoutUrl(env, wrong),
+    keysFolder: path.resolve(env.HONGBAO_KEYS || path.join(env.HONGBAO_DATA || '.hongbao', 'keys')),
+    walletUrl: httpUrl(env, 'HONGBAO_WALLET_URL', wrong),
+    ledgerUrls,
+    controlDatabaseUrl: controlDatabase(env, wrong),
+    cluster: readCluster(env, roles, ledgerUrls.length > 0, wrong),
+    payoutUrl: payoutUrl(env, roles, wrong),
     sessionKeys: sessionKeys(env.HONGBAO_SESSION_KEYS_FILE, wrong) ?? [],
     logLevel:
       LOG_LEVELS.find((level) => level === (env.HONGBAO_LOG_LEVEL || 'warn')) ??
@@ -98,36 +127,40 @@ type Wrong = (variable: string, message: string) => undefined;
 
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
 
-function host(env: NodeJS.ProcessEnv, wrong: Wrong): string {
-  const text = env.HONGBAO_HOST || '127.0.0.1';
+function host(env: NodeJS.ProcessEnv, variable: string, wrong: Wrong): string {
+  const text = env[variable] || '127.0.0.1';
   if (isIP(text) === 0 && (!HOST_NAME.test(text) || /^[0-9.]+$/.test(text)))
     wrong(
-      'HONGBAO_HOST',
+      variable,
       `"${text}" is no address to listen on. Write an IP address or a host name alone, e.g. 127.0.0.1 or 0.0.0.0.`,
     );
   return text;
 }
 
-function ledgerUrl(env: NodeJS.ProcessEnv, wrong: Wrong): string | undefined {
-  if (env.HONGBAO_LEDGER && env.HONGBAO_LEDGER_FILE)
+/** From the variable, or from the file that NAME_FILE names, so that no password stands in an environment. */
+function secretText(env: NodeJS.ProcessEnv, variable: string, wrong: Wrong): string | undefined {
+  const file = env[`${variable}_FILE`];
+  if (env[variable] && file)
     return wrong(
-      'HONGBAO_LEDGER',
-      'it is set beside HONGBAO_LEDGER_FILE, so it is not clear which ledger is meant. Keep one of the two.',
+      variable,
+      `it is set beside ${variable}_FILE, so it is not clear which is meant. Keep one of the two.`,
     );
-  const text = env.HONGBAO_LEDGER_FILE
-    ? readText('HONGBAO_LEDGER_FILE', env.HONGBAO_LEDGER_FILE, wrong)?.trim()
-    : env.HONGBAO_LEDGER;
-  if (!text || text === 'embedded:') return undefined;
-  try {
-    assertPostgresUrl(text);
-    return text;
-  } catch (error) {
-    return wrong('HONGBAO_LEDGER', `${(error as Error).message} Or leave it out to run the embedded one.`);
-  }
+  return file ? readText(`${variable}_FILE`, file, wrong)?.trim() : env[variable];
 }
 
-function payoutUrl(env: NodeJS.ProcessEnv, wrong: Wrong): string | undefined {
+function controlDatabase(env: NodeJS.ProcessEnv, wrong: Wrong): string | undefined {
+  const urls = readDatabases('HONGBAO_CONTROL', secretText(env, 'HONGBAO_CONTROL', wrong), wrong);
+  return urls.length > 1 ? wrong('HONGBAO_CONTROL', 'control is one database. Name one.') : urls[0];
+}
+
+function payoutUrl(env: NodeJS.ProcessEnv, roles: readonly Role[], wrong: Wrong): string | undefined {
   const text = env.HONGBAO_PAYOUT;
+  // Each process would run a sandbox of its own, and one withdrawal could be paid by two of them.
+  if (!text && roles.includes('wallet') && !roles.includes('control'))
+    return wrong(
+      'HONGBAO_PAYOUT',
+      'a wallet of a cluster needs it. Write https://payout.example, or embedded: while there is one wallet process.',
+    );
   if (!text || text === 'embedded:') return undefined;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && /^https?:$/.test(url.protocol)) return text;
@@ -240,7 +273,13 @@ function unknownVariables(env: NodeJS.ProcessEnv): string[] {
 /** The configuration without anything secret. */
 export const redactConfig = (config: Config): Record<string, unknown> => ({
   ...config,
-  ledgerUrl: redactUrl(config.ledgerUrl) ?? 'embedded:',
+  ledgerUrls: config.ledgerUrls.length > 0 ? config.ledgerUrls.map(redactUrl) : 'embedded:',
+  controlDatabaseUrl: redactUrl(config.controlDatabaseUrl) ?? 'the ledger’s',
+  cluster: config.cluster && {
+    ...config.cluster,
+    logUrl: redactServers(config.cluster.logUrl),
+    bookUrl: redactServers(config.cluster.bookUrl),
+  },
   payoutUrl: redactUrl(config.payoutUrl) ?? 'embedded:',
   sessionKeys: config.sessionKeys.map(({ appId, name, alg, audience }) => ({
     appId,
@@ -261,3 +300,5 @@ function redactUrl(text: string | undefined): string | undefined {
   url.hash = '';
   return url.href;
 }
+
+const redactServers = (url: string): string => url.replace(/\/\/[^@/]*@/, '//redacted@');

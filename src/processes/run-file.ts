@@ -6,9 +6,10 @@ export interface RunFile {
   readonly pid: number;
   readonly port: number;
   readonly opsPort: number;
-  readonly operatorKey: string;
+  /** Of control only. */
+  readonly operatorKey?: string | undefined;
   readonly ledgerUrl: string;
-  readonly payoutUrl: string;
+  readonly payoutUrl?: string | undefined;
   readonly demo: boolean;
   readonly campaign: string;
 }

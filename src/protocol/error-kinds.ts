@@ -168,6 +168,14 @@ export const ERROR_KINDS = {
     'Control cannot be reached right now',
     '控制服务暂不可用',
   ),
+  'book-unavailable': kind(
+    74,
+    503,
+    'warn',
+    true,
+    'Packets that are not credited yet cannot be looked up right now',
+    '暂时无法查询未入账红包',
+  ),
   internal: kind(99, 500, 'error', true, 'Something broke on our side', '服务内部错误'),
 } as const satisfies Record<string, ErrorKindSpec>;
 

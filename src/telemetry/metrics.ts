@@ -21,11 +21,34 @@ export function createMetrics() {
       'hongbao_unrecorded_tokens_total',
       'Tokens we sealed and had no record of. One is an alarm',
     ),
-    sessions: counter('hongbao_connections_total', 'WebSocket connections accepted'),
+    swept: counter(
+      'hongbao_swept_orders_total',
+      'Orders that book and log had missed of one another, by what was done',
+      ['what'],
+    ),
+    unlogged: counter('hongbao_unlogged_orders_total', 'Promised without the log: credited straight away'),
     /** Registers a gauge that is read when somebody asks. */
     watch(name: `hongbao_${string}`, help: string, read: () => number | Promise<number>): void {
       gauge(name, help, async function collect() {
         this.set(await read());
+      });
+    },
+    /** Registers counters that somebody else keeps, one for each value of the label; read when somebody asks. */
+    watchCounts(
+      name: `hongbao_${string}_total`,
+      help: string,
+      label: string,
+      read: () => Readonly<Record<string, number>>,
+    ): void {
+      const counts = new Counter({
+        name,
+        help,
+        labelNames: [label],
+        registers,
+        collect() {
+          counts.reset();
+          for (const [value, count] of Object.entries(read())) counts.inc({ [label]: value }, count);
+        },
       });
     },
   };

@@ -149,6 +149,34 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
     await expect(allotments.close(slice!, { packets: 9, fen: 1n as Fen })).rejects.toThrow('I4 is broken');
   });
 
+  it('refuses a change that would leave a round with what can’t be cut, and changes nothing then', async () => {
+    await allotments.setBudgets([line('f', undefined, 100_000, 1_000), line('f', 1, 1_000, 100)]);
+    await allotments.lease(ask('f', 1, 99));
+    const refusal = await allotments.setBudgets([
+      line('f', undefined, 100_000, 900),
+      line('f', 1, 1_000, 2_000),
+    ]);
+    expect(refusal).toMatchObject({
+      refused: 'budget-exhausted',
+      detail: expect.stringContaining('round 1'),
+    });
+    expect(await remaining('f', 1)).toEqual({ packets: 1, fen: 10n });
+    expect((await remaining('f')).packets).toBe(901);
+  });
+
+  it('leases what can be paid from a total whose packets can’t carry all of its money', async () => {
+    await allotments.setBudgets([line('g', undefined, 1_000, 100)]);
+    await allotments.lease(ask('g', undefined, 98));
+    await allotments.setBudgets([line('g', undefined, 9_000, 100)]);
+    expect(await allotments.lease(ask('g', undefined, 5))).toMatchObject({ packets: 2, fen: 2_000n });
+    expect(await allotments.lease(ask('g', undefined, 5))).toBeUndefined();
+    await allotments.setBudgets([line('h', undefined, 1_000, 100)]);
+    await allotments.lease(ask('h', undefined, 99));
+    await allotments.setBudgets([line('h', undefined, 1_000, 2_000)]);
+    const thin = await allotments.lease(ask('h', undefined, 1_901));
+    expect(thin!.packetsFen).toEqual(Array(10).fill(1n));
+  });
+
   it('knows no line that was never set', async () => {
     expect(await allotments.lease(ask('nobody', 1, 5))).toBeUndefined();
   });

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TokenBook } from '../../src/engines/ports.ts';
 import type { ActId, PhaseKey } from '../../src/vocabulary/ids.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
@@ -10,18 +10,38 @@ const LIVE = 3 as PhaseKey;
 const person = (number: number) => BigInt(1_000_000 + number) as ActId;
 const at = (sequence: number, leafIndex = 0) => ({ sequence, leafIndex });
 
+export interface TokenBookEngine {
+  readonly name: string;
+  /** Before the first test. */
+  start?(): Promise<void>;
+  /** An empty book. */
+  make(): Promise<TokenBook>;
+  stop?(): Promise<void>;
+  /** How many orders are noted or moved on at random; fewer where each costs a round trip. */
+  readonly randomMoves: number;
+}
+
 /** What every engine of the TokenBook port does. */
-export function tokenBookContract(name: string, make: () => TokenBook): void {
+export function tokenBookContract(engine: TokenBookEngine): void {
+  const { name } = engine;
   describe(`${name} as a token book`, () => {
     let book: TokenBook;
-    beforeEach(() => {
-      book = make();
+    beforeAll(() => engine.start?.());
+    beforeEach(async () => {
+      book = await engine.make();
     });
+    afterAll(() => engine.stop?.());
 
     it('knows nothing of a stranger', async () => {
       expect(await book.outstandingOf(person(1), LIVE)).toEqual([]);
       expect(await book.winsOf(person(1), LIVE)).toEqual([]);
       await book.advance([anOrder({ person: 1 })], credited);
+      expect(await book.outstandingCount()).toBe(0);
+    });
+
+    it('takes nothing, and does nothing with it', async () => {
+      await book.record([]);
+      await book.advance([], credited);
       expect(await book.outstandingCount()).toBe(0);
     });
 
@@ -36,11 +56,47 @@ export function tokenBookContract(name: string, make: () => TokenBook): void {
       ]);
     });
 
+    it('notes an order whose every part is as large as it may be', async () => {
+      const largest = anOrder({ person: 0 });
+      const actId = (2n ** 63n - 1n) as ActId;
+      const name = 'z'.repeat(32);
+      const order = {
+        ...largest,
+        actId,
+        appId: (2 ** 31 - 1) as Order['appId'],
+        campaignId: name as Order['campaignId'],
+        phaseId: name as Order['phaseId'],
+        phaseKey: (2 ** 31 - 1) as PhaseKey,
+        sceneId: name as Order['sceneId'],
+        rainId: (2 ** 31 - 1) as Order['rainId'],
+        amountFen: (2n ** 53n - 1n) as Order['amountFen'],
+        drawnAtMs: (2 ** 53 - 1) as Order['drawnAtMs'],
+        unit: {
+          sliceId: (2n ** 63n - 1n) as Order['unit']['sliceId'],
+          epoch: 2 ** 31 - 1,
+          index: 2 ** 31 - 1,
+        },
+        orderNumber: `${actId}_${name}_${2 ** 31 - 1}_cash_${name}` as Order['orderNumber'],
+      };
+      const position = at(2 ** 47, 1_023);
+      await book.record([{ order, position }]);
+      expect(await book.outstandingOf(actId, order.phaseKey)).toEqual([
+        { order, position, status: outstanding },
+      ]);
+      await book.advance([order], credited);
+      expect(await book.outstandingOf(actId, order.phaseKey)).toEqual([]);
+    });
+
     it('keeps the first of two with one number', async () => {
       const order = anOrder({ person: 1, fen: 100 });
-      await book.record([{ order, position: at(1) }]);
-      await book.record([{ order: anOrder({ person: 1, fen: 999 }), position: at(2) }]);
+      const other = anOrder({ person: 1, fen: 999 });
+      await book.record([
+        { order, position: at(1) },
+        { order: other, position: at(1, 1) },
+      ]);
+      await book.record([{ order: other, position: at(2) }]);
       expect(await book.outstandingOf(person(1), LIVE)).toMatchObject([{ order: { amountFen: 100n } }]);
+      expect(await book.outstandingCount()).toBe(1);
       await book.advance([order], credited);
       await book.record([{ order, position: at(3) }]);
       expect(await book.outstandingOf(person(1), LIVE)).toEqual([]);
@@ -61,6 +117,21 @@ export function tokenBookContract(name: string, make: () => TokenBook): void {
       expect(await book.winsOf(person(1), LIVE)).toHaveLength(1);
     });
 
+    it('tells apart the orders of one person whose numbers begin alike', async () => {
+      const orders = [
+        anOrder({ person: 1, rain: 1 }),
+        anOrder({ person: 1, rain: 11 }),
+        anOrder({ person: 1, rain: 1, scene: 'cash-1' }),
+      ];
+      await book.record(orders.map((order, index) => ({ order, position: at(1, index) })));
+      await book.advance([orders[1]!], credited);
+      expect((await book.outstandingOf(person(1), LIVE)).map(({ order }) => order)).toEqual([
+        orders[0],
+        orders[2],
+      ]);
+      expect(await book.winsOf(person(1), LIVE)).toHaveLength(3);
+    });
+
     it('keeps people and phases apart', async () => {
       const rehearsal = anOrder({ person: 1, phase: 'gray', phaseKey: 2 });
       const live = anOrder({ person: 1 });
@@ -72,23 +143,41 @@ export function tokenBookContract(name: string, make: () => TokenBook): void {
       expect(await book.winsOf(person(2), LIVE)).toHaveLength(1);
     });
 
-    it('agrees with a plain list after 20,000 random steps', async () => {
+    it('takes a batch of 3,000 at once, and gives each back to whom it belongs', async () => {
+      const orders = Array.from({ length: 3_000 }, (_, number) => anOrder({ person: number }));
+      await book.record(orders.map((order, index) => ({ order, position: at(9, index) })));
+      expect(await book.outstandingCount()).toBe(3_000);
+      const all = await Promise.all(orders.map(({ actId }) => book.outstandingOf(actId, LIVE)));
+      expect(all.map((entries) => entries.map(({ order }) => order))).toEqual(orders.map((order) => [order]));
+      await book.advance(orders, credited);
+      expect(await book.outstandingCount()).toBe(0);
+    });
+
+    it(`agrees with a plain list after ${engine.randomMoves} random moves`, async () => {
       const random = seeded(testSeed(`${name} against a list`));
       const below = (limit: number) => Math.floor(random() * limit);
       const list = new Map<
         string,
         { order: Order; position: { sequence: number; leafIndex: number }; status: number }
       >();
-      for (let step = 1; step <= 20_000; step += 1) {
-        const order = anOrder({ person: below(300), rain: 1 + below(4), scene: `s${below(3)}` });
-        const kept = list.get(order.orderNumber);
+      for (let step = 1, moves = 0; moves < engine.randomMoves; step += 1) {
+        const orders = Array.from({ length: 1 + below(19) }, () =>
+          anOrder({ person: below(300), rain: 1 + below(4), scene: `s${below(3)}`, fen: 1 + below(99_999) }),
+        );
+        moves += orders.length;
         if (random() < 0.5) {
-          await book.record([{ order, position: at(step) }]);
-          if (!kept) list.set(order.orderNumber, { order, position: at(step), status: outstanding });
+          const entries = orders.map((order, index) => ({ order, position: at(step, index) }));
+          await book.record(entries);
+          for (const entry of entries)
+            if (!list.has(entry.order.orderNumber))
+              list.set(entry.order.orderNumber, { ...entry, status: outstanding });
         } else {
           const status = random() < 0.5 ? crediting : credited;
-          await book.advance([order], status);
-          if (kept) kept.status = Math.max(kept.status, status);
+          await book.advance(orders, status);
+          for (const order of orders) {
+            const kept = list.get(order.orderNumber);
+            if (kept) kept.status = Math.max(kept.status, status);
+          }
         }
       }
       const all = [...list.values()];

@@ -1,4 +1,26 @@
 import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
+import type { RedisClient } from '../../src/engines/redis/client.ts';
+import type { RedisCluster } from '../../tools/services.ts';
+import { connected, emptied, redisBook, startTestRedis } from '../support/redis.ts';
 import { tokenBookContract } from './token-book.contract.ts';
 
-tokenBookContract('the book in memory', createTokenBook);
+tokenBookContract({ name: 'the book in memory', make: async () => createTokenBook(), randomMoves: 20_000 });
+
+let cluster: RedisCluster;
+let client: RedisClient;
+tokenBookContract({
+  name: 'the book on Redis Cluster',
+  randomMoves: 5_000,
+  async start() {
+    cluster = await startTestRedis();
+    client = await connected(cluster.url);
+  },
+  async make() {
+    await emptied(cluster);
+    return redisBook(client);
+  },
+  async stop() {
+    await client?.close();
+    await cluster?.stop();
+  },
+});

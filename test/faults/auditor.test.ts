@@ -1,71 +1,31 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { audit } from '../../rehearsal/audit/index.ts';
-import { startCrowd } from '../../rehearsal/crowd/index.ts';
-import { startEngineForTest } from '../support/engine.ts';
-import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { NIGHT_WITHIN_MS, playSmallNight, type SmallNight } from '../support/small-night.ts';
 
 const flipBit = (bytes: Buffer): Buffer => {
   bytes.writeUInt8(bytes.readUInt8(200) ^ 1, 200);
   return bytes;
 };
 
-const until = async (done: () => boolean | Promise<boolean>): Promise<void> => {
-  while (!(await done())) await new Promise((resolve) => setTimeout(resolve, 50));
-};
-
 /** An auditor that finds nothing is worth what it would find: each fault is planted in a healthy night and must be seen. */
 describe('the auditor', { timeout: 120_000 }, () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-audit-'));
-  const dataFolder = path.join(folder, 'data');
-  const historyFile = path.join(folder, 'history.jsonl');
-  let postgres: TestPostgres;
-  let ledgerUrl: string;
+  let night: SmallNight;
   let client: pg.Client;
 
   beforeAll(async () => {
-    postgres = await startTestPostgres();
-    ledgerUrl = await postgres.createDatabase();
-    const { mkdirSync } = await import('node:fs');
-    mkdirSync(dataFolder);
-    const engine = await startEngineForTest({
-      campaignFile: 'test/faults/kill-campaign.yaml',
-      dataFolder,
-      env: { HONGBAO_LEDGER: ledgerUrl },
-    });
-    const crowd = startCrowd({
-      url: engine.url,
-      campaignId: 'kill',
-      people: 20,
-      seed: 1,
-      historyFile,
-      thinkMs: 20,
-    });
-    await until(() => crowd.counts.won > 20 && crowd.counts.withdrawn > 3);
-    await crowd.stop();
-    client = new pg.Client({ connectionString: ledgerUrl });
+    night = await playSmallNight({ seed: 1, backlog: false });
+    client = new pg.Client({ connectionString: night.ledgerUrl });
     await client.connect();
-    await until(
-      async () =>
-        (
-          await client.query(
-            "SELECT count(*)::int AS open FROM ledger.withdrawal WHERE state IN ('held', 'paying')",
-          )
-        ).rows[0].open === 0,
-    );
-    await engine.stop();
-  });
+  }, NIGHT_WITHIN_MS);
   afterAll(async () => {
     await client?.end();
-    await postgres?.stop();
-    rmSync(folder, { recursive: true, force: true });
+    await night?.remove();
   });
 
   const found = async (): Promise<string[]> => {
-    const report = await audit({ dataFolder, ledgerUrl, settled: true, historyFile });
+    const report = await night.audit(night.dataFolder, true);
     return [...new Set(report.findings.map((finding) => finding.invariant as string))];
   };
 
@@ -151,10 +111,10 @@ describe('the auditor', { timeout: 120_000 }, () => {
   });
 
   it.each([
-    ['a flipped bit in the journal', 'I2', flipBit],
+    ['a flipped bit in the journal', 'format', flipBit],
     ['a journal that lost its end', 'I8', (bytes: Buffer) => bytes.subarray(0, 700)],
   ])('sees %s', async (_, invariant, damage) => {
-    const journal = path.join(dataFolder, 'journal');
+    const journal = path.join(night.dataFolder, 'journal');
     const file = path.join(journal, readdirSync(journal).find((name) => name.endsWith('.seg'))!);
     const whole = readFileSync(file);
     const copy = Buffer.from(whole);
@@ -167,10 +127,11 @@ describe('the auditor', { timeout: 120_000 }, () => {
   });
 
   it('sees what people were told and is not so', async () => {
+    const { historyFile } = night;
     const whole = readFileSync(historyFile, 'utf8');
     writeFileSync(
       historyFile,
-      `${whole}{"t":"won","orderNumber":"9_x_1_cash_live","amountFen":1,"tokenHash":"x"}\n{"t":"wallet","person":"p","balanceFen":0,"totalIncomeFen":5}\n{"t":"wallet","person":"p","balanceFen":0,"totalIncomeFen":4}\n`,
+      `${whole}{"t":"won","orderNumber":"9_x_1_cash_live","amountFen":1,"tokenHash":"x"}\n{"t":"wallet","person":"p","balanceFen":0,"totalIncomeFen":5}\n{"t":"wallet","person":"p","balanceFen":0,"totalIncomeFen":4}\n{"t":"withdrawn","person":"p","withdrawalId":"none","amountFen":4}\n{"t":"cut off`,
     );
     expect(await found()).toEqual(expect.arrayContaining(['I2', 'I3']));
     writeFileSync(historyFile, whole);

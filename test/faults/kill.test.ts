@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,13 +7,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { audit } from '../../rehearsal/audit/index.ts';
 import { startCrowd } from '../../rehearsal/crowd/index.ts';
 import { startEngineForTest, type TestEngine } from '../support/engine.ts';
+import { NIGHT_CAMPAIGN, settleAndAudit } from '../support/night.ts';
 import { seeded, testSeed } from '../support/orders.ts';
 import { freePort, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 
 const ROUNDS = Number(process.env.HONGBAO_KILL_ROUNDS ?? 200);
 const EMBEDDED_ROUNDS = Math.max(1, Math.floor(ROUNDS / 10));
 const AUDIT_EVERY = 25;
-const CAMPAIGN = 'test/faults/kill-campaign.yaml';
+/** On a machine that is busy with other things there are fewer rounds, so that the suite ends; it says how many. */
+const BUDGET_MS = process.env.HONGBAO_KILL_ROUNDS === undefined ? 300_000 : Number.POSITIVE_INFINITY;
+/** How long an append is waited for, in the rounds that end in one. */
+const APPEND_WITHIN_MS = 1_000;
 
 const modes = [
   { name: 'with its own Postgres left behind each time', rounds: EMBEDDED_ROUNDS, embedded: true },
@@ -23,8 +27,13 @@ const modes = [
 describe.each(modes)('the engine, killed at random under load, $name', ({ rounds, embedded }) => {
   let postgres: TestPostgres | undefined;
   let ledgerUrl: string | undefined;
+  let engine: TestEngine | undefined;
   const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-kill-'));
+  const dataFolder = path.join(folder, 'data');
   const historyFile = path.join(folder, 'history.jsonl');
+  mkdirSync(dataFolder);
+  // Else the cluster would lie elsewhere, where nobody clears it away.
+  chmodSync(folder, 0o755);
 
   beforeAll(async () => {
     if (embedded) return;
@@ -32,84 +41,59 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
     ledgerUrl = await postgres.createDatabase();
   });
   afterAll(async () => {
+    await engine?.stop();
     await postgres?.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
   it(`loses nothing and doubles nothing in ${rounds} rounds`, async () => {
+    const endMs = performance.now() + (BUDGET_MS * rounds) / ROUNDS;
+    let kills = 0;
     const seed = testSeed(`kill test (${embedded ? 'embedded' : 'beside'})`);
     const random = seeded(seed);
     const port = await freePort();
-    const dataFolder = path.join(folder, 'data');
-    const { mkdirSync } = await import('node:fs');
-    mkdirSync(dataFolder, { recursive: true });
-    const start = (): Promise<TestEngine> =>
-      startEngineForTest({
-        campaignFile: CAMPAIGN,
-        dataFolder,
-        port,
-        env: {
-          HONGBAO_LOG_LEVEL: 'error',
-          ...(ledgerUrl === undefined ? {} : { HONGBAO_LEDGER: ledgerUrl }),
-        },
-      });
-    const crowd = startCrowd({
-      url: `http://127.0.0.1:${port}`,
-      campaignId: 'kill',
-      people: 30,
-      seed,
-      historyFile,
-      thinkMs: 25,
-    });
-    const look = async (settled: boolean, url: string) => {
-      const report = await audit({ dataFolder, ledgerUrl: url, settled, historyFile });
-      expect(report.findings).toEqual([]);
-      return report;
+    const env = {
+      HONGBAO_LOG_LEVEL: 'error',
+      ...(ledgerUrl === undefined ? {} : { HONGBAO_LEDGER: ledgerUrl }),
     };
+    const start = () => startEngineForTest({ campaignFile: NIGHT_CAMPAIGN, dataFolder, port, env });
+    const url = `http://127.0.0.1:${port}`;
+    const crowd = startCrowd({ url, campaignId: 'kill', people: 30, seed, historyFile, thinkMs: 25 });
 
-    for (let round = 1; round <= rounds; round += 1) {
-      const engine = await start();
+    while (kills < rounds && performance.now() < endMs) {
+      engine = await start();
       await delay(80 + random() * 320);
+      // Every other kill falls between an append's write and its answer, as nearly as can be aimed.
+      if (random() < 0.5) await nextAppend(path.join(dataFolder, 'journal'));
       engine.process.kill('SIGKILL');
       await once(engine.process, 'exit');
-      if (round % AUDIT_EVERY === 0 && ledgerUrl !== undefined) await look(false, ledgerUrl);
+      kills += 1;
+      if (kills % AUDIT_EVERY === 0 && ledgerUrl !== undefined) {
+        const report = await audit({ dataFolder, ledgerUrl, historyFile });
+        expect(report.findings).toEqual([]);
+      }
     }
 
-    // The last start stays: everybody gets their answers, every slice comes home, every withdrawal is settled.
-    const engine = await start();
-    await crowd.stop();
-    const { ledgerUrl: url } = JSON.parse(
-      readFileSync(path.join(dataFolder, 'run', 'engine.json'), 'utf8'),
-    ) as { ledgerUrl: string };
-    await expect
-      .poll(() => statusOf(engine), { timeout: 60_000, interval: 250 })
-      .toMatchObject({ backlogOrders: 0 });
-    await expect.poll(() => unsettled(url), { timeout: 60_000, interval: 250 }).toBe(0);
-    engine.process.kill('SIGKILL');
-    await once(engine.process, 'exit');
-    const report = await look(true, url);
-    process.stderr.write(`${rounds} kills: ${JSON.stringify({ ...crowd.counts, ...report.checked })}\n`);
-    expect(crowd.counts.won).toBeGreaterThan(rounds);
-    if (rounds >= 10) expect(crowd.counts.withdrawn).toBeGreaterThan(0);
-    expect(report.checked.outstanding).toBe(0);
-    if (embedded) await (await start()).stop();
-  }, 600_000);
+    // The last start stays.
+    engine = await start();
+    const { checked } = await settleAndAudit(engine, crowd, historyFile);
+    process.stderr.write(`${kills} kills: ${JSON.stringify({ ...crowd.counts, ...checked })}\n`);
+    expect(kills).toBeGreaterThanOrEqual(Math.min(rounds, 5));
+    expect(crowd.counts.won).toBeGreaterThan(kills);
+    expect(crowd.counts.wonOnSockets).toBeGreaterThan(0);
+    expect(checked.seals).toBe(checked.orders);
+    if (kills >= 40) expect(crowd.counts.withdrawn).toBeGreaterThan(0);
+  }, 1_200_000);
 });
 
-async function statusOf(engine: TestEngine): Promise<unknown> {
-  const response = await fetch(`${engine.opsUrl}/ops/v1/status`, {
-    headers: { authorization: `Bearer ${engine.operatorKey()}` },
+/** Resolves the moment that something is written into the folder; or when nothing is, for a while. */
+async function nextAppend(folder: string): Promise<void> {
+  const watcher = watch(folder);
+  const written = new Promise<void>((resolve) => {
+    watcher.on('change', (_, name) => {
+      if (String(name).endsWith('.seg')) resolve();
+    });
   });
-  return response.json();
-}
-
-async function unsettled(url: string): Promise<number> {
-  const { default: pg } = await import('pg');
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  const { rows } = await client.query(
-    "SELECT count(*)::int AS open FROM ledger.withdrawal WHERE state IN ('held', 'paying')",
-  );
-  await client.end();
-  return rows[0].open as number;
+  await Promise.race([written, delay(APPEND_WITHIN_MS)]);
+  watcher.close();
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createReclaimer } from '../../src/control/reclaim.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
 import { createGranter } from '../../src/stations/3-grant/grant.ts';
+import { promisedAt } from '../../src/stations/4-seal/sealing-line.ts';
 import { createCreditor } from '../../src/stations/5-credit/creditor.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { SceneId } from '../../src/vocabulary/ids.ts';
@@ -41,12 +42,11 @@ it('a phone’s token of a closed slice is neither shown nor paid, and its packe
   });
   const granter = createGranter({
     book: promises.book,
-    log: promises.log,
-    promise: async (order) => ({
-      position: { sequence: await promises.promise([order]), leafIndex: 0 },
-      token: new Uint8Array(),
-    }),
-    sealedTokenAt: async () => new Uint8Array(),
+    promise: async (order) => {
+      await promises.promise([order]);
+      return { token: new Uint8Array() };
+    },
+    promisedAt: (_, position) => promisedAt(promises.log, position),
     campaign: () => testCampaign,
   });
   granter.acceptSlice(slice!.sliceId);

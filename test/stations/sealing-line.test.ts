@@ -7,7 +7,7 @@ import { type Journal, openJournal } from '../../src/engines/embedded/journal/in
 import type { GrantLog } from '../../src/engines/ports.ts';
 import { RetryableFault } from '../../src/protocol/failures.ts';
 import { type Keyring, openKeyring } from '../../src/stations/4-seal/keyring.ts';
-import { createSealingLine, sealedTokenAt } from '../../src/stations/4-seal/sealing-line.ts';
+import { createSealingLine, promisedAt } from '../../src/stations/4-seal/sealing-line.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import { upTo } from '../support/batches.ts';
 import { anOrder } from '../support/orders.ts';
@@ -68,7 +68,7 @@ describe('the sealing line', () => {
     await log.close();
     log = await open();
     for (const { position, token } of promised)
-      expect(Buffer.from(await sealedTokenAt(log, position)).equals(token)).toBe(true);
+      expect(Buffer.from((await promisedAt(log, position!)).token).equals(token)).toBe(true);
   });
 
   it('tells everyone in a batch when the log refuses, and seals the next one', async () => {

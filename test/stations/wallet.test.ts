@@ -92,6 +92,7 @@ describe('the wallet', () => {
       totalIncomeFen: 0n,
       records: [],
       refusedTokens: [],
+      complete: true,
     });
   });
 

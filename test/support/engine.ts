@@ -13,6 +13,8 @@ export interface TestEngine {
   readonly port: number;
   readonly process: ChildProcess;
   operatorKey(): string;
+  /** What it has printed; the end of it. */
+  output(): string;
   /** Orderly, by SIGTERM; also removes the data folder unless it was handed in. */
   stop(): Promise<void>;
 }
@@ -58,6 +60,7 @@ export async function startEngineForTest(options: TestEngineOptions = {}): Promi
     dataFolder,
     port,
     process: child,
+    output: () => output,
     operatorKey: () =>
       (
         JSON.parse(readFileSync(path.join(dataFolder, 'run', 'engine.json'), 'utf8')) as {

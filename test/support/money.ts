@@ -65,7 +65,7 @@ export async function openMoney(options: MoneyOptions): Promise<Money> {
     clock,
     takeIn: async (player, campaign, tokens) => {
       const phase = walletPhaseAt(campaign, clock.now());
-      if (phase) await takeIn(deps(), player, campaign, phase, tokens);
+      return phase ? (await takeIn(deps(), player, campaign, phase, tokens)).shown : [];
     },
     onHeld: (withdrawal) => {
       held.push(withdrawal);

@@ -7,10 +7,12 @@ import { type OpsDeps, opsRoutes } from './http.ts';
 let app: ReturnType<typeof createApp>;
 let calls: unknown[][];
 let rate: number | undefined;
+let off: ('book' | 'log')[];
 
 beforeEach(async () => {
   calls = [];
   rate = undefined;
+  off = [];
   const called = (...call: unknown[]): void => void calls.push(call);
   const deps: OpsDeps = {
     isOperator: async (secret) => secret === 'right',
@@ -19,13 +21,22 @@ beforeEach(async () => {
       return token === 'hbs_right' ? 'hbo_new' : undefined;
     },
     creditRate: () => rate,
-    setCreditRate: (value) => {
+    setCreditRate: async (value) => {
       called('setCreditRate', value);
       rate = value;
     },
-    rotateKeys: () => {
+    rotateKeys: async () => {
       called('rotateKeys');
       return { keyId: 2 };
+    },
+    cue: async (cue) => {
+      called('cue', cue);
+      return cue.rainId === 9 ? refuse('malformed', 'phase live has no round 9') : { sequence: 7 };
+    },
+    switches: () => off,
+    setSwitch: async (part, on) => {
+      called('setSwitch', part, on);
+      off = on ? [] : [part];
     },
     applyCampaign: async (source) => {
       called('applyCampaign', source);
@@ -54,9 +65,35 @@ const GUARDED = [
   ['POST', '/ops/v1/keys/rotate'],
   ['POST', '/ops/v1/campaigns'],
   ['POST', '/ops/v1/upstreams'],
+  ['GET', '/ops/v1/switches'],
+  ['PUT', '/ops/v1/switches/book'],
+  ['POST', '/ops/v1/cues'],
 ] as const;
 
 describe('operations', () => {
+  it('switches a part off and on again, and knows no other part', async () => {
+    const put = (part: string, on: unknown) =>
+      app.inject({ method: 'PUT', url: `/ops/v1/switches/${part}`, headers: OPERATOR, payload: { on } });
+    expect((await put('book', false)).json()).toEqual({ off: ['book'] });
+    expect((await put('book', true)).json()).toEqual({ off: [] });
+    expect([(await put('ledger', false)).statusCode, (await put('book', 'no')).statusCode]).toEqual([
+      400, 400,
+    ]);
+    expect(calls).toEqual([
+      ['setSwitch', 'book', false],
+      ['setSwitch', 'book', true],
+    ]);
+  });
+
+  it('moves a round, or says why not', async () => {
+    const cue = { campaignId: 'gala', phaseId: 'live', rainId: 1, startsAtMs: 5 };
+    const post = (payload: object) =>
+      app.inject({ method: 'POST', url: '/ops/v1/cues', headers: OPERATOR, payload });
+    expect((await post(cue)).json()).toEqual({ sequence: 7 });
+    expect((await post({ ...cue, rainId: 9 })).json()).toMatchObject({ code: 'malformed' });
+    expect((await post({ ...cue, startsAtMs: 1.5 })).statusCode).toBe(400);
+  });
+
   it.each(
     GUARDED.flatMap(([method, url]) =>
       [undefined, 'Bearer wrong', 'Basic right', 'right', 'Bearer', 'Bearer  '].map(

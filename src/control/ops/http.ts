@@ -2,18 +2,29 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import type { CampaignProblem } from '../../campaign/problems.ts';
 import { bearerOf } from '../../guard/secrets.ts';
+import { type Cue, SWITCHES, type Switch } from '../../protocol/announcement.ts';
 import { isRefusal, type Refusal } from '../../protocol/failures.ts';
 import { problemResponses, sendProblem, sendProblemOf } from '../../protocol/http.ts';
 import { PROBLEM_CONTENT_TYPE, problem } from '../../protocol/problem.ts';
 
+export interface ProcessDeps {
+  readonly metricsText: () => Promise<string>;
+  readonly ready: () => { readonly ready: boolean; readonly reason?: string };
+}
+
 /** What operations may do. Each act is the engine's own; the routes only check who asks. */
-export interface OpsDeps {
+export interface OpsDeps extends ProcessDeps {
   readonly isOperator: (secret: string | undefined) => Promise<boolean>;
   /** The new operator's key; undefined when the setup token is wrong or was used. */
   readonly setUp: (setupToken: string, name: string) => Promise<string | undefined>;
   readonly creditRate: () => number | undefined;
-  readonly setCreditRate: (creditsPerSecond: number | undefined) => void;
-  readonly rotateKeys: () => { readonly keyId: number };
+  readonly setCreditRate: (creditsPerSecond: number | undefined) => Promise<void>;
+  readonly rotateKeys: () => Promise<{ readonly keyId: number }>;
+  /** Moves a round of the night, everywhere. */
+  readonly cue: (cue: Cue) => Promise<Refusal | { readonly sequence: number }>;
+  /** Parts that are switched off. */
+  readonly switches: () => readonly Switch[];
+  readonly setSwitch: (part: Switch, on: boolean) => Promise<void>;
   readonly applyCampaign: (
     source: string,
   ) => Promise<
@@ -28,8 +39,6 @@ export interface OpsDeps {
     scenes: string[];
   }) => Promise<string | Refusal>;
   readonly status: () => Promise<object>;
-  readonly metricsText: () => Promise<string>;
-  readonly ready: () => { readonly ready: boolean; readonly reason?: string };
 }
 
 const SETUP_TRIES_MAX = 20;
@@ -38,15 +47,20 @@ const Rate = Type.Object(
   { additionalProperties: false },
 );
 
-/** Operations, on a port of their own that listens on loopback only. */
-export const opsRoutes: FastifyPluginAsyncTypebox<OpsDeps> = async (app, deps) => {
-  let setupTries = 0;
+const CueBody = Type.Object(
+  {
+    campaignId: Type.String({ maxLength: 64 }),
+    phaseId: Type.String({ maxLength: 64 }),
+    rainId: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }),
+    startsAtMs: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+  },
+  { additionalProperties: false },
+);
 
-  app.get(
-    '/healthz',
-    { schema: { response: { 200: Type.Object({ alive: Type.Boolean() }) } } },
-    async () => ({ alive: true }),
-  );
+/** What every process tells of itself: for probes and scrapes. */
+export const processRoutes: FastifyPluginAsyncTypebox<ProcessDeps> = async (app, deps) => {
+  const alive = { schema: { response: { 200: Type.Object({ alive: Type.Boolean() }) } } };
+  for (const path of ['/healthz', '/livez', '/startupz']) app.get(path, alive, async () => ({ alive: true }));
   app.get('/readyz', async (_, reply) => {
     const state = deps.ready();
     return reply.code(state.ready ? 200 : 503).send(state);
@@ -54,6 +68,12 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsDeps> = async (app, deps) =
   app.get('/metrics', async (_, reply) =>
     reply.type('text/plain; version=0.0.4').send(await deps.metricsText()),
   );
+};
+
+/** Operations, on a port of their own that listens on loopback only. */
+export const opsRoutes: FastifyPluginAsyncTypebox<OpsDeps> = async (app, deps) => {
+  let setupTries = 0;
+  await app.register(processRoutes, deps);
 
   app.post(
     '/ops/v1/setup',
@@ -104,8 +124,31 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsDeps> = async (app, deps) =
       '/ops/v1/credit-rate',
       { schema: { summary: 'Credits a second; null lifts the limit', body: Rate } },
       async (request) => {
-        deps.setCreditRate(request.body.creditsPerSecond ?? undefined);
+        await deps.setCreditRate(request.body.creditsPerSecond ?? undefined);
         return { creditsPerSecond: deps.creditRate() ?? null };
+      },
+    );
+    guarded.get('/ops/v1/switches', async () => ({ off: deps.switches() }));
+    guarded.put<{ Params: { part: Switch }; Body: { on: boolean } }>(
+      '/ops/v1/switches/:part',
+      {
+        schema: {
+          summary: 'Switches a part off, as if it were down, or on again',
+          params: Type.Object({ part: Type.Enum([...SWITCHES]) }),
+          body: Type.Object({ on: Type.Boolean() }, { additionalProperties: false }),
+        },
+      },
+      async (request) => {
+        await deps.setSwitch(request.params.part, request.body.on);
+        return { off: deps.switches() };
+      },
+    );
+    guarded.post<{ Body: Cue }>(
+      '/ops/v1/cues',
+      { schema: { summary: 'Moves a round: it begins at another time, everywhere', body: CueBody } },
+      async (request, reply) => {
+        const cued = await deps.cue(request.body);
+        return isRefusal(cued) ? sendProblem(reply, cued) : cued;
       },
     );
     guarded.post('/ops/v1/keys/rotate', async () => deps.rotateKeys());

@@ -43,6 +43,17 @@ export function retryDelayMs(error: unknown): number | undefined {
   return NETWORK_MESSAGES.test(error.message) ? 200 : undefined;
 }
 
+/**
+ * Whether nobody answered: no connection, no answer in time, a server that is going or coming. A deadlock or a full
+ * disk, though they may pass too, are answers of a server that is there.
+ */
+export function isAway(error: unknown): boolean {
+  const found = error instanceof RetryableFault && error.cause ? error.cause : error;
+  if (retryDelayMs(found) === undefined) return false;
+  const { code } = found as { code?: string };
+  return code === undefined || !(code in DELAY_MS_OF_STATE) || /^(08|57P)/.test(code);
+}
+
 /** The error as a fault that callers understand; what is no passing fault is given back as it is. */
 export function asFault(error: unknown): unknown {
   const delayMs = retryDelayMs(error);

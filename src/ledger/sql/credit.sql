@@ -1,9 +1,9 @@
 -- Credits a batch of orders, once each: the primary key is the idempotency.
 -- $1 act_id bigint[], $2 phase_key int4[], $3 order number text[], $4 fen bigint[], $5 drawn at ms bigint[],
 -- $6 slice_id bigint[], $7 slice_epoch int4[], $8 slice_index int4[]: all of one length, each order number once.
--- $9 the batch's own ref, never used before.
+-- $9 the batch's own ref, never used before. $10 count of buckets, $11 the batch's buckets int4[] (guard-write.sql).
 -- Returns one row: fresh, how many were not there before. All or nothing.
--- Locks: postings in key order, then accounts in key order (each account once a batch); the funding legs are new rows.
+-- Locks: buckets (shared); postings in key order, then accounts in key order (each account once a batch); the funding legs are new rows.
 -- Example: 1,000 orders of 990 people out of 3 slices write 1,000 + 3 postings and touch 990 accounts.
 WITH fresh AS (
   INSERT INTO ledger.posting (act_id, amount_fen, at_ms, slice_id, phase_key, slice_epoch, slice_index, purse, ref)
@@ -24,4 +24,4 @@ WITH fresh AS (
   SELECT -f.slice_id, f.phase_key, 3, $9, -sum(f.amount_fen), max(f.at_ms), f.slice_id, count(*)
   FROM fresh f GROUP BY f.slice_id, f.phase_key
 )
-SELECT count(*)::int4 AS fresh FROM fresh
+SELECT count(*)::int4 AS fresh, ledger.guard_write($10::int4, $11::int4[], $1::bigint[], $2::int4[]) AS guarded FROM fresh

@@ -64,7 +64,7 @@ function nodeVersion(): Check {
 }
 
 function postgres(config: Config): Check {
-  if (config.ledgerUrl !== undefined) return ok('postgres', 'HONGBAO_LEDGER names one');
+  if (config.ledgerUrls.length > 0) return ok('postgres', 'HONGBAO_LEDGER names one');
   try {
     return ok('postgres', `${findBinaries(chooseRunAs(), createLogger('silent')).version}, embedded`);
   } catch (error) {

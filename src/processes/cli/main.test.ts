@@ -312,6 +312,14 @@ describe('used wrongly', () => {
     ['credit-rate', '1e3'],
     ['credit-rate', '99999999'],
     ['serve', '--role', 'creditor'],
+    ['serve', '--role', 'doorman'],
+    ['switch', 'ledger', 'off'],
+    ['switch', 'book'],
+    ['cue', '0', '--phase', 'live', '--at', 'now'],
+    ['cue', '3', '--phase', 'live', '--at', 'soon'],
+    ['ledger', 'shards'],
+    ['ledger', 'add-shard', 's3', 'mysql://db/x'],
+    ['ledger', 'add-shard', 's_3', 'postgres://db/x'],
     ['serve'],
     ['campaign', 'check', '/nowhere.yaml'],
     ['audit'],
@@ -323,6 +331,27 @@ describe('used wrongly', () => {
     expect(asked).toEqual([]);
     if (!args.includes('nonsense') && args[0] !== 'serve' && args[0] !== 'completion')
       expect(ran.json()).toHaveProperty('error');
+  });
+
+  it('an audit that can’t look says so, and is neither clean nor a finding', async () => {
+    mkdirSync(path.join(folder, 'journal'), { recursive: true });
+    const noLedger = await run('audit', '--json');
+    expect(noLedger.exitCode).toBe(2);
+    expect(noLedger.json().error).toContain('--ledger');
+    const noHistory = await run(
+      'audit',
+      '--ledger',
+      'postgres://x@127.0.0.1:1/x',
+      '--history',
+      '/nowhere',
+      '--json',
+    );
+    expect(noHistory.exitCode).toBe(2);
+    const unreachable = await run('audit', '--ledger', 'postgres://x:secret@127.0.0.1:1/x', '--json');
+    expect(unreachable.exitCode).toBe(3);
+    expect(unreachable.json()).toMatchObject({ code: 'ledger-unavailable' });
+    expect(unreachable.stdout).not.toContain('secret');
+    rmSync(path.join(folder, 'journal'), { recursive: true });
   });
 
   it('says what would be right', async () => {

@@ -1,25 +1,29 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Argument, Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError } from 'commander';
 import { systemClock } from '../clock.ts';
 import { type Config, readConfig, redactConfig } from '../config.ts';
+import { ROLE_NAMES } from '../config-cluster.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import { doctor } from './doctor.ts';
+import { ledgerAddShard, ledgerShards } from './ledger-commands.ts';
 import { wholeNumber } from './numbers.ts';
 import {
+  auditClusterCommand,
   auditCommand,
   campaignApply,
   campaignCheck,
   creditRate,
+  cueCommand,
   keysRotate,
   statusCommand,
+  switchCommand,
   upstreamAdd,
 } from './ops-commands.ts';
 import { CliFailure, EXIT, type Output, print, printFailure } from './output.ts';
 import { shakeCommand, walletCommand, withdrawCommand } from './play-commands.ts';
 
-const ROLES = ['all'] as const;
 const FEN_MAX = Number.MAX_SAFE_INTEGER;
 
 interface Flags {
@@ -72,9 +76,12 @@ function program(output: Output): Command {
   cli
     .command('serve')
     .description('run the engine for real: sessions from HONGBAO_SESSION_KEYS_FILE, no demo')
-    .addOption(new Option('--role <role>', 'which part to run').choices(ROLES).default('all'))
-    .action(() => {
-      if (configuration().config.sessionKeys.length === 0) {
+    .option('--role <role>', `which part to run: ${ROLE_NAMES.join(', ')}, or several with commas`)
+    .action((flags: { role?: string }) => {
+      if (flags.role !== undefined) process.env.HONGBAO_ROLE = flags.role;
+      const { config } = configuration();
+      const hasPlayers = config.roles.includes('gateway') || config.roles.includes('wallet');
+      if (hasPlayers && config.sessionKeys.length === 0) {
         throw new CliFailure(
           EXIT.usage,
           'No session keys are configured, so no player could ever come in. Set HONGBAO_SESSION_KEYS_FILE (docs/operations.md), or try `hongbao dev`.',
@@ -128,6 +135,30 @@ function program(output: Output): Command {
       .command('credit-rate [creditsPerSecond]')
       .description('see or set how fast the ledger is credited (off: no limit)'),
   ).action((rate: string | undefined) => creditRate(rate, opsOptions({})));
+  withJson(
+    cli
+      .command('switch [part] [state]')
+      .description('see what is switched off, or switch a part: book or log, on or off'),
+  ).action((part: string | undefined, state: string | undefined) =>
+    switchCommand(part, state, opsOptions({})),
+  );
+  withJson(cli.command('cue').argument('<round>', 'its number', wholeNumber(1, 2 ** 31 - 1)))
+    .description('move a round of the night, everywhere')
+    .requiredOption('--phase <id>', 'the phase that it is of')
+    .requiredOption('--at <time>', 'when it begins: an ISO time, or now')
+    .option('--campaign <id>', 'the campaign')
+    .action((round: number, flags: { phase: string; at: string; campaign?: string }) =>
+      cueCommand(round, flags, systemClock.now(), opsOptions(flags)),
+    );
+  const ledger = cli.command('ledger').description('the ledger’s shards');
+  withJson(ledger.command('shards').description('which shard holds which buckets')).action(() =>
+    ledgerShards(configuration().config, output),
+  );
+  withJson(
+    ledger
+      .command('add-shard <name> <url>')
+      .description('add a Postgres and bring it its part of the buckets, while everything goes on'),
+  ).action((name: string, url: string) => ledgerAddShard(configuration().config, name, url, output));
   withJson(cli.command('upstream').command('add <name>').description('a credential for a service upstream'))
     .requiredOption('--scenes <ids>', 'scenes that it may grant, with commas')
     .option('--campaign <id>', 'the campaign')
@@ -139,19 +170,31 @@ function program(output: Output): Command {
   );
 
   withJson(cli.command('audit').description('check the invariants on a data folder, with code of its own'))
-    .option('--data <folder>', 'the data folder (default: HONGBAO_DATA)')
+    .option(
+      '--data <folders...>',
+      'the data folder (default: HONGBAO_DATA); of a cluster, those that are here',
+    )
     .option('--ledger <url>', 'the ledger, if it is not the folder’s own')
     .option('--history <file>', 'what clients saw, JSON lines')
     .option('--settled', 'the backlog is drained: everything promised must be in the ledger')
-    .action((flags: { data?: string; ledger?: string; history?: string; settled?: boolean }) =>
-      auditCommand({
+    .action((flags: { data?: string[]; ledger?: string; history?: string; settled?: boolean }) => {
+      const { config } = configuration();
+      const { history, settled = false } = flags;
+      if (config.cluster && flags.ledger === undefined) {
+        const dataFolders = (flags.data ?? []).map((folder) => path.resolve(folder));
+        const { cluster } = config;
+        return auditClusterCommand({ ...output, config, cluster, dataFolders, history, settled });
+      }
+      return auditCommand({
         ...output,
-        dataFolder: path.resolve(flags.data ?? configuration().config.dataFolder),
-        ledger: flags.ledger ?? configuration().config.ledgerUrl,
-        history: flags.history,
-        settled: flags.settled ?? false,
-      }),
-    );
+        dataFolder: path.resolve(flags.data?.[0] ?? config.dataFolder),
+        // With --data the folder is another's, and so are its keys.
+        keysFolder: flags.data === undefined ? config.keysFolder : undefined,
+        ledger: flags.ledger ?? config.ledgerUrls[0],
+        history,
+        settled,
+      });
+    });
 
   withJson(
     cli

@@ -1,13 +1,22 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { audit } from '../../../rehearsal/audit/index.ts';
+import pg from 'pg';
+import { type AuditReport, audit, auditCluster } from '../../../rehearsal/audit/index.ts';
 import { readCampaign } from '../../campaign/read.ts';
 import { reportProblems } from '../../campaign/report.ts';
 import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
+import { parseNatsUrl } from '../../engines/jetstream/connection.ts';
+import { SWITCHES, type Switch } from '../../protocol/announcement.ts';
 import { createLogger } from '../../telemetry/logger.ts';
+import { systemClock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import type { ClusterConfig } from '../config-cluster.ts';
 import { readRunFile } from '../run-file.ts';
 import { ask, findTarget, type TargetOptions } from './engine-client.ts';
 import { CliFailure, EXIT, type Output, print } from './output.ts';
+
+/** A slice is closed within seconds of its last ticket's end, once the backlog is drained. */
+const CLOSING_TAKES_MS = 30_000;
 
 export type OpsOptions = TargetOptions & Output;
 
@@ -19,6 +28,12 @@ function ops(options: OpsOptions): { base: string; bearer: string } {
       EXIT.unreachable,
       `No engine runs on ${options.dataFolder}. Start one with \`npm start\`, or name its folder with HONGBAO_DATA.`,
       { code: 'unreachable' },
+    );
+  if (run.operatorKey === undefined)
+    throw new CliFailure(
+      EXIT.usage,
+      `The process on ${options.dataFolder} has no control part. Ask the one that has: name its folder with HONGBAO_DATA.`,
+      { code: 'usage' },
     );
   return { base: `http://127.0.0.1:${run.opsPort}`, bearer: run.operatorKey };
 }
@@ -88,6 +103,59 @@ export async function creditRate(rate: string | undefined, options: OpsOptions):
   );
 }
 
+/** Shows what is switched off, or switches a part. */
+export async function switchCommand(
+  part: string | undefined,
+  state: string | undefined,
+  options: OpsOptions,
+): Promise<void> {
+  if (part !== undefined && (!SWITCHES.includes(part as Switch) || !['on', 'off'].includes(state ?? '')))
+    throw new CliFailure(
+      EXIT.usage,
+      `Write a part (${SWITCHES.join(' or ')}) and on or off, e.g. switch book off.`,
+      {
+        code: 'usage',
+      },
+    );
+  const { base, bearer } = ops(options);
+  const answer = await ask(
+    base,
+    part === undefined ? '/ops/v1/switches' : `/ops/v1/switches/${part}`,
+    part === undefined ? { bearer } : { bearer, method: 'PUT', body: { on: state === 'on' } },
+  );
+  const off = answer.off as string[];
+  print(
+    options,
+    answer,
+    off.length === 0 ? 'Everything is switched on.' : `Switched off: ${off.join(', ')}.`,
+  );
+}
+
+/** Moves a round of the night. `at` is an ISO time, or "now". */
+export async function cueCommand(
+  rainId: number,
+  flags: { phase: string; at: string },
+  nowMs: number,
+  options: OpsOptions,
+): Promise<void> {
+  const startsAtMs = flags.at === 'now' ? nowMs : Date.parse(flags.at);
+  if (!Number.isSafeInteger(startsAtMs))
+    throw new CliFailure(EXIT.usage, `"${flags.at}" is no time. Write 2027-02-05T20:30:00+08:00, or now.`, {
+      code: 'usage',
+    });
+  const { base, bearer } = ops(options);
+  const { campaign } = findTarget(options);
+  const answer = await ask(base, '/ops/v1/cues', {
+    bearer,
+    body: { campaignId: campaign, phaseId: flags.phase, rainId, startsAtMs },
+  });
+  print(
+    options,
+    { campaign, rainId, startsAtMs, ...answer },
+    `Round ${rainId} begins at ${new Date(startsAtMs).toISOString()}, everywhere.`,
+  );
+}
+
 export async function upstreamAdd(name: string, scenes: string, options: OpsOptions): Promise<void> {
   const { base, bearer } = ops(options);
   const { campaign } = findTarget(options);
@@ -108,6 +176,8 @@ export async function statusCommand(options: OpsOptions): Promise<void> {
 export async function auditCommand(
   options: Output & {
     dataFolder: string;
+    /** Undefined: in the data folder. */
+    keysFolder: string | undefined;
     ledger?: string | undefined;
     history?: string | undefined;
     settled: boolean;
@@ -122,6 +192,16 @@ export async function auditCommand(
     );
   const running = readRunFile(dataFolder);
   const known = options.ledger ?? running?.ledgerUrl;
+  if (known === undefined && !existsSync(path.join(dataFolder, 'postgres')))
+    throw new CliFailure(
+      EXIT.usage,
+      `${dataFolder} has no ledger of its own, so its journal can't be held against one. Name the ledger with --ledger or HONGBAO_LEDGER.`,
+      { code: 'usage' },
+    );
+  if (options.history !== undefined && !existsSync(options.history))
+    throw new CliFailure(EXIT.usage, `There is no ${options.history} to read what clients saw from.`, {
+      code: 'unreadable',
+    });
   const server =
     known === undefined
       ? await startEmbeddedPostgres({
@@ -130,27 +210,78 @@ export async function auditCommand(
         })
       : undefined;
   try {
+    const ledgerUrl = known ?? server!.url;
+    await assertReachable(ledgerUrl);
     const report = await audit({
       dataFolder,
-      ledgerUrl: known ?? server!.url,
+      ledgerUrl,
       settled: options.settled,
+      // An engine that runs has closed by now what ended a while ago; one that does not run closes it when it starts.
+      closedBeforeMs: options.settled && running ? systemClock.now() - CLOSING_TAKES_MS : 0,
+      ...(options.keysFolder === undefined ? {} : { keysFolder: options.keysFolder }),
       ...(options.history === undefined ? {} : { historyFile: options.history }),
     });
-    const lines = report.findings.map(
-      (finding) => `  ${finding.invariant}  ${finding.what}  ${finding.where}  ${finding.detail}`,
-    );
-    const counts = Object.entries(report.checked)
-      .map(([name, count]) => `${count} ${name}`)
-      .join(', ');
-    print(
-      options,
-      report,
-      report.ok
-        ? `Nothing found. Looked at ${counts}.`
-        : [`${report.findings.length} findings:`, ...lines, `Looked at ${counts}.`].join('\n'),
-    );
-    if (!report.ok) process.exitCode = EXIT.refused;
+    printAudit(options, report);
   } finally {
     await server?.stop();
+  }
+}
+
+/** Runs the auditor on a cluster, by its addresses; the folders are those of the processes whose journals lie here. */
+export async function auditClusterCommand(
+  options: Output & {
+    readonly config: Config;
+    readonly cluster: ClusterConfig;
+    readonly dataFolders: readonly string[];
+    readonly history?: string | undefined;
+    readonly settled: boolean;
+  },
+): Promise<void> {
+  const { config, cluster } = options;
+  for (const url of config.ledgerUrls) await assertReachable(url);
+  const report = await auditCluster({
+    dataFolders: options.dataFolders,
+    log: { connect: parseNatsUrl(cluster.logUrl), space: cluster.space, buckets: cluster.buckets },
+    ledgerUrls: config.ledgerUrls,
+    controlUrl: (config.controlDatabaseUrl ?? config.ledgerUrls[0])!,
+    keyFile: path.join(config.keysFolder, 'keyring.json'),
+    settled: options.settled,
+    ...(options.history === undefined ? {} : { historyFile: options.history }),
+  });
+  printAudit(options, report);
+}
+
+function printAudit(output: Output, report: AuditReport): void {
+  const lines = report.findings.map(
+    (finding) => `  ${finding.invariant}  ${finding.what}  ${finding.where}  ${finding.detail}`,
+  );
+  const counts = Object.entries(report.checked)
+    .map(([name, count]) => `${count} ${name}`)
+    .join(', ');
+  print(
+    output,
+    report,
+    report.ok
+      ? `Nothing found. Looked at ${counts}.`
+      : [`${report.findings.length} findings:`, ...lines, `Looked at ${counts}.`].join('\n'),
+  );
+  if (!report.ok) process.exitCode = EXIT.refused;
+}
+
+/** An audit that could not look is neither clean nor a finding. */
+async function assertReachable(ledgerUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: ledgerUrl, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+  } catch (cause) {
+    const { host } = new URL(ledgerUrl);
+    throw new CliFailure(
+      EXIT.unreachable,
+      `The ledger at ${host} can't be reached (${(cause as NodeJS.ErrnoException).code ?? 'no answer'}), so nothing was audited. Start it, or name another with --ledger.`,
+      { code: 'ledger-unavailable' },
+    );
+  } finally {
+    await client.end().catch(() => {});
   }
 }

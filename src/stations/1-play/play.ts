@@ -1,10 +1,11 @@
-import { LRUCache } from 'lru-cache';
 import { inAudience, phaseAt, rainAt } from '../../campaign/lookup.ts';
 import type { Bilingual, CampaignSnapshot, Phase, Rain, Scene, Sponsor } from '../../campaign/snapshot.ts';
 import type { TokenBook } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
+import { recent } from '../../guard/recent.ts';
 import type { Mac, Sealbox } from '../../guard/sealbox.ts';
-import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { unlessBookIsAway } from '../../guard/weak.ts';
+import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { sponsorsTaken } from '../../rules/person-caps.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, SponsorId } from '../../vocabulary/ids.ts';
@@ -46,6 +47,12 @@ interface Memory {
   readonly wonHere: Set<string>;
 }
 
+interface Answer {
+  readonly order: Order;
+  readonly token: Uint8Array;
+  readonly replayed: boolean;
+}
+
 export interface PlayDeps {
   readonly dealer: Dealer;
   readonly book: TokenBook;
@@ -55,11 +62,9 @@ export interface PlayDeps {
   /** From 0 up to, not including, 1. */
   readonly random: () => number;
   /** 3-grant. */
-  readonly grant: (order: Order) => Promise<{ readonly order: Order; readonly token: Uint8Array } | Refusal>;
+  readonly grant: (order: Order) => Promise<Answer | Refusal>;
   /** The first answer to this order, when there was one. */
-  readonly granted: (
-    order: Order,
-  ) => Promise<{ readonly order: Order; readonly token: Uint8Array } | undefined>;
+  readonly granted: (order: Order) => Promise<Answer | undefined>;
 }
 
 export interface Play {
@@ -72,13 +77,15 @@ export interface Play {
   open(player: Player, campaign: CampaignSnapshot, ticket: Uint8Array): Promise<OpenedPacket | Refusal>;
 }
 
+/** Less than control waits between the end of a lease and its fence (RECLAIM_MARGIN_MS). */
+const ANSWER_LATE_MS_MAX = 3_000;
 const ACCOUNTS_MAX = 500_000;
 const GREETING_SHARE = 0.35;
 const NOTHING: ShakeAnswer = { prize: { prize: 'nothing' }, claimRecord: undefined };
 
 export function createPlay(deps: PlayDeps): Play {
   const { clock, dealer } = deps;
-  const accounts = new LRUCache<string, Memory>({ max: ACCOUNTS_MAX });
+  const accounts = recent<string, Memory>(ACCOUNTS_MAX);
 
   function shake(player: Player, campaign: CampaignSnapshot, claimRecord: Uint8Array) {
     const nowMs = clock.now();
@@ -167,7 +174,7 @@ export function createPlay(deps: PlayDeps): Play {
 
   /** An account that this gateway does not remember is asked of the book, once: what was won survives a restart. */
   async function recall(player: Player, campaign: CampaignSnapshot, phase: Phase): Promise<Memory> {
-    const wins = await deps.book.winsOf(player.actId, phase.key);
+    const wins = await unlessBookIsAway(() => deps.book.winsOf(player.actId, phase.key), []);
     const shaken = wins.filter((won) => campaign.scenes.get(won.sceneId)?.amount.rule !== 'given');
     const memory: Memory = {
       packets: shaken.length,
@@ -198,6 +205,9 @@ export function createPlay(deps: PlayDeps): Play {
     // A packet that was opened in time is answered for ever; only a first opening can come too late.
     const granted = clock.now() > expiresAtMs ? await late(order) : await deps.grant(order);
     if (isRefusal(granted)) return granted;
+    // Held up for so long (a frozen process) that its slice may have been closed before the promise was durable.
+    if (!granted.replayed && clock.now() > expiresAtMs + ANSWER_LATE_MS_MAX)
+      throw new RetryableFault('outcome-unknown', 'the promise took longer than the packet’s lease', 1_000);
     return {
       amountFen: granted.order.amountFen,
       orderNumber: granted.order.orderNumber,

@@ -1,9 +1,12 @@
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
-import type { GrantLog, LogPosition, TokenBook, Win } from '../../engines/ports.ts';
+import type { LogPosition, TokenBook, Win } from '../../engines/ports.ts';
+import { recent } from '../../guard/recent.ts';
+import { unlessBookIsAway } from '../../guard/weak.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
 import { capRefusal } from '../../rules/person-caps.ts';
 import type { ActId, SliceId } from '../../vocabulary/ids.ts';
-import { type Order, sameOrder } from '../../vocabulary/order.ts';
+import { type Order, type SliceUnit, sameOrder } from '../../vocabulary/order.ts';
+import type { OrderNumber } from '../../vocabulary/order-number.ts';
 import { createTurns } from './turns.ts';
 
 /** A promise that was kept durable: what the person may be told. */
@@ -16,12 +19,16 @@ export interface Granted {
 
 export interface GranterDeps {
   readonly book: TokenBook;
-  readonly log: GrantLog;
   /** Seals and appends; resolves after the fsync and after the book knows. */
-  readonly promise: (order: Order) => Promise<{ readonly position: LogPosition; readonly token: Uint8Array }>;
-  /** The sealed token of a logged order, again. */
-  readonly sealedTokenAt: (position: LogPosition) => Promise<Uint8Array>;
+  readonly promise: (order: Order) => Promise<{ readonly token: Uint8Array }>;
+  /** What was answered at a place of the log, byte for byte. */
+  readonly promisedAt: (
+    actId: ActId,
+    position: LogPosition,
+  ) => Promise<{ readonly order: Order; readonly token: Uint8Array }>;
   readonly campaign: (order: Order) => CampaignSnapshot | undefined;
+  /** Asked instead of this process's own memory where slices are leased and closed by others. */
+  readonly sliceIsOpen?: (unit: SliceUnit) => Promise<boolean>;
 }
 
 export interface Granter {
@@ -35,6 +42,8 @@ export interface Granter {
   refuseSlice(sliceId: SliceId): Promise<void>;
 }
 
+const LAST_ANSWERS_MAX = 50_000;
+
 /**
  * Turns a win into an order, once. A person's grants take turns, so that two requests with one number, or two wins
  * against one cap, can't pass each other; different people never wait for one another.
@@ -43,14 +52,24 @@ export function createGranter(deps: GranterDeps): Granter {
   const turns = createTurns<ActId>();
   /** Only these: after a clock that went back, an old ticket may look young, but its slice is not in here. */
   const openSlices = new Set<SliceId>();
+  /** The last answers of this process: all that is known of them while the book is away. */
+  const lastAnswers = recent<OrderNumber, Granted>(LAST_ANSWERS_MAX);
 
   async function find(
     order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>,
   ): Promise<Granted | undefined> {
-    const wins = await deps.book.winsOf(order.actId, order.phaseKey);
+    const wins = await winsOf(order);
     const win = wins.find((one) => one.orderNumber === order.orderNumber);
-    return win && firstAnswer(deps, win);
+    return win ? firstAnswer(order.actId, win) : lastAnswers.get(order.orderNumber);
   }
+
+  const winsOf = (order: Pick<Order, 'actId' | 'phaseKey'>): Promise<readonly Win[]> =>
+    unlessBookIsAway(() => deps.book.winsOf(order.actId, order.phaseKey), []);
+
+  const firstAnswer = async (actId: ActId, win: Win): Promise<Granted> => ({
+    ...(await deps.promisedAt(actId, win.position)),
+    replayed: true,
+  });
 
   const onTheirWay = new Map<SliceId, Set<Promise<unknown>>>();
 
@@ -67,14 +86,18 @@ export function createGranter(deps: GranterDeps): Granter {
   }
 
   async function grantInTurn(order: Order): Promise<Granted | Refusal> {
-    const wins = await deps.book.winsOf(order.actId, order.phaseKey);
+    const wins = await winsOf(order);
     const earlier = wins.find((win) => win.orderNumber === order.orderNumber);
-    if (earlier) return repeat(await firstAnswer(deps, earlier), order);
-    const refusal = !openSlices.has(order.unit.sliceId)
+    const first = earlier ? await firstAnswer(order.actId, earlier) : lastAnswers.get(order.orderNumber);
+    if (first) return repeat(first, order);
+    // Our own memory is asked without a pause before the promise: a fence must not slip in between.
+    const isOpen = deps.sliceIsOpen ? await deps.sliceIsOpen(order.unit) : openSlices.has(order.unit.sliceId);
+    const refusal = !isOpen
       ? refuse('slice-fenced', `slice ${order.unit.sliceId} is closing; its packets go back to the budget`)
       : overCap(deps, order, wins);
     if (refusal) return refusal;
     const { token } = await underWay(order.unit.sliceId, deps.promise(order));
+    lastAnswers.set(order.orderNumber, { order, token, replayed: true });
     return { order, token, replayed: false };
   }
 
@@ -101,13 +124,6 @@ function overCap(deps: GranterDeps, order: Order, wins: readonly Win[]): Refusal
     );
   }
   return capRefusal({ sceneIds: wins.map((win) => win.sceneId) }, scene, campaign.scenes, campaign.limits);
-}
-
-async function firstAnswer(deps: GranterDeps, win: Win): Promise<Granted> {
-  const record = await deps.log.at(win.position.sequence);
-  if (record.kind !== 'grants') throw new Error(`log record ${win.position.sequence} holds no grants`);
-  const order = record.orders[win.position.leafIndex]!;
-  return { order, token: await deps.sealedTokenAt(win.position), replayed: true };
 }
 
 const repeat = (first: Granted, again: Order): Granted | Refusal =>

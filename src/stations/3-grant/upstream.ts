@@ -1,7 +1,7 @@
 import { phaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot, Scene } from '../../campaign/snapshot.ts';
 import type { Allotments, Slice, UpstreamCredential } from '../../engines/ports.ts';
-import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, AppId, PhaseKey, RainId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
@@ -38,6 +38,14 @@ const SLICE_PACKETS = 100;
 const SLICE_DEALS_FOR_MS = 60_000;
 const GRANT_MARGIN_MS = 10_000;
 const DRAWN_AHEAD_MS_MAX = 5_000;
+/** Less than control waits between the end of a lease and its fence. */
+const ANSWER_LATE_MS_MAX = 3_000;
+
+interface Payment {
+  readonly unit: SliceUnit;
+  readonly amountFen: Fen;
+  readonly grantUntilMs: InstantMs;
+}
 
 interface Held {
   readonly slice: Slice;
@@ -56,7 +64,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     scene: Scene,
     phaseKey: PhaseKey,
     amountFen: Fen | undefined,
-  ): Promise<{ unit: SliceUnit; amountFen: Fen } | Refusal> {
+  ): Promise<Payment | Refusal> {
     const key = `${phaseKey}/${scene.id}`;
     return turns.take(key, async () => {
       for (let leased = false; ; leased = true) {
@@ -74,10 +82,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     });
   }
 
-  function unitFrom(
-    from: Held | undefined,
-    amountFen: Fen | undefined,
-  ): { unit: SliceUnit; amountFen: Fen } | undefined {
+  function unitFrom(from: Held | undefined, amountFen: Fen | undefined): Payment | undefined {
     if (!from || from.nextIndex >= from.slice.packets || clock.now() >= from.slice.dealUntilMs)
       return undefined;
     const amount = from.slice.packetsFen?.[from.nextIndex] ?? amountFen!;
@@ -85,7 +90,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     const unit = { sliceId: from.slice.sliceId, epoch: from.slice.epoch, index: from.nextIndex };
     from.nextIndex += 1;
     from.fenLeft -= amount;
-    return { unit, amountFen: amount };
+    return { unit, amountFen: amount, grantUntilMs: from.slice.grantUntilMs };
   }
 
   function lease(scene: Scene, phaseKey: PhaseKey, amountFen: Fen | undefined): Promise<Slice | undefined> {
@@ -136,6 +141,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
       if (earlier) return again(earlier, ask);
       const taken = await takeUnit(scene, phase.key, ask.amountFen);
       if (isRefusal(taken)) return taken;
+      const { grantUntilMs, ...paid } = taken;
       const order: Order = {
         orderNumber,
         appId: ask.appId,
@@ -147,9 +153,11 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
         rainId: ask.rainId,
         awardType: scene.award,
         drawnAtMs,
-        ...taken,
+        ...paid,
       };
       const granted = await granter.grant(order);
+      if (!isRefusal(granted) && !granted.replayed && clock.now() > grantUntilMs + ANSWER_LATE_MS_MAX)
+        throw new RetryableFault('outcome-unknown', 'the promise took longer than the slice’s lease', 1_000);
       // Two requests with one number at the same moment: the other took another unit, which comes back by its slice.
       if (isRefusal(granted) && granted.refused === 'order-conflict') {
         const first = await granter.find(name);

@@ -1,5 +1,15 @@
 import type { JsonWebKey } from 'node:crypto';
-import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 
 /** `active` seals and verifies, `verify-only` is the one before, `revoked` only tells what it once was. */
@@ -15,7 +25,16 @@ export interface StoredKey {
   readonly signing: JsonWebKey;
 }
 
-export const SECRET_NAMES = ['ticket', 'claim', 'identity', 'demoSession'] as const;
+export const SECRET_NAMES = [
+  'ticket',
+  'claim',
+  'identity',
+  'demoSession',
+  'announcement',
+  'internal',
+] as const;
+/** Not in rings of before they were needed; made when such a ring is opened. */
+export const LATER_SECRETS: readonly SecretName[] = ['announcement', 'internal'];
 export type SecretName = (typeof SECRET_NAMES)[number];
 
 /** docs/formats.md, "Keys". */
@@ -50,10 +69,29 @@ export function readRing(file: string): StoredRing | undefined {
 
 /** Replaces the file at once, whole and durable: a token whose key is lost can never be read again. */
 export function writeRing(file: string, ring: StoredRing): void {
-  const next = `${file}.next`;
+  putInPlace(file, ring, renameSync);
+}
+
+/** As writeRing, but only when there is none: false when another process that shares the folder was first. */
+export function writeFirstRing(file: string, ring: StoredRing): boolean {
+  try {
+    putInPlace(file, ring, linkSync);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
+  }
+}
+
+function putInPlace(file: string, ring: StoredRing, put: (from: string, to: string) => void): void {
+  const next = `${file}.${process.pid}.next`;
   writeFileSync(next, `${JSON.stringify(ring, undefined, 2)}\n`, { mode: 0o600, flush: true });
   chmodSync(next, 0o600);
-  renameSync(next, file);
+  try {
+    put(next, file);
+  } finally {
+    rmSync(next, { force: true });
+  }
   const folder = openSync(path.dirname(file), 'r');
   fsyncSync(folder);
   closeSync(folder);
@@ -71,6 +109,9 @@ function parse(text: string): StoredRing | undefined {
 const is32Bytes = (text: unknown): boolean =>
   typeof text === 'string' && Buffer.from(text, 'base64url').length === 32;
 
+const isYetToCome = (ring: StoredRing, name: SecretName): boolean =>
+  LATER_SECRETS.includes(name) && ring.secrets[name] === undefined;
+
 function problemOf(ring: StoredRing): string | undefined {
   const ids = ring.keys.map((key) => key.keyId);
   if (!ids.every((id) => Number.isInteger(id) && id > 0 && id <= 0xffff_ffff))
@@ -82,6 +123,7 @@ function problemOf(ring: StoredRing): string | undefined {
   if (!ring.keys.every((key) => is32Bytes(key.encryption))) return 'an encryption key has no 32 bytes';
   if (!ring.keys.every((key) => key.signing?.crv === 'Ed25519' && is32Bytes(key.signing.d)))
     return 'a signing key is not Ed25519';
-  if (!SECRET_NAMES.every((name) => is32Bytes(ring.secrets[name]))) return 'a secret has no 32 bytes';
+  if (!SECRET_NAMES.every((name) => is32Bytes(ring.secrets[name]) || isYetToCome(ring, name)))
+    return 'a secret has no 32 bytes';
   return undefined;
 }

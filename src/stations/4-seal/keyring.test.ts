@@ -32,7 +32,7 @@ describe('the keyring', () => {
     const second = open();
     expect(statSync(file()).mode & 0o777).toBe(0o600);
     expect(second.secrets).toEqual(first.secrets);
-    expect(new Set(Object.values(first.secrets).map((one) => one.toString('hex'))).size).toBe(4);
+    expect(new Set(Object.values(first.secrets).map((one) => one.toString('hex'))).size).toBe(6);
     expect(second.active().verifying.equals(first.active().verifying)).toBe(true);
   });
 

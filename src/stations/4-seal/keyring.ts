@@ -11,12 +11,14 @@ import { mkdirSync } from 'node:fs';
 import type { Clock } from '../../vocabulary/instant.ts';
 import {
   keyringFile,
+  LATER_SECRETS,
   readRing,
   SECRET_NAMES,
   type SealKeyState,
   type SecretName,
   type StoredKey,
   type StoredRing,
+  writeFirstRing,
   writeRing,
 } from './keyring-file.ts';
 
@@ -58,10 +60,8 @@ const AGED: Record<SealKeyState, SealKeyState> = {
 export function openKeyring(folder: string, clock: Clock): Keyring {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const file = keyringFile(folder);
-  const found = readRing(file);
-  let ring = found ?? newRing(clock);
+  let ring = openRing(file, clock);
   let keys = ring.keys.map(loadKey);
-  if (!found) writeRing(file, ring);
   const secrets = Object.fromEntries(
     SECRET_NAMES.map((name) => [name, Buffer.from(ring.secrets[name], 'base64url')]),
   ) as unknown as RingSecrets;
@@ -89,6 +89,18 @@ export function openKeyring(folder: string, clock: Clock): Keyring {
     reload,
     jwks: () => ({ keys: keys.filter((key) => key.state !== 'revoked').map(jwkOf) }),
   };
+}
+
+/** The ring that is there, with what it lacks; or a new one, unless another process on this folder was first. */
+function openRing(file: string, clock: Clock): StoredRing {
+  const fresh = newRing(clock);
+  const found = readRing(file) ?? (writeFirstRing(file, fresh) ? fresh : readRing(file)!);
+  const missing = LATER_SECRETS.filter((name) => found.secrets[name] === undefined);
+  if (missing.length === 0) return found;
+  const added = Object.fromEntries(missing.map((name) => [name, fresh.secrets[name]]));
+  const whole = { ...found, secrets: { ...found.secrets, ...added } };
+  writeRing(file, whole);
+  return whole;
 }
 
 const jwkOf = (key: SealKey): JsonWebKey => ({

@@ -1,10 +1,13 @@
 import type { GrantLog, LogPosition, LogSequence, MicroBatch } from '../../engines/ports.ts';
+import { RetryableFault } from '../../protocol/failures.ts';
 import type { Order } from '../../vocabulary/order.ts';
+import type { OrderNumber } from '../../vocabulary/order-number.ts';
 import type { Keyring } from './keyring.ts';
 import { sealBatch, sealedTokenOf } from './seal-batch.ts';
 
 export interface Promised {
-  readonly position: LogPosition;
+  /** Undefined when the log was down and the order went straight into the ledger. */
+  readonly position: LogPosition | undefined;
   /** A SealedToken for the phone. */
   readonly token: Uint8Array;
 }
@@ -24,6 +27,11 @@ export interface SealingLineOptions {
   readonly log: GrantLog;
   /** Tells the book; awaited before anyone is answered. */
   readonly onAppended: (batch: MicroBatch, sequence: LogSequence) => Promise<void>;
+  /**
+   * What is done when the log does not take a batch, or leaves it open whether it did: makes the promise in another
+   * durable way, and gives back the orders for which that was not possible. Without it the log's fault is the answer.
+   */
+  readonly withoutLog?: (batch: MicroBatch) => Promise<ReadonlySet<OrderNumber>>;
   readonly batchOrdersMax?: number;
   readonly batchDelayMs?: number;
 }
@@ -60,13 +68,27 @@ export function createSealingLine(options: SealingLineOptions): SealingLine {
     try {
       const orders = batch.map((one) => one.order);
       const { seal, tokens } = sealBatch(orders, options.keyring.active());
-      const sequence = await options.log.append({ orders, seal });
-      await options.onAppended({ orders, seal }, sequence);
+      const promised = await append({ orders, seal });
       for (const [leafIndex, one] of batch.entries()) {
-        one.resolve({ position: { sequence, leafIndex }, token: tokens[leafIndex]! });
+        if (promised.refused.has(one.order.orderNumber)) one.reject(tooLate(one.order));
+        else one.resolve({ position: promised.at(leafIndex), token: tokens[leafIndex]! });
       }
     } catch (error) {
       for (const one of batch) one.reject(error);
+    }
+  }
+
+  async function append(batch: MicroBatch): Promise<{
+    readonly refused: ReadonlySet<OrderNumber>;
+    readonly at: (leafIndex: number) => LogPosition | undefined;
+  }> {
+    try {
+      const sequence = await options.log.append(batch);
+      await options.onAppended(batch, sequence);
+      return { refused: NONE, at: (leafIndex) => ({ sequence, leafIndex }) };
+    } catch (error) {
+      if (!options.withoutLog || !isLogFault(error)) throw error;
+      return { refused: await options.withoutLog(batch), at: () => undefined };
     }
   }
 
@@ -86,9 +108,22 @@ export function createSealingLine(options: SealingLineOptions): SealingLine {
   };
 }
 
-/** The token that was answered when this place in the log was promised, again, byte for byte. */
-export async function sealedTokenAt(log: GrantLog, position: LogPosition): Promise<Uint8Array> {
+const NONE: ReadonlySet<OrderNumber> = new Set();
+
+const isLogFault = (error: unknown): boolean =>
+  error instanceof RetryableFault && (error.kind === 'log-unavailable' || error.kind === 'outcome-unknown');
+
+const tooLate = (order: Order): RetryableFault =>
+  new RetryableFault('slice-fenced', `slice ${order.unit.sliceId} was closed meanwhile`, 1_000);
+
+/** What was answered when this place in the log was promised, again, byte for byte. */
+export async function promisedAt(
+  log: GrantLog,
+  position: LogPosition,
+): Promise<{ readonly order: Order; readonly token: Uint8Array }> {
   const record = await log.at(position.sequence);
-  if (record.kind !== 'grants') throw new Error(`log record ${position.sequence} holds no grants`);
-  return sealedTokenOf(record.seal, position.leafIndex);
+  const order = record.kind === 'grants' ? record.orders[position.leafIndex] : undefined;
+  if (record.kind !== 'grants' || !order)
+    throw new Error(`log record ${position.sequence} holds no grant ${position.leafIndex}`);
+  return { order, token: sealedTokenOf(record.seal, position.leafIndex) };
 }

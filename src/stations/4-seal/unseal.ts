@@ -1,5 +1,5 @@
 import { createDecipheriv, createHash, verify } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
+import { recent } from '../../guard/recent.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
 import { decodeSealedToken, decodeToken, type SealedTokenFields } from '../../protocol/token-codec.ts';
 import type { ActId, CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
@@ -27,7 +27,7 @@ const VERIFIED_HEADS_MAX = 10_000;
  * signature last. So junk can't be used to burn our processors.
  */
 export function createUnsealer(keyring: Keyring): Unsealer {
-  const verified = new LRUCache<string, true>({ max: VERIFIED_HEADS_MAX });
+  const verified = recent<string, true>(VERIFIED_HEADS_MAX);
 
   function signatureHolds(token: SealedTokenFields, key: SealKey): boolean {
     const root = rootFrom(

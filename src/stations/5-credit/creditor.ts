@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import type { CreditReceipt, Ledger, LogReader, LogSequence, TokenBook } from '../../engines/ports.ts';
 import { createPauses } from '../../guard/pauses.ts';
+import { unlessBookIsAway } from '../../guard/weak.ts';
 import type { Fences } from '../../rules/fences.ts';
 import { newRate, takeUpTo, waitMs } from '../../rules/rate-limit.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { Outcome } from '../../vocabulary/outcome.ts';
-import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
+import { TOKEN_STATUS, type TokenStatus } from '../../vocabulary/token-status.ts';
 import { type Batch, batchOf, type VoidOrder } from './batch.ts';
 import { createPatience } from './patience.ts';
 
@@ -46,7 +47,11 @@ export interface CreditorOptions {
   readonly inFlightMax?: number;
 }
 
-const BATCH_ORDERS_MAX = 1_000;
+/**
+ * Sorted, a larger batch finds more of its rows on the same pages. The server's CPU a credit, in batches of 1,000, 2,000
+ * and 4,000: 14.6, 12.6 and 11.4 microseconds. An account stays locked as long as its batch is under way, some 20 ms.
+ */
+const BATCH_ORDERS_MAX = 2_000;
 /**
  * While the ledger works on one, the next is being written down. Medians of four runs of 60,000 orders on two cores
  * shared with Postgres: 84,000 credits a second with one, 115,000 with two, 127,000 with three. Two leave the ledger
@@ -134,14 +139,18 @@ export function createCreditor(options: CreditorOptions): Creditor {
   async function creditStep(orders: readonly Order[]): Promise<boolean> {
     let receipt: CreditReceipt | undefined;
     const done = await patience.until(async () => {
-      if (!receipt) await book.advance(orders, TOKEN_STATUS.crediting);
+      if (!receipt) await note(orders, TOKEN_STATUS.crediting);
       receipt ??= await ledger.credit(orders);
-      await book.advance(orders, TOKEN_STATUS.credited);
+      await note(orders, TOKEN_STATUS.credited);
       return receipt;
     });
     if (done) count(orders.length, done.result);
     return done !== undefined;
   }
+
+  /** A book that is away is told later, by whoever rebuilds it: the wallet subtracts by the ledger's own key. */
+  const note = (orders: readonly Order[], status: TokenStatus): Promise<void> =>
+    unlessBookIsAway(() => book.advance(orders, status), undefined);
 
   function count(orders: number, receipt: CreditReceipt): void {
     inHandOrders -= orders;
@@ -172,9 +181,9 @@ export function createCreditor(options: CreditorOptions): Creditor {
 
   /** Takes a void order out of the overlay, but not one of the same number that was granted elsewhere in the log. */
   async function forget({ order, sequence }: VoidOrder): Promise<void> {
-    const entries = await book.outstandingOf(order.actId, order.phaseKey);
+    const entries = await unlessBookIsAway(() => book.outstandingOf(order.actId, order.phaseKey), []);
     const entry = entries.find((one) => one.order.orderNumber === order.orderNumber);
-    if (entry?.position.sequence === sequence) await book.advance([order], TOKEN_STATUS.credited);
+    if (entry?.position.sequence === sequence) await note([order], TOKEN_STATUS.credited);
   }
 
   function fail(error: unknown): false {

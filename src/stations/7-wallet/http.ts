@@ -46,6 +46,10 @@ const OverviewShape = Type.Object({
   records: Type.Array(RecordShape),
   nextCursor: Type.Optional(Type.String()),
   refusedTokens: Type.Array(Type.Object({ index: Type.Integer(), code: Type.String() })),
+  complete: Type.Boolean({
+    description:
+      'false: what is not credited yet can’t be looked up now, and shows only if the phone sent its token',
+  }),
 });
 
 const lineJson = (line: WalletLine) => ({ ...line, amountFen: fenToJson(line.amountFen) });
@@ -61,6 +65,7 @@ const overviewJson = (overview: WalletOverview) => ({
   totalIncomeFen: fenToJson(overview.totalIncomeFen),
   ...pageJson(overview),
   refusedTokens: [...overview.refusedTokens],
+  complete: overview.complete,
 });
 
 /** GET and POST …/wallet, GET …/wallet/records. */

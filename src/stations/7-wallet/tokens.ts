@@ -2,11 +2,13 @@ import type { Logger } from 'pino';
 import type { CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { TokenBook } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
+import { unlessBookIsAway } from '../../guard/weak.ts';
 import type { ErrorKind } from '../../protocol/error-kinds.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import { PHONE_TOKEN_CHARS_MAX } from '../../protocol/phone-tokens.ts';
 import type { ActId, CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
 import type { Order } from '../../vocabulary/order.ts';
+import type { OrderNumber } from '../../vocabulary/order-number.ts';
 
 export interface PhoneTokensDeps {
   readonly book: TokenBook;
@@ -33,10 +35,17 @@ export interface RefusedToken {
 
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
+export interface TakenIn {
+  readonly refused: readonly RefusedToken[];
+  /** The orders of the tokens that were taken, each once: all there is to show while the book is away. */
+  readonly shown: readonly Order[];
+}
+
 /**
- * Counts in what only the phone still has; gives back which tokens are not taken, each with its reason. A token that
- * we sealed and have no record of means that the log lost something, or that somebody else has our key: it is an
- * alarm, and promised again. Afterwards the server alone knows what the person has.
+ * Counts in what only the phone still has; tells which tokens are not taken, each with its reason. A token that we
+ * sealed and have no record of means that the log lost something, or that somebody else has our key: it is an alarm,
+ * and promised again. Afterwards the server alone knows what the person has, unless its book is away: then the
+ * phone's tokens count as they are.
  */
 export async function takeIn(
   deps: PhoneTokensDeps,
@@ -44,23 +53,25 @@ export async function takeIn(
   campaign: CampaignSnapshot,
   phase: Phase,
   tokens: readonly string[],
-): Promise<RefusedToken[]> {
-  const refused: RefusedToken[] = [];
-  if (tokens.length === 0) return refused;
+): Promise<TakenIn> {
+  if (tokens.length === 0) return { refused: [], shown: [] };
   const expected = { actId: player.actId, campaignId: campaign.id, phaseKey: phase.key };
-  const wins = await deps.book.winsOf(player.actId, phase.key);
-  const known = new Set(wins.map((win) => win.orderNumber));
+  const wins = await unlessBookIsAway(() => deps.book.winsOf(player.actId, phase.key), undefined);
+  const known = wins && new Set(wins.map((win) => win.orderNumber));
+  const refused: RefusedToken[] = [];
+  const shown = new Map<OrderNumber, Order>();
   for (const [index, token] of tokens.entries()) {
     const order = readable(token) ? deps.unseal(Buffer.from(token, 'base64url'), expected) : NOT_A_TOKEN;
-    const answer = isRefusal(order)
-      ? order
-      : known.has(order.orderNumber)
-        ? undefined
-        : await promiseAgain(deps, order);
-    if (answer) refused.push({ index, code: answer.refused });
-    else if (!isRefusal(order)) known.add(order.orderNumber);
+    if (isRefusal(order)) {
+      refused.push({ index, code: order.refused });
+      continue;
+    }
+    const isNews = known !== undefined && !known.has(order.orderNumber) && !shown.has(order.orderNumber);
+    const refusal = isNews ? await promiseAgain(deps, order) : undefined;
+    if (refusal) refused.push({ index, code: refusal.refused });
+    else if (!shown.has(order.orderNumber)) shown.set(order.orderNumber, order);
   }
-  return refused;
+  return { refused, shown: [...shown.values()] };
 }
 
 const NOT_A_TOKEN = refuse('token-malformed', 'not a sealed token in base64url');

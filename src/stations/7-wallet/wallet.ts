@@ -2,6 +2,7 @@ import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { Bilingual, CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, RecordCursor } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
+import { unlessBookIsAway } from '../../guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import { encodeCursor, mergeRecords, type WalletRecord } from '../../rules/merge-records.ts';
 import { type Balances, overlayBalances } from '../../rules/wallet-overlay.ts';
@@ -27,6 +28,8 @@ export interface RecordsPage {
 }
 
 export interface WalletOverview extends Balances, RecordsPage {
+  /** False while the book is away: what is not credited yet shows only if the phone brought its token. */
+  readonly complete: boolean;
   readonly refusedTokens: readonly RefusedToken[];
 }
 
@@ -63,9 +66,12 @@ export function createWallet(deps: WalletDeps): Wallet {
    * the first look misses the second one has, and what both have is taken once, by its order number. The other way
    * round, a packet that is credited between the two looks would be seen by neither.
    */
-  async function promised(account: Account): Promise<Order[]> {
-    const entries = await book.outstandingOf(account.actId, account.phaseKey);
-    return entries.map((entry) => entry.order);
+  async function promised(account: Account): Promise<readonly Order[] | undefined> {
+    const entries = await unlessBookIsAway(
+      () => book.outstandingOf(account.actId, account.phaseKey),
+      undefined,
+    );
+    return entries?.map((entry) => entry.order);
   }
 
   /** `tokens` were read before this is called. */
@@ -89,22 +95,24 @@ export function createWallet(deps: WalletDeps): Wallet {
     async overview(player, campaign, phoneTokens) {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
-      const refusedTokens = await takeIn(deps, player, campaign, phase, phoneTokens);
+      const { refused, shown } = await takeIn(deps, player, campaign, phase, phoneTokens);
       const account = { actId: player.actId, phaseKey: phase.key };
-      const tokens = await promised(account);
+      const known = await promised(account);
+      const tokens = known ?? shown;
       const numbers = tokens.map((order) => order.orderNumber);
       const balances = overlayBalances(await ledger.wallet(account, numbers), tokens);
       return {
         ...balances,
         ...(await page(account, campaign, tokens, undefined, FIRST_PAGE_LINES)),
-        refusedTokens,
+        refusedTokens: refused,
+        complete: known !== undefined,
       };
     },
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
       const account = { actId: player.actId, phaseKey: phase.key };
-      return page(account, campaign, await promised(account), after, limit);
+      return page(account, campaign, (await promised(account)) ?? [], after, limit);
     },
   };
 }

@@ -3,10 +3,12 @@ import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, TokenBook, Withdrawal } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
+import { unlessBookIsAway } from '../../guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { WithdrawalId } from '../../vocabulary/ids.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
+import type { Order } from '../../vocabulary/order.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
 import { newWithdrawalId } from './withdrawal-id.ts';
 
@@ -14,8 +16,12 @@ export interface WithdrawalsDeps {
   readonly ledger: Ledger;
   readonly book: TokenBook;
   readonly clock: Clock;
-  /** Counts in what only the phone still has (7-wallet). */
-  readonly takeIn: (player: Player, campaign: CampaignSnapshot, tokens: readonly string[]) => Promise<void>;
+  /** Counts in what only the phone still has (7-wallet); gives back the orders of the tokens that were taken. */
+  readonly takeIn: (
+    player: Player,
+    campaign: CampaignSnapshot,
+    tokens: readonly string[],
+  ) => Promise<readonly Order[]>;
   /** Tells the payer that there is something to pay. */
   readonly onHeld: (withdrawal: Withdrawal) => void;
 }
@@ -52,9 +58,12 @@ export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
     async request(player, campaign, ask) {
       const account = accountOf(player, campaign);
       if (isRefusal(account)) return account;
-      await deps.takeIn(player, campaign, ask.tokens);
-      const outstanding = await book.outstandingOf(account.actId, account.phaseKey);
-      const force = outstanding.map((entry) => entry.order);
+      const shown = await deps.takeIn(player, campaign, ask.tokens);
+      const outstanding = await unlessBookIsAway(
+        () => book.outstandingOf(account.actId, account.phaseKey),
+        undefined,
+      );
+      const force = outstanding?.map((entry) => entry.order) ?? shown;
       const nowMs = clock.now();
       const held = await ledger.hold({
         id: newWithdrawalId(nowMs),
@@ -67,7 +76,7 @@ export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
       });
       if (isRefusal(held)) return held;
       // A replay has forced nothing: what is outstanding by now is left to crediting, or to the next withdrawal.
-      if (!held.replayed) await book.advance(force, TOKEN_STATUS.credited);
+      if (!held.replayed) await unlessBookIsAway(() => book.advance(force, TOKEN_STATUS.credited), undefined);
       deps.onHeld(held.withdrawal);
       return held.withdrawal;
     },

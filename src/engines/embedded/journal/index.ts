@@ -3,9 +3,9 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import { RetryableFault } from '../../../protocol/failures.ts';
 import type { GrantLog, LogReader, LogRecord, LogSequence } from '../../ports.ts';
+import { lockFolder } from '../folder-lock.ts';
 import { createDrainedMark, drainedMarkFile, readDrainedMark } from './drained-mark.ts';
 import { type JournalFiles, nodeFiles } from './files.ts';
-import { lockFolder } from './lock.ts';
 import { PlaceIndex } from './place-index.ts';
 import { createReader } from './reader.ts';
 import { encodeFence, encodeGrants } from './record-codec.ts';
@@ -42,7 +42,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   const { folder, logger } = options;
   const files = options.files ?? nodeFiles;
   await makeFolder(folder, files);
-  const unlock = lockFolder(folder);
+  const unlock = lockFolder(folder, 'writer.lock', path.dirname(folder));
   try {
     return await openLocked(options, files, unlock);
   } catch (error) {

@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
 import {
   accessSync,
+  chmodSync,
   constants,
   cpSync,
   existsSync,
+  lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -97,14 +101,13 @@ function isWritable(folder: string): boolean {
 /** A copy beside the system's own state: made in full under another name, then renamed, so that none is ever half. */
 function copyOnce(folder: string, version: string, logger: Logger): string {
   const key = createHash('sha256').update(`${folder}\0${version}`).digest('hex').slice(0, 16);
-  const root =
-    process.getuid?.() === 0 ? '/var/lib/hongbao' : path.join(tmpdir(), `hongbao-${process.getuid?.() ?? 0}`);
+  const root = copiesFolder();
   const home = path.join(root, `postgres-${version}-${key}`);
   if (existsSync(home)) return home;
-  mkdirSync(root, { recursive: true, mode: 0o755 });
   const half = `${home}.${process.pid}`;
   cpSync(folder, half, { recursive: true, verbatimSymlinks: true });
-  linkLibraries(half);
+  if (!isLinked(half)) linkLibraries(half);
+  openToAll(half);
   try {
     renameSync(half, home);
   } catch (error) {
@@ -113,4 +116,28 @@ function copyOnce(folder: string, version: string, logger: Logger): string {
   }
   logger.info({ home }, 'copied the Postgres binaries to where their user can run them');
   return home;
+}
+
+/** A folder that nobody but us may write: what lies in it will be run. */
+function copiesFolder(): string {
+  const uid = process.getuid?.() ?? 0;
+  const root = uid === 0 ? '/var/lib/hongbao' : path.join(tmpdir(), `hongbao-${uid}`);
+  mkdirSync(root, { recursive: true });
+  const { uid: owner } = lstatSync(root);
+  if (owner !== uid || !lstatSync(root).isDirectory())
+    throw new Error(
+      `${root} is not a folder of this user's own, so no program is put there. Remove it, or set TMPDIR to a folder of your own.`,
+    );
+  chmodSync(root, 0o755);
+  return root;
+}
+
+/** However strict the umask was under which npm installed: another user is to run these. */
+function openToAll(folder: string): void {
+  chmodSync(folder, 0o755);
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const file = path.join(entry.parentPath, entry.name);
+    if (entry.isDirectory()) chmodSync(file, 0o755);
+    else if (entry.isFile()) chmodSync(file, (statSync(file).mode & 0o100) !== 0 ? 0o755 : 0o644);
+  }
 }

@@ -1,10 +1,14 @@
 import { spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
+  fsyncSync,
   mkdirSync,
+  mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -23,39 +27,56 @@ export interface Cluster {
 }
 
 const PASSWORD_FILE = 'superuser.password';
+const LOCATION_FILE = 'cluster.location';
+const ELSEWHERE = '/var/lib/hongbao';
+const HALF = 'cluster.new-';
+
+/**
+ * The folder that holds the cluster: the data folder itself, or a place of its own when the data folder lies where only
+ * root may go. That place is named in the data folder and has a name of its own each time: a data folder that was
+ * removed and made anew must not find the money of the old one.
+ */
+export function openHome(dataFolder: string, runAs: RunAs | undefined, logger: Logger): string {
+  mkdirSync(dataFolder, { recursive: true });
+  const resolved = path.resolve(dataFolder);
+  const location = path.join(resolved, LOCATION_FILE);
+  if (existsSync(location)) return readFileSync(location, 'utf8').trim();
+  if (canTraverse(resolved, runAs)) return resolved;
+  mkdirSync(ELSEWHERE, { recursive: true });
+  chmodSync(ELSEWHERE, 0o755);
+  const home = mkdtempSync(path.join(ELSEWHERE, 'cluster-'));
+  chmodSync(home, 0o755);
+  writeDurably(location, `${home}\n`);
+  logger.warn(
+    { dataFolder: resolved, home },
+    'only root may enter the data folder, so the Postgres cluster lies elsewhere',
+  );
+  return home;
+}
 
 /** Finds the cluster of a data folder, or makes it. An initdb that was cut off is thrown away and done again. */
 export async function openCluster(
   dataFolder: string,
+  home: string,
   binaries: PostgresBinaries,
   runAs: RunAs | undefined,
   logger: Logger,
 ): Promise<Cluster> {
-  mkdirSync(dataFolder, { recursive: true });
-  const home = homeOf(path.resolve(dataFolder), runAs, logger);
   const folder = path.join(home, 'cluster');
   const passwordFile = path.join(path.resolve(dataFolder), PASSWORD_FILE);
-  if (!existsSync(path.join(folder, 'PG_VERSION'))) {
+  if (!existsSync(folder)) {
     await initialise(home, folder, passwordFile, binaries, runAs);
     logger.info({ folder }, 'made a new Postgres cluster');
   }
+  // A cluster appears by one rename, whole. One that lacks something was damaged, and is nothing to begin anew over.
+  for (const needed of [path.join(folder, 'PG_VERSION'), passwordFile]) {
+    if (!existsSync(needed))
+      throw new Error(
+        `The ledger's cluster ${folder} is there, but ${needed} is missing, so the ledger can't be opened. Bring the ` +
+          'file back from a copy; or, to begin with an empty ledger, move the whole data folder away.',
+      );
+  }
   return { folder, password: readFileSync(passwordFile, 'utf8').trim() };
-}
-
-/** The data folder itself, or a place of its own below /var/lib when the folder lies where only root may go. */
-function homeOf(dataFolder: string, runAs: RunAs | undefined, logger: Logger): string {
-  if (canTraverse(dataFolder, runAs)) return dataFolder;
-  const home = path.join(
-    '/var/lib/hongbao',
-    createHash('sha256').update(dataFolder).digest('hex').slice(0, 16),
-  );
-  mkdirSync(home, { recursive: true, mode: 0o755 });
-  writeFileSync(path.join(dataFolder, 'cluster.location'), `${home}\n`);
-  logger.warn(
-    { dataFolder, home },
-    'only root may enter the data folder, so the Postgres cluster lies elsewhere',
-  );
-  return home;
 }
 
 async function initialise(
@@ -65,11 +86,10 @@ async function initialise(
   binaries: PostgresBinaries,
   runAs: RunAs | undefined,
 ): Promise<void> {
-  for (const name of readdirSync(home)) {
-    if (name.startsWith('cluster.new-')) rmSync(path.join(home, name), { recursive: true, force: true });
-  }
-  rmSync(folder, { recursive: true, force: true });
-  const half = path.join(home, `cluster.new-${randomBytes(4).toString('hex')}`);
+  // The initdb of a killed engine may still be writing for a moment.
+  const patiently = { recursive: true, force: true, maxRetries: 10, retryDelay: 50 };
+  for (const name of readdirSync(home)) if (name.startsWith(HALF)) rmSync(path.join(home, name), patiently);
+  const half = path.join(home, `${HALF}${randomBytes(4).toString('hex')}`);
   mkdirSync(half, { mode: 0o700 });
   const password = randomBytes(24).toString('base64url');
   const handed = path.join(half, 'password');
@@ -94,10 +114,21 @@ async function initialise(
     ],
     runAs,
   );
-  writeFileSync(passwordFile, password, { mode: 0o600 });
-  chmodSync(passwordFile, 0o600);
+  writeDurably(passwordFile, password);
   renameSync(target, folder);
-  rmSync(half, { recursive: true, force: true });
+  rmSync(half, patiently);
+}
+
+/** What is named by it must not outlive it: the file, readable by its owner only, is on the disk when this returns. */
+function writeDurably(file: string, text: string): void {
+  const handle = openSync(file, 'w', 0o600);
+  try {
+    writeFileSync(handle, text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  chmodSync(file, 0o600);
 }
 
 function run(command: string, args: string[], runAs: RunAs | undefined): Promise<void> {
@@ -110,10 +141,10 @@ function run(command: string, args: string[], runAs: RunAs | undefined): Promise
     child.stdout.on('data', note);
     child.stderr.on('data', note);
     child.on('error', reject);
-    child.on('close', (code) =>
+    child.on('close', (code, signal) =>
       code === 0
         ? resolve()
-        : reject(new Error(`${path.basename(command)} ended with ${code}: ${output.trim()}`)),
+        : reject(new Error(`${path.basename(command)} ended with ${code ?? signal}: ${output.trim()}`)),
     );
   });
 }

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { chownSync, closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PostgresBinaries } from './binaries.ts';
@@ -12,6 +21,7 @@ export interface Postmaster {
   readonly port: number;
   /** Resolves when the process is gone. */
   readonly gone: Promise<void>;
+  hasGone(): boolean;
 }
 
 const LIVENESS_INTERVAL_MS = 50;
@@ -47,12 +57,21 @@ export function spawnPostmaster(
     child.once('error', () => resolve());
   });
   child.unref();
-  return { pid: child.pid ?? -1, port, gone };
+  return watched({ pid: child.pid ?? 0, port, gone });
+}
+
+function watched(postmaster: Omit<Postmaster, 'hasGone'>): Postmaster {
+  let gone = false;
+  void postmaster.gone.then(() => {
+    gone = true;
+  });
+  return { ...postmaster, hasGone: () => gone };
 }
 
 /**
- * The postmaster that an earlier engine left behind on this cluster. A pid file whose process is gone, or is by now
- * another program, is nobody's: Postgres itself clears it away at the next start.
+ * The postmaster that an earlier engine left behind on this cluster. A pid file whose process is gone is nobody's, and
+ * Postgres itself clears it away. One whose number another program has by now (after a reboot, in a container) would
+ * keep Postgres from starting for ever, so it is removed here.
  */
 export function findPostmaster(folder: string): (Postmaster & { readonly asWeWould: boolean }) | undefined {
   const pidFile = path.join(folder, 'postmaster.pid');
@@ -62,15 +81,18 @@ export function findPostmaster(folder: string): (Postmaster & { readonly asWeWou
   const port = Number(portLine);
   if (!(pid > 0) || !isAlive(pid)) return undefined;
   const command = commandLineOf(pid);
-  if (command && !command.includes(folder)) return undefined;
+  if (command && !command.includes(folder) && !worksIn(pid, folder)) {
+    rmSync(pidFile, { force: true });
+    return undefined;
+  }
   const asWeWould = command !== undefined && port > 0 && sameArguments(command, argumentsFor(folder, port));
-  return { pid, port, gone: untilGone(pid), asWeWould };
+  return { ...watched({ pid, port, gone: untilGone(pid) }), asWeWould };
 }
 
 /** Ends a postmaster: fast shutdown, and after `patienceMs` an immediate one. Resolves when it is gone. */
 export async function endPostmaster(postmaster: Postmaster, patienceMs: number): Promise<void> {
-  signal(postmaster.pid, 'SIGINT');
-  const impatient = setTimeout(() => signal(postmaster.pid, 'SIGQUIT'), patienceMs);
+  signal(postmaster, 'SIGINT');
+  const impatient = setTimeout(() => signal(postmaster, 'SIGQUIT'), patienceMs);
   await postmaster.gone;
   clearTimeout(impatient);
 }
@@ -84,6 +106,15 @@ function commandLineOf(pid: number): string[] | undefined {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
   } catch {
     return undefined;
+  }
+}
+
+/** Postgres works in its cluster's folder, by whatever name it was given it. */
+function worksIn(pid: number, folder: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`) === realpathSync(folder);
+  } catch {
+    return false;
   }
 }
 
@@ -110,9 +141,11 @@ function isZombie(pid: number): boolean {
   }
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
+/** A number that is nobody's any more may be somebody else's; and 0 and below mean whole groups of processes. */
+function signal(postmaster: Postmaster, name: NodeJS.Signals): void {
+  if (postmaster.hasGone() || !(postmaster.pid > 0)) return;
   try {
-    process.kill(pid, name);
+    process.kill(postmaster.pid, name);
   } catch {
     // Gone already, which is what was wanted.
   }

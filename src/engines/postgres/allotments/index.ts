@@ -12,6 +12,7 @@ import schema from './0001-allotment.sql';
 import lockLinesSql from './lock-lines.sql';
 import moveLinesSql from './move-lines.sql';
 import setLineSql from './set-line.sql';
+import uncuttableSql from './uncuttable.sql';
 
 export const allotmentMigrations: readonly Migration[] = [{ name: 'allotment/0001-allotment', sql: schema }];
 
@@ -89,9 +90,11 @@ export function createAllotments(options: {
               line.total.fen,
             ]);
           }
+          await refuseUncuttable(client, lines);
         });
         return undefined;
       } catch (error) {
+        if (error instanceof Uncuttable) return refuse('budget-exhausted', error.message);
         if ((error as { code?: string }).code !== CHECK_VIOLATION) throw error;
         return refuse('budget-exhausted', "a budget can't be lowered below what is leased or given already");
       }
@@ -127,6 +130,14 @@ export function createAllotments(options: {
           [slice.sliceId, slice.epoch],
         );
       }),
+    isOpen: (slice) =>
+      withRetry(async () => {
+        const { rowCount } = await pool.query(
+          "SELECT 1 FROM allotment.slice WHERE slice_id = $1 AND epoch = $2 AND state = 'open'",
+          [slice.sliceId, slice.epoch],
+        );
+        return rowCount === 1;
+      }, options.retry),
     close: (slice, given) =>
       safely(async (client) => {
         const row = await lockSlice(client, slice.sliceId);
@@ -166,6 +177,30 @@ export function createAllotments(options: {
         );
       }),
   };
+}
+
+class Uncuttable extends Error {}
+
+/** A round's line whose rest could not be dealt in full is refused, and with it everything that was set beside it. */
+async function refuseUncuttable(
+  client: PoolClient,
+  lines: readonly { phaseKey: PhaseKey; sceneId: SceneId; rainId: RainId | undefined }[],
+): Promise<void> {
+  const rounds = lines.filter((line) => line.rainId !== undefined);
+  if (rounds.length === 0) return;
+  const { rows } = await client.query<{ scene_id: string; rain_id: number; packets: bigint; fen: bigint }>(
+    uncuttableSql,
+    [
+      rounds.map((line) => line.phaseKey),
+      rounds.map((line) => line.sceneId),
+      rounds.map((line) => line.rainId),
+    ],
+  );
+  const [first] = rows;
+  if (first)
+    throw new Uncuttable(
+      `round ${first.rain_id} of scene ${first.scene_id} would be left with ${first.fen} fen for ${first.packets} packets, which can't be cut within the cap`,
+    );
 }
 
 const sorted = <Line extends { sceneId: SceneId; rainId: RainId | undefined }>(
@@ -221,14 +256,26 @@ async function lease(
 function cutShare(own: LineRow, lines: readonly LineRow[], wanted: bigint): Amount | undefined {
   let packets = smallest(wanted, ...lines.map((line) => line.remaining_packets));
   while (packets > 0n) {
-    const fen =
-      own.rule === 'fixed'
-        ? packets * (own.remaining_fen / own.remaining_packets)
-        : (own.remaining_fen * packets) / own.remaining_packets;
-    if (lines.every((line) => fen <= line.remaining_fen)) return { packets, fen };
+    const share = payable(own, packets);
+    if (share && lines.every((line) => share.fen <= line.remaining_fen)) return share;
     packets /= 2n;
   }
   return undefined;
+}
+
+/**
+ * A share that can be cut. A line whose totals were changed while slices were out may hold more money than its packets
+ * can carry, or less than a fen for each: then what can be paid is leased, and the rest waits for the next change.
+ */
+function payable(line: LineRow, packets: bigint): Amount | undefined {
+  const cap = line.packet_cap_fen;
+  if (line.rule === 'fixed') {
+    const each = smallest(line.remaining_fen / line.remaining_packets, cap);
+    return each > 0n ? { packets, fen: packets * each } : undefined;
+  }
+  const fen = smallest((line.remaining_fen * packets) / line.remaining_packets, packets * cap);
+  const covered = smallest(packets, fen);
+  return covered > 0n ? { packets: covered, fen } : undefined;
 }
 
 /** As much money as is wanted and there, for as many packets: upstreams name the amounts later. */

@@ -1,14 +1,19 @@
 import type { Pool } from 'pg';
 import type { CampaignId, PhaseId, PhaseKey, SceneId } from '../../../vocabulary/ids.ts';
 import { type ActId, parseActId } from '../../../vocabulary/ids.ts';
+import { instantMs } from '../../../vocabulary/instant.ts';
 import type { ControlStore, StoredCampaign } from '../../ports.ts';
 import type { Migration } from '../migrate.ts';
 import { asFault } from '../retryable.ts';
 import { transaction } from '../transaction.ts';
 import schema from './0001-control.sql';
+import announcementSchema from './0002-announcement.sql';
 import actIdForSql from './act-id-for.sql';
 
-export const controlMigrations: readonly Migration[] = [{ name: 'control/0001-control', sql: schema }];
+export const controlMigrations: readonly Migration[] = [
+  { name: 'control/0001-control', sql: schema },
+  { name: 'control/0002-announcement', sql: announcementSchema },
+];
 
 interface CampaignRow {
   campaign_id: CampaignId;
@@ -87,6 +92,27 @@ export function createControlStore(pool: Pool): ControlStore {
         [],
       );
       return Promise.all(rows.map(stored));
+    },
+    async announcement() {
+      const [row] = await query<{ sequence: bigint; envelope: Buffer }>(
+        'SELECT sequence, envelope FROM control.announcement ORDER BY sequence DESC LIMIT 1',
+        [],
+      );
+      return row && { sequence: Number(row.sequence), envelope: row.envelope };
+    },
+    async putAnnouncement(sequence, envelope) {
+      const rows = await query<{ sequence: bigint }>(
+        'INSERT INTO control.announcement (sequence, envelope) VALUES ($1, $2) ON CONFLICT (sequence) DO NOTHING RETURNING sequence',
+        [sequence, Buffer.from(envelope)],
+      );
+      return rows.length === 1;
+    },
+    async nowMs() {
+      const [row] = await query<{ now_ms: bigint }>(
+        'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms',
+        [],
+      );
+      return instantMs(Number(row!.now_ms));
     },
     async putUpstream(credential, secretHash) {
       await query(

@@ -1,11 +1,12 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-const NAME = 'writer.lock';
-
-/** Only one process writes a journal. Throws when another living one does; a dead one's lock is taken over. */
-export function lockFolder(folder: string): () => void {
-  const file = path.join(folder, NAME);
+/**
+ * Only one process uses a folder. Throws when another living one does, and names `dataFolder` then; a dead one's lock
+ * is taken over. `name` is the lock's file in the folder. Returns what gives the lock back.
+ */
+export function lockFolder(folder: string, name: string, dataFolder: string): () => void {
+  const file = path.join(folder, name);
   const mine = `${process.pid} ${startTicksOf(process.pid)}`;
   for (;;) {
     try {
@@ -16,18 +17,18 @@ export function lockFolder(folder: string): () => void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       const held = read(file);
-      if (held === mine) throw new Error(`This process has the journal ${folder} open already.`);
-      refuseLiving(held, file);
+      if (held === mine) throw new Error(`This process has ${folder} open already.`);
+      refuseLiving(held, file, dataFolder);
       removeStale(file, held);
     }
   }
 }
 
-function refuseLiving(held: string, file: string): void {
+function refuseLiving(held: string, file: string, dataFolder: string): void {
   const [pid, ticks] = held.split(' ');
   if (Number(pid) === process.pid || !isRunning(Number(pid), ticks ?? '')) return;
   throw new Error(
-    `Another engine (process ${pid}) uses the data folder ${path.dirname(path.dirname(file))}. Two would deal the same ` +
+    `Another engine (process ${pid}) uses the data folder ${dataFolder}. Two would deal the same ` +
       'packets. Stop it, or give this one a folder of its own with HONGBAO_DATA. ' +
       `(If process ${pid} is no engine, remove ${file}.)`,
   );

@@ -1,40 +1,28 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type Journal, openJournal } from '../engines/embedded/journal/index.ts';
-import { startEmbeddedPostgres } from '../engines/embedded/postgres/supervisor.ts';
-import { createTokenBook } from '../engines/embedded/token-book.ts';
-import type { Allotments, ControlStore, Ledger, TokenBook } from '../engines/ports.ts';
-import { allotmentMigrations, createAllotments } from '../engines/postgres/allotments/index.ts';
-import { controlMigrations, createControlStore } from '../engines/postgres/control-store/index.ts';
-import { migrate } from '../engines/postgres/migrate.ts';
-import { openPool } from '../engines/postgres/pool.ts';
-import { withRetry } from '../engines/postgres/retryable.ts';
-import { createLedger, ledgerMigrations } from '../ledger/index.ts';
-import { type Fences, isVoid, passFence } from '../rules/fences.ts';
-import { TOKEN_STATUS } from '../vocabulary/token-status.ts';
-import type { Config } from './config.ts';
-import { random, randomBelow } from './randomness.ts';
-
-/** Everything that keeps something, opened and ready. */
-export interface Stores {
-  readonly ledgerUrl: string;
-  readonly ledgerName: string;
-  readonly ledger: Ledger;
-  readonly allotments: Allotments;
-  readonly control: ControlStore;
-  readonly log: Journal;
-  readonly book: TokenBook;
-  /** Fences that stand before the log's drained mark. */
-  readonly fences: Fences;
-  close(): Promise<void>;
-}
+import { type Journal, openJournal } from '../../engines/embedded/journal/index.ts';
+import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
+import { createLocalSignals } from '../../engines/embedded/signals.ts';
+import { createTokenBook } from '../../engines/embedded/token-book.ts';
+import type { TokenBook } from '../../engines/ports.ts';
+import { allotmentMigrations, createAllotments } from '../../engines/postgres/allotments/index.ts';
+import { controlMigrations, createControlStore } from '../../engines/postgres/control-store/index.ts';
+import { migrate } from '../../engines/postgres/migrate.ts';
+import { openPool } from '../../engines/postgres/pool.ts';
+import { withRetry } from '../../engines/postgres/retryable.ts';
+import { createLedger, ledgerMigrations } from '../../ledger/index.ts';
+import { type Fences, isVoid, passFence } from '../../rules/fences.ts';
+import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
+import type { Config } from '../config.ts';
+import { random, randomBelow } from '../randomness.ts';
+import type { BucketOwnership, Stores } from './index.ts';
 
 const CONNECTIONS_MAX = 12;
 const sleepMs = (delayMs: number): Promise<void> => delay(delayMs);
 
-/** Opens the journal (and fills the book from it) while Postgres starts. Throws with cause and remedy. */
-export async function openStores(config: Config, logger: Logger): Promise<Stores> {
+/** One process, no servers beside its own Postgres. Opens the journal (and fills the book from it) while Postgres starts. Throws with cause and remedy. */
+export async function openEmbeddedStores(config: Config, logger: Logger): Promise<Stores> {
   const opening = Promise.allSettled([openPromises(config, logger), startPostgres(config, logger)]);
   const [promises, database] = await opening;
   if (promises.status === 'rejected' || database.status === 'rejected') {
@@ -44,24 +32,54 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
   }
   const { url, name, stop } = database.value;
   const pool = openPool({ url, logger, connectionsMax: CONNECTIONS_MAX, applicationName: 'hongbao' });
-  await withRetry(() => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations]), {
-    tries: 10,
-    sleepMs,
-    random,
-  });
+  try {
+    await withRetry(
+      () => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations]),
+      {
+        tries: 10,
+        sleepMs,
+        random,
+      },
+    );
+  } catch (error) {
+    await promises.value.log.close();
+    await pool.end();
+    await stop();
+    throw error;
+  }
   const retry = { tries: 5, sleepMs, random };
+  const { log, book, fences } = promises.value;
   return {
-    ...promises.value,
+    buckets: 1,
+    logs: [log],
+    book,
+    ways: [createLocalSignals()],
+    ownership: ownerOfAll(log, fences),
+    shared: false,
+    setOff() {},
+    status: async () => ({ journal: log.health(), logRecords: log.end() }),
     ledgerUrl: url,
     ledgerName: name,
     ledger: createLedger({ pool, retry }),
     allotments: createAllotments({ pool, randomBelow, retry }),
     control: createControlStore(pool),
     async close() {
-      await promises.value.log.close();
+      await log.close();
       await pool.end();
       await stop();
     },
+  };
+}
+
+/** The only bucket is this process's own from the start to the end. */
+function ownerOfAll(log: Journal, fences: Fences): BucketOwnership {
+  let leave = async (): Promise<void> => {};
+  return {
+    async start(owner) {
+      owner.gained(0, log, fences);
+      leave = () => owner.lost(0);
+    },
+    stop: () => leave(),
   };
 }
 
@@ -94,8 +112,9 @@ async function startPostgres(
   config: Config,
   logger: Logger,
 ): Promise<{ url: string; name: string; stop: () => Promise<void> }> {
-  if (config.ledgerUrl !== undefined)
-    return { url: config.ledgerUrl, name: 'postgres (HONGBAO_LEDGER)', stop: async () => {} };
+  const [ledgerUrl] = config.ledgerUrls;
+  if (ledgerUrl !== undefined)
+    return { url: ledgerUrl, name: 'postgres (HONGBAO_LEDGER)', stop: async () => {} };
   const server = await startEmbeddedPostgres({
     dataFolder: path.join(config.dataFolder, 'postgres'),
     logger,

@@ -1,0 +1,69 @@
+/** What the client gives back. Amounts are in fen (whole numbers), moments in ms since 1970 UTC. */
+export interface Bilingual {
+  readonly zh: string;
+  readonly en: string;
+}
+export type Prize =
+  /** `local`: answered on the phone, to be gentle with the server. */
+  | { readonly prize: 'nothing'; readonly local: boolean }
+  | { readonly prize: 'greeting'; readonly sponsorId: string; readonly text: Bilingual }
+  | {
+      readonly prize: 'ticket';
+      readonly ticket: string;
+      readonly sponsor: Bilingual;
+      readonly sponsorId: string;
+      readonly expiresAtMs: number;
+    };
+export interface Packet {
+  readonly amountFen: number;
+  readonly orderNumber: string;
+  readonly bill: Bilingual;
+  readonly sponsorId: string;
+  readonly drawnAtMs: number;
+}
+export interface WalletLine {
+  /** credit, withdrawal or transfer */
+  readonly kind: string;
+  /** The order number of a credit, the id of a withdrawal. */
+  readonly ref: string;
+  readonly atMs: number;
+  /** Negative for what went out. */
+  readonly amountFen: number;
+  /** outstanding, credited, or a withdrawal's state */
+  readonly status: string;
+  readonly bill: Bilingual;
+}
+export interface Page {
+  readonly records: readonly WalletLine[];
+  readonly nextCursor?: string;
+}
+export interface WalletOverview extends Page {
+  /** All that can be taken out at this moment. */
+  readonly balanceFen: number;
+  readonly totalIncomeFen: number;
+  readonly creditedFen: number;
+  readonly outstandingFen: number;
+  readonly heldFen: number;
+  /** Which of the phone's tokens were not counted in, by their place in the request. */
+  readonly refusedTokens: readonly { readonly index: number; readonly code: string }[];
+}
+export interface Withdrawal {
+  readonly withdrawalId: string;
+  /** held, paying, paid or returned */
+  readonly state: string;
+  readonly amountFen: number;
+  readonly requestedAtMs: number;
+}
+export interface Round {
+  readonly rainId: number;
+  readonly startsAtMs: number;
+  readonly endsAtMs: number;
+}
+export interface CampaignInfo {
+  readonly id: string;
+  readonly title: Bilingual;
+  readonly rain?: Round;
+  readonly nextRain?: Round;
+  readonly serverTimeMs: number;
+  readonly sponsors: readonly { readonly id: string; readonly name: Bilingual }[];
+}

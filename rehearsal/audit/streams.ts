@@ -1,0 +1,50 @@
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node';
+import { type AuditedJournal, nothingTaken, takeRecord } from './journal.ts';
+import type { Findings } from './report.ts';
+
+export interface StreamsToRead {
+  /** How some of the servers are reached. */
+  readonly connect: ConnectionOptions;
+  /** What the name of every stream begins with: `<space>-<bucket>`. */
+  readonly space: string;
+  readonly buckets: number;
+}
+
+/**
+ * Reads the stream of every bucket from its first message to what is its last at this moment. A message is a record as
+ * in the journal (docs/formats.md), grants or a fence, and its place in the stream is its place in time.
+ */
+export async function readStreams(wanted: StreamsToRead, findings: Findings): Promise<AuditedJournal> {
+  const connection = await connect({ ...wanted.connect, name: 'hongbao auditor' });
+  try {
+    const buckets = Array.from({ length: wanted.buckets }, (_, bucket) => `${wanted.space}-${bucket}`);
+    const read = await Promise.all(buckets.map((stream) => readStream(connection, stream, findings)));
+    return {
+      entries: read.flatMap(({ entries }) => entries),
+      batches: read.flatMap(({ batches }) => batches),
+      fences: read.reduce((sum, { fences }) => sum + fences, 0),
+      records: read.reduce((sum, { records }) => sum + records, 0),
+    };
+  } finally {
+    await connection.close();
+  }
+}
+
+async function readStream(
+  connection: NatsConnection,
+  stream: string,
+  findings: Findings,
+): Promise<AuditedJournal> {
+  const taken = nothingTaken();
+  const { state } = await (await jetstreamManager(connection)).streams.info(stream);
+  if (state.messages !== state.last_seq)
+    findings.add('format', 'a stream lacks messages', stream, `${state.messages} of ${state.last_seq}`);
+  if (state.last_seq === 0) return { ...taken, records: 0 };
+  const messages = await (await jetstream(connection).consumers.get(stream)).consume();
+  for await (const message of messages) {
+    takeRecord(taken, Buffer.from(message.data), message.seq, `${stream}:${message.seq}`, findings);
+    if (message.seq >= state.last_seq) break;
+  }
+  return { ...taken, records: state.last_seq };
+}

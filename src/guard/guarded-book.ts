@@ -1,0 +1,165 @@
+import type { Logger } from 'pino';
+import type { RestorableBook, TokenBook } from '../engines/ports.ts';
+import { RetryableFault } from '../protocol/failures.ts';
+import { bucketOf } from '../vocabulary/bucket.ts';
+import type { ActId } from '../vocabulary/ids.ts';
+import { TOKEN_STATUS } from '../vocabulary/token-status.ts';
+import { type BreakerSettings, type BucketGuard, createBucketGuard } from './bucket-guard.ts';
+
+export interface GuardedBookOptions extends BreakerSettings {
+  readonly book: RestorableBook;
+  readonly buckets: number;
+  readonly logger: Logger;
+}
+
+export interface GuardedBookStatus {
+  /** By operations. */
+  readonly switchedOff: boolean;
+  /** Buckets whose breaker is not closed. */
+  readonly openBuckets: readonly number[];
+  /** Buckets that were kept from something and have not been told yet. */
+  readonly untoldBuckets: readonly number[];
+  /** Orders that were not noted, or not moved on, since the process began. */
+  readonly skipped: { readonly record: number; readonly advance: number };
+}
+
+export interface GuardedBook extends TokenBook {
+  /** Does without the book until it is switched on again. */
+  switchOff(): void;
+  switchOn(): void;
+  status(): GuardedBookStatus;
+  /** Ends the probes. */
+  stop(): void;
+}
+
+const AWAY_MS = 1_000;
+
+/**
+ * The book as a weak dependency. While it is away, what it should note is skipped and counted, never waited for, and
+ * what is asked of it is answered `RetryableFault('book-unavailable')` at once: not known, which is not "nothing". Each
+ * bucket has a breaker of its own, so that one lost server takes its own buckets with it and no other.
+ *
+ * A bucket that missed something is told so when it is back (`tear`); its owner then fills it again from the log.
+ */
+export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
+  const { book, buckets, logger } = options;
+  const skipped = { record: 0, advance: 0 };
+  let isOff = false;
+  const guards = Array.from({ length: buckets }, (_, bucket) => guard(bucket));
+
+  function guard(bucket: number): BucketGuard {
+    return createBucketGuard({
+      ...options,
+      look: () => book.wholeness(bucket),
+      tell: () => book.tear(bucket),
+      onAway: () => logger.warn({ bucket }, 'the token book is away; doing without it'),
+      onBack: () => logger.info({ bucket }, 'the token book is back'),
+    });
+  }
+
+  const lets = ({ breaker }: BucketGuard): boolean => !isOff && breaker.lets;
+
+  /** Whether it was done; if not, it was skipped. */
+  async function tryOn(one: BucketGuard, act: () => Promise<void>): Promise<boolean> {
+    if (!lets(one)) return false;
+    try {
+      await act();
+      one.breaker.succeeded();
+      return true;
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      one.breaker.failed();
+      return false;
+    }
+  }
+
+  async function ask<Answer>(actId: ActId, act: () => Promise<Answer>): Promise<Answer> {
+    const one = guards[bucketOf(actId, buckets)]!;
+    if (!lets(one)) throw away();
+    try {
+      const answer = await act();
+      one.breaker.succeeded();
+      return answer;
+    } catch (error) {
+      if (isAway(error)) one.breaker.failed();
+      throw error;
+    }
+  }
+
+  function inBuckets<Item>(items: readonly Item[], actIdOf: (item: Item) => ActId): Map<BucketGuard, Item[]> {
+    const groups = new Map<BucketGuard, Item[]>();
+    for (const item of items) {
+      const one = guards[bucketOf(actIdOf(item), buckets)]!;
+      const group = groups.get(one);
+      if (group) group.push(item);
+      else groups.set(one, [item]);
+    }
+    return groups;
+  }
+
+  /** Does it bucket by bucket, and counts what had to be skipped. */
+  async function change<Item>(
+    kind: keyof typeof skipped,
+    groups: Map<BucketGuard, Item[]>,
+    act: (items: readonly Item[]) => Promise<void>,
+    matters: boolean,
+  ): Promise<void> {
+    await Promise.all(
+      [...groups].map(async ([one, items]) => {
+        if (await tryOn(one, () => act(items))) return;
+        skipped[kind] += items.length;
+        if (matters) one.missed();
+      }),
+    );
+  }
+
+  return {
+    record: (entries) =>
+      change(
+        'record',
+        inBuckets(entries, ({ order }) => order.actId),
+        (some) => book.record(some),
+        true,
+      ),
+    advance: (orders, status) =>
+      change(
+        'advance',
+        inBuckets(orders, (order) => order.actId),
+        (some) => book.advance(some, status),
+        // "Being credited" is news of a moment; a credit that is missed would stand in the book for ever.
+        status === TOKEN_STATUS.credited,
+      ),
+    outstandingOf: (actId, phaseKey) => ask(actId, () => book.outstandingOf(actId, phaseKey)),
+    winsOf: (actId, phaseKey) => ask(actId, () => book.winsOf(actId, phaseKey)),
+    async outstandingCount() {
+      if (!guards.every(lets)) throw away();
+      return book.outstandingCount();
+    },
+    switchOff() {
+      isOff = true;
+      for (const one of guards) one.rest();
+    },
+    switchOn() {
+      isOff = false;
+      for (const one of guards) one.goOn();
+    },
+    status: () => ({
+      switchedOff: isOff,
+      openBuckets: numbersWhere(guards, ({ breaker }) => breaker.state !== 'closed'),
+      untoldBuckets: numbersWhere(guards, (one) => one.isUntold()),
+      skipped: { ...skipped },
+    }),
+    stop() {
+      for (const one of guards) one.stop();
+    },
+  };
+}
+
+const isAway = (error: unknown): boolean =>
+  error instanceof RetryableFault && error.kind === 'book-unavailable';
+
+const away = (): RetryableFault =>
+  new RetryableFault('book-unavailable', 'the token book is away, or switched off', AWAY_MS);
+
+const numbersWhere = <Item>(items: readonly Item[], holds: (item: Item) => boolean): number[] =>
+  items.flatMap((item, index) => (holds(item) ? [index] : []));

@@ -1,0 +1,12 @@
+-- How many of these rows (rows-of.sql) do not stand here with the same content. $1 postings, $2 withdrawals: JSON texts.
+SELECT (
+  (SELECT count(*) FROM json_populate_recordset(NULL::ledger.posting, $1::json) r WHERE NOT EXISTS (
+    SELECT 1 FROM ledger.posting p
+    WHERE p.act_id = r.act_id AND p.phase_key = r.phase_key AND p.purse = r.purse AND p.ref = r.ref COLLATE "C"
+      AND p.amount_fen = r.amount_fen AND p.at_ms = r.at_ms
+      AND (p.slice_id, p.slice_epoch, p.slice_index) IS NOT DISTINCT FROM (r.slice_id, r.slice_epoch, r.slice_index)))
+  + (SELECT count(*) FROM json_populate_recordset(NULL::ledger.withdrawal, $2::json) r WHERE NOT EXISTS (
+    SELECT 1 FROM ledger.withdrawal w
+    WHERE w.act_id = r.act_id AND w.phase_key = r.phase_key AND w.id = r.id AND w.amount_fen = r.amount_fen
+      AND w.idempotency_key = r.idempotency_key COLLATE "C"))
+)::int4 AS missing

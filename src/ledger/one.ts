@@ -1,0 +1,129 @@
+import type { Pool } from 'pg';
+import type { Ledger, LedgerRecord } from '../engines/ports.ts';
+import type { Migration } from '../engines/postgres/migrate.ts';
+import { asFault, type RetryOptions, withRetry } from '../engines/postgres/retryable.ts';
+import type { Fen } from '../vocabulary/fen.ts';
+import type { WithdrawalId } from '../vocabulary/ids.ts';
+import { instantMs } from '../vocabulary/instant.ts';
+import type { OrderNumber } from '../vocabulary/order-number.ts';
+import { creditFreshOrders } from './credit.ts';
+import { type Base, reads } from './partition.ts';
+import schema from './sql/0001-ledger.sql';
+import fenceSchema from './sql/0002-fence.sql';
+import bucketsSchema from './sql/0003-buckets.sql';
+import heldBucketsSql from './sql/held-buckets.sql';
+import recordsSql from './sql/records.sql';
+import sliceTallySql from './sql/slice-tally.sql';
+import walletSql from './sql/wallet.sql';
+import { creditUnlogged, fenceSlice } from './unlogged.ts';
+import { findWithdrawal, hold, markPaying, settle, unsettled } from './withdrawals.ts';
+
+export const ledgerMigrations: readonly Migration[] = [
+  { name: 'ledger/0001-ledger', sql: schema },
+  { name: 'ledger/0002-fence', sql: fenceSchema },
+  { name: 'ledger/0003-buckets', sql: bucketsSchema },
+];
+
+interface RecordRow {
+  readonly kind: LedgerRecord['kind'];
+  readonly at_ms: bigint;
+  readonly ref: string;
+  readonly amount_fen: bigint;
+  readonly state: string | null;
+}
+
+const recordOf = (row: RecordRow): LedgerRecord => {
+  const line = { atMs: instantMs(Number(row.at_ms)), amountFen: row.amount_fen as Fen };
+  return row.kind === 'credit'
+    ? { kind: 'credit', ref: row.ref as OrderNumber, ...line }
+    : { kind: 'withdrawal', ref: row.ref as WithdrawalId, state: row.state as 'held', ...line };
+};
+
+export interface LedgerOptions {
+  readonly pool: Pool;
+  readonly retry: RetryOptions;
+  /** The cluster's count of buckets when this database is one of its shards. */
+  readonly buckets?: number;
+}
+
+/** The ledger in one database: all of it, or one shard's part. What it does not hold it refuses (isBucketMoved). */
+export interface OneLedger extends Ledger {
+  /** As `fence`; gives the buckets for which it holds from now on, wherever they move. Empty when it is alone. */
+  fenceHeld(unit: Parameters<Ledger['fence']>[0]): Promise<readonly number[]>;
+  /** The buckets that this shard owns, rising. Empty when it is alone. */
+  heldBuckets(): Promise<readonly number[]>;
+}
+
+/** The ledger on one Postgres. Everything here may be asked again: each act is idempotent by a key of its own. */
+export function createLedger(options: LedgerOptions): OneLedger {
+  const { pool } = options;
+  const base: Base = { pool, buckets: options.buckets };
+  const safely = <Result>(act: () => Promise<Result>) => withRetry(act, options.retry);
+
+  return {
+    credit: (orders) => safely(() => creditFreshOrders(base, orders)),
+    creditUnlogged: (orders) => safely(() => creditUnlogged(base, orders)),
+    fence: (unit) => safely(async () => void (await fenceSlice(base, unit))),
+    fenceHeld: (unit) => safely(() => fenceSlice(base, unit)),
+    heldBuckets: () =>
+      safely(async () => (await pool.query<{ held: number[] | null }>(heldBucketsSql)).rows[0]!.held ?? []),
+    wallet: (account, orderNumbers) =>
+      safely(async () => {
+        const { rows } = await pool.query<{
+          balance_fen: bigint;
+          held_fen: bigint;
+          income_fen: bigint;
+          credited: OrderNumber[];
+        }>({
+          name: 'ledger-wallet',
+          text: walletSql,
+          values: [account.actId, account.phaseKey, orderNumbers, ...reads(base.buckets, account)],
+        });
+        const row = rows[0]!;
+        return {
+          balanceFen: row.balance_fen as Fen,
+          heldFen: row.held_fen as Fen,
+          incomeFen: row.income_fen as Fen,
+          credited: new Set(row.credited),
+        };
+      }),
+    records: (account, after, limit) =>
+      safely(async () => {
+        const { rows } = await pool.query<RecordRow>({
+          name: 'ledger-records',
+          text: recordsSql,
+          values: [
+            account.actId,
+            account.phaseKey,
+            after?.atMs ?? null,
+            after?.ref ?? null,
+            limit,
+            ...reads(base.buckets, account),
+          ],
+        });
+        return rows.map(recordOf);
+      }),
+    hold: (request) => safely(() => hold(base, request)),
+    withdrawal: (account, id) => safely(() => findWithdrawal(base, account, id)),
+    markPaying: (id, account) => safely(() => markPaying(base, id, account)),
+    settle: (id, account, end, atMs) => safely(() => settle(base, id, account, end, atMs)),
+    unsettled: (limit) => safely(() => unsettled(base, limit)),
+    sliceTally: (phaseKey, sliceId) =>
+      safely(async () => {
+        const { rows } = await pool.query<{ packets: number; fen: bigint }>(sliceTallySql, [
+          sliceId,
+          phaseKey,
+        ]);
+        return { packets: rows[0]!.packets, fen: rows[0]!.fen as Fen };
+      }),
+    async health() {
+      try {
+        await pool.query('SELECT 1');
+        return { reachable: true };
+      } catch (error) {
+        return { reachable: false, reason: (asFault(error) as Error).message };
+      }
+    },
+    close: () => pool.end(),
+  };
+}

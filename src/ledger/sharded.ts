@@ -1,0 +1,176 @@
+import type { CreditReceipt, Ledger, Withdrawal } from '../engines/ports.ts';
+import { RetryableFault } from '../protocol/failures.ts';
+import { bucketOf } from '../vocabulary/bucket.ts';
+import { sumFen } from '../vocabulary/fen.ts';
+import type { ActId } from '../vocabulary/ids.ts';
+import type { Order, SliceUnit } from '../vocabulary/order.ts';
+import type { OrderNumber } from '../vocabulary/order-number.ts';
+import { type DirectoryOptions, openDirectory, type Shard } from './directory.ts';
+import type { OneLedger } from './one.ts';
+import { isBucketMoved } from './partition.ts';
+
+export interface ShardedLedgerOptions extends DirectoryOptions {
+  /** How old the plan may be when all shards are asked for unsettled withdrawals; ms. */
+  readonly planAgeMsMax?: number;
+}
+
+export interface ShardHealth {
+  readonly name: string;
+  readonly reachable: boolean;
+  readonly reason?: string;
+}
+
+/** The ledger over several databases by account bucket. A shard that is gone fails its own accounts and no others. */
+export interface ShardedLedger extends Ledger {
+  shardHealth(): Promise<readonly ShardHealth[]>;
+}
+
+const PLAN_AGE_MS_MAX = 5_000;
+/** A bucket that is handed over belongs to nobody for a moment: so often, and so long between, it is looked for. */
+const LOOKS = 60;
+const LOOK_AGAIN_MS = 50;
+
+type UnloggedReceipt = CreditReceipt & { readonly fenced: readonly OrderNumber[] };
+
+/**
+ * A batch of several buckets is credited bucket by bucket: all or nothing holds for each; when one fails, the call
+ * throws and may be repeated whole. `fence` and `sliceTally` need every shard, all else only the account's.
+ */
+export async function openShardedLedger(options: ShardedLedgerOptions): Promise<ShardedLedger> {
+  const directory = await openDirectory(options);
+  const { buckets } = directory;
+
+  async function inBucket<Result>(
+    bucket: number,
+    act: (ledger: OneLedger) => Promise<Result>,
+  ): Promise<Result> {
+    for (let look = 1; ; look += 1) {
+      const shard = directory.shardOf(bucket);
+      try {
+        return await shard.ask(act);
+      } catch (error) {
+        if (!isBucketMoved(error)) throw error;
+        if (look === LOOKS) throw unheld(`bucket ${bucket}`);
+        await directory.refresh('welcome');
+        if (directory.shardOf(bucket) === shard) await options.retry.sleepMs(LOOK_AGAIN_MS);
+      }
+    }
+  }
+  const ofAccount = <Result>(
+    account: { readonly actId: ActId },
+    act: (ledger: OneLedger) => Promise<Result>,
+  ) => inBucket(bucketOf(account.actId, buckets), act);
+
+  async function byBucket<Result>(
+    orders: readonly Order[],
+    act: (ledger: OneLedger, part: readonly Order[]) => Promise<Result>,
+  ): Promise<Result[]> {
+    const parts = partsOf(orders, buckets);
+    return allOf([...parts].map(([bucket, part]) => inBucket(bucket, (ledger) => act(ledger, part))));
+  }
+
+  const everywhere = <Result>(act: (ledger: OneLedger) => Promise<Result>): Promise<Result[]> =>
+    allOf(directory.shards().map((shard) => shard.ask(act)));
+
+  /** Until the shards that were reached speak for every bucket: one may have come to a shard that is new to us. */
+  async function fence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<void> {
+    for (let look = 1; ; look += 1) {
+      await directory.refresh('needed');
+      const covered = new Set((await everywhere((ledger) => ledger.fenceHeld(unit))).flat());
+      if (covered.size === buckets) return;
+      if (look === LOOKS) throw unheld('a bucket');
+      await options.retry.sleepMs(LOOK_AGAIN_MS);
+    }
+  }
+
+  async function unsettled(limit: number): Promise<readonly Withdrawal[]> {
+    if (directory.ageMs() > (options.planAgeMsMax ?? PLAN_AGE_MS_MAX)) await directory.refresh('welcome');
+    const answers = await Promise.allSettled(
+      directory.shards().map((shard) => shard.ask((ledger) => ledger.unsettled(limit))),
+    );
+    const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+    // Those of a shard that is away wait for it; the others go on.
+    if (found.length === 0) throw (answers[0] as PromiseRejectedResult).reason;
+    const distinct = new Map(found.flat().map((one) => [one.id, one]));
+    return [...distinct.values()].sort((a, b) => a.requestedAtMs - b.requestedAtMs).slice(0, limit);
+  }
+
+  const shardHealth = () => Promise.all(directory.shards().map(healthOf));
+
+  return {
+    credit: async (orders) => added(await byBucket(orders, (ledger, part) => ledger.credit(part))),
+    async creditUnlogged(orders) {
+      const receipts: UnloggedReceipt[] = await byBucket(orders, (ledger, part) =>
+        ledger.creditUnlogged(part),
+      );
+      return { ...added(receipts), fenced: receipts.flatMap((receipt) => receipt.fenced) };
+    },
+    fence,
+    wallet: (account, orderNumbers) => ofAccount(account, (ledger) => ledger.wallet(account, orderNumbers)),
+    records: (account, after, limit) => ofAccount(account, (ledger) => ledger.records(account, after, limit)),
+    hold: (request) => ofAccount(request.account, (ledger) => ledger.hold(request)),
+    withdrawal: (account, id) => ofAccount(account, (ledger) => ledger.withdrawal(account, id)),
+    markPaying: (id, account) => ofAccount(account, (ledger) => ledger.markPaying(id, account)),
+    settle: (id, account, end, atMs) => ofAccount(account, (ledger) => ledger.settle(id, account, end, atMs)),
+    unsettled,
+    async sliceTally(phaseKey, sliceId) {
+      // What a slice gave stays on the shard that gave it, wherever people moved: every shard there is must be asked.
+      await directory.refresh('needed');
+      const tallies = await everywhere((ledger) => ledger.sliceTally(phaseKey, sliceId));
+      return {
+        packets: tallies.reduce((sum, tally) => sum + tally.packets, 0),
+        fen: sumFen(tallies.map((tally) => tally.fen)),
+      };
+    },
+    async health() {
+      const shards = await shardHealth();
+      const away = shards.filter((shard) => !shard.reachable);
+      const reason = away.map((shard) => `shard ${shard.name}: ${shard.reason}`).join('; ');
+      return { reachable: away.length < shards.length, ...(away.length > 0 && { reason }) };
+    },
+    shardHealth,
+    close: () => directory.close(),
+  };
+}
+
+async function healthOf(shard: Shard): Promise<ShardHealth> {
+  try {
+    const health = await shard.ask(async (ledger) => {
+      const answer = await ledger.health();
+      if (!answer.reachable)
+        throw new RetryableFault('ledger-unavailable', answer.reason ?? 'no answer', 200);
+      return answer;
+    });
+    return { name: shard.name, reachable: health.reachable };
+  } catch (error) {
+    return { name: shard.name, reachable: false, reason: (error as Error).message };
+  }
+}
+
+function partsOf(orders: readonly Order[], buckets: number): ReadonlyMap<number, readonly Order[]> {
+  const parts = new Map<number, Order[]>();
+  for (const order of orders) {
+    const bucket = bucketOf(order.actId, buckets);
+    const part = parts.get(bucket);
+    if (part) part.push(order);
+    else parts.set(bucket, [order]);
+  }
+  return parts;
+}
+
+const added = (receipts: readonly CreditReceipt[]): CreditReceipt => ({
+  credited: receipts.reduce((sum, receipt) => sum + receipt.credited, 0),
+  alreadyCredited: receipts.reduce((sum, receipt) => sum + receipt.alreadyCredited, 0),
+  conflicting: receipts.flatMap((receipt) => receipt.conflicting),
+});
+
+/** Waits for all, then throws what is no passing fault before what is. */
+async function allOf<Result>(acts: readonly Promise<Result>[]): Promise<Result[]> {
+  const answers = await Promise.allSettled(acts);
+  const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
+  if (reasons.length > 0) throw reasons.find((reason) => !(reason instanceof RetryableFault)) ?? reasons[0];
+  return answers.map((answer) => (answer as PromiseFulfilledResult<Result>).value);
+}
+
+const unheld = (what: string) =>
+  new RetryableFault('ledger-unavailable', `${what} is held by no shard that answers; it may be moving`, 500);

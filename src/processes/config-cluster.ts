@@ -1,0 +1,155 @@
+import { parseNatsUrl } from '../engines/jetstream/connection.ts';
+import { NAME_PART } from '../engines/jetstream/names.ts';
+import { assertPostgresUrl } from '../engines/postgres/pool.ts';
+import { parseRedisUrl } from '../engines/redis/url.ts';
+
+export const ROLES = ['gateway', 'creditor', 'wallet', 'control'] as const;
+/** A part of the engine that a process runs. */
+export type Role = (typeof ROLES)[number];
+export const ROLE_NAMES = [...ROLES, 'all'] as const;
+
+/** Where a cluster's engines are; a process without it keeps everything itself. */
+export interface ClusterConfig {
+  /** The cluster's name on its servers: another name shares nothing with it (I7). */
+  readonly space: string;
+  /** nats://[user:password@]host:port[,host:port…] */
+  readonly logUrl: string;
+  /** Copies of each stream. */
+  readonly logReplicas: number;
+  /** What a stream may grow to; a full one refuses. */
+  readonly logBucketBytes: number;
+  /** redis://[user:password@]host:port[,host:port…] */
+  readonly bookUrl: string;
+  /** How many buckets the cluster was made with; it never changes. */
+  readonly buckets: number;
+  /** Control's HTTP address, the third way of announcements; undefined: two ways. */
+  readonly controlUrl: string | undefined;
+}
+
+type Wrong = (variable: string, message: string) => undefined;
+
+export const BUCKETS_DEFAULT = 16;
+const BUCKETS_MAX = 1_024;
+const LOG_REPLICAS_DEFAULT = 3;
+const LOG_BUCKET_MB_DEFAULT = 1_024;
+const SEPARATORS = /[\s,]+/;
+
+export const CLUSTER_VARIABLES = {
+  HONGBAO_ROLE: `Part to run: ${ROLE_NAMES.join(', ')}, or several with commas. Default all; serve --role goes before it`,
+  HONGBAO_LOG:
+    'nats://host:port of the JetStream servers, with commas; embedded: (default) keeps a journal here',
+  HONGBAO_BOOK:
+    'redis://host:port of Redis Cluster nodes, with commas; embedded: (default) keeps it in memory',
+  HONGBAO_CONTROL:
+    'postgres:// URL of control and budgets. Default the ledger’s first shard. Also HONGBAO_CONTROL_FILE',
+  HONGBAO_CONTROL_URL:
+    'http(s):// address of a control process, one of three ways by which announcements come',
+  HONGBAO_WALLET_URL: 'http(s):// address to which a gateway without wallet part sends the wallet’s requests',
+  HONGBAO_CLUSTER: 'Name of the cluster on its servers; another name shares nothing with it. Default hongbao',
+  HONGBAO_LOG_REPLICAS: `Copies that JetStream keeps of the log. Default ${LOG_REPLICAS_DEFAULT}`,
+  HONGBAO_LOG_BUCKET_MB: `What a bucket’s log may grow to, in MiB; a full one refuses. Default ${LOG_BUCKET_MB_DEFAULT}`,
+  HONGBAO_BUCKETS: `Buckets of the cluster, fixed when it is made. Default ${BUCKETS_DEFAULT}`,
+} as const;
+
+/** "all", one role, or several with commas. */
+export function readRoles(text: string, wrong: Wrong): readonly Role[] {
+  const names = text.split(SEPARATORS).filter((name) => name !== '');
+  if (names.length === 0 || names.includes('all')) return ROLES;
+  const unknown = names.find((name) => !ROLES.includes(name as Role));
+  if (unknown !== undefined) {
+    wrong('HONGBAO_ROLE', `"${unknown}" is no role. Write ${ROLE_NAMES.join(', ')}, or several with commas.`);
+    return ROLES;
+  }
+  return ROLES.filter((role) => names.includes(role));
+}
+
+/** Several databases are several shards, in this order for ever: the first of them also gets what has no account. */
+export function readDatabases(variable: string, text: string | undefined, wrong: Wrong): readonly string[] {
+  if (!text || text === 'embedded:') return [];
+  const urls = text.split(/[\s,]+(?=[a-z]+:\/\/)/).map((one) => one.trim());
+  try {
+    for (const url of urls) assertPostgresUrl(url);
+  } catch (error) {
+    wrong(variable, `${(error as Error).message} Or leave it out to run the embedded one.`);
+    return [];
+  }
+  if (new Set(urls).size !== urls.length)
+    wrong(variable, 'it names one database twice. Each shard is a database of its own.');
+  return urls;
+}
+
+export function readCluster(
+  env: NodeJS.ProcessEnv,
+  roles: readonly Role[],
+  hasLedger: boolean,
+  wrong: Wrong,
+): ClusterConfig | undefined {
+  const logUrl = serverUrl('HONGBAO_LOG', env.HONGBAO_LOG, parseNatsUrl, wrong);
+  const bookUrl = serverUrl('HONGBAO_BOOK', env.HONGBAO_BOOK, parseRedisUrl, wrong);
+  const count = (variable: string, fallback: number, max: number): number =>
+    countOf(variable, env[variable], fallback, max, wrong);
+  const buckets = count('HONGBAO_BUCKETS', BUCKETS_DEFAULT, BUCKETS_MAX);
+  const logReplicas = count('HONGBAO_LOG_REPLICAS', LOG_REPLICAS_DEFAULT, 5);
+  const logBucketBytes = count('HONGBAO_LOG_BUCKET_MB', LOG_BUCKET_MB_DEFAULT, 1_000_000) * 2 ** 20;
+  const space = env.HONGBAO_CLUSTER || 'hongbao';
+  if (!NAME_PART.test(space))
+    wrong(
+      'HONGBAO_CLUSTER',
+      'a cluster’s name is of letters, digits and hyphens, at most 32. Write e.g. gala-2027.',
+    );
+  const controlUrl = httpUrl(env, 'HONGBAO_CONTROL_URL', wrong);
+  if (logUrl === undefined && bookUrl === undefined) {
+    if (roles.length < ROLES.length)
+      wrong(
+        'HONGBAO_ROLE',
+        'one part alone shares its log and book with others. Set HONGBAO_LOG and HONGBAO_BOOK, or run all.',
+      );
+    return undefined;
+  }
+  if (logUrl === undefined || bookUrl === undefined)
+    return wrong(
+      logUrl === undefined ? 'HONGBAO_LOG' : 'HONGBAO_BOOK',
+      'log and book go together: a shared one beside one of this process alone would contradict it. Set both, or neither.',
+    );
+  if (!hasLedger)
+    wrong('HONGBAO_LEDGER', 'the parts of a cluster share a ledger. Set postgres:// URLs, one a shard.');
+  return { space, logUrl, logReplicas, logBucketBytes, bookUrl, buckets, controlUrl };
+}
+
+/** Undefined for none and for a wrong one. The scheme may stand before each server or before the first only. */
+function serverUrl(
+  variable: string,
+  text: string | undefined,
+  parse: (url: string) => unknown,
+  wrong: Wrong,
+): string | undefined {
+  if (!text || text === 'embedded:') return undefined;
+  const url = text.trim().replace(/[\s,]+(?:nats|tls|rediss?):\/\//g, ',');
+  try {
+    parse(url);
+    return url;
+  } catch (error) {
+    return wrong(variable, `${(error as Error).message}. Or leave it out.`);
+  }
+}
+
+function countOf(
+  variable: string,
+  text: string | undefined,
+  fallback: number,
+  max: number,
+  wrong: Wrong,
+): number {
+  if (!text) return fallback;
+  const count = /^[1-9][0-9]{0,6}$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= max) return count;
+  wrong(variable, `"${text}" is no number from 1 to ${max}. Write plain digits, e.g. ${fallback}.`);
+  return fallback;
+}
+
+export function httpUrl(env: NodeJS.ProcessEnv, variable: string, wrong: Wrong): string | undefined {
+  const text = env[variable];
+  if (!text) return undefined;
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text.replace(/\/$/, '');
+  return wrong(variable, 'it is no http(s):// URL. Write e.g. http://10.0.0.5:8080');
+}

@@ -1,0 +1,133 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
+import type { Player } from '../../guard/player.ts';
+import { recent } from '../../guard/recent.ts';
+import { createMac, createSealbox } from '../../guard/sealbox.ts';
+import { createCredentialCheck } from '../../guard/secrets.ts';
+import type { Sessions } from '../../guard/sessions.ts';
+import type { ErrorKind } from '../../protocol/error-kinds.ts';
+import { isRefusal, type Refusal } from '../../protocol/failures.ts';
+import { mayAsk, newAllowance, type RequestAllowance } from '../../rules/request-allowance.ts';
+import type { ThrottleLevel } from '../../rules/throttle.ts';
+import { createDealer } from '../../stations/1-play/dealer.ts';
+import { playRoutes } from '../../stations/1-play/http.ts';
+import { createPlay } from '../../stations/1-play/play.ts';
+import { attachPlaySocket, type PlaySocket } from '../../stations/1-play/socket.ts';
+import type { Granter } from '../../stations/3-grant/grant.ts';
+import { grantRoutes } from '../../stations/3-grant/http.ts';
+import { createUpstreamGranter } from '../../stations/3-grant/upstream.ts';
+import type { Keyring } from '../../stations/4-seal/keyring.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Clock } from '../../vocabulary/instant.ts';
+import { random } from '../randomness.ts';
+import type { Stores } from '../stores/index.ts';
+
+export interface GatewayDeps {
+  readonly app: FastifyInstance;
+  readonly stores: Stores;
+  readonly keyring: Keyring;
+  readonly granter: Granter;
+  readonly sessions: Sessions;
+  readonly authenticate: (request: FastifyRequest) => Promise<Player | Refusal>;
+  readonly campaigns: () => ReadonlyMap<string, CampaignSnapshot>;
+  readonly throttle: () => ThrottleLevel;
+  /** Who leases: names this process and its data folder. */
+  readonly holder: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface Gateway {
+  /** Leases what is dealt first; faults are left to the loop. */
+  prepare(): Promise<void>;
+  start(): void;
+  connections(): number;
+  /** Sends the phones away, with a hint when to come back. */
+  closeSockets(): Promise<void>;
+  /** Gives every undealt packet back. */
+  stop(): Promise<void>;
+}
+
+/** 1-play and the grants of services upstream. */
+export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
+  const { app, stores, keyring, granter, sessions, clock, logger, metrics, throttle } = deps;
+  const { allotments, book, control } = stores;
+  const campaign = (id: string) => deps.campaigns().get(id);
+  const dealer = createDealer({
+    allotments,
+    campaigns: () => deps.campaigns().values(),
+    holder: deps.holder,
+    clock,
+    logger,
+    onLeased: granter.acceptSlice,
+  });
+  const upstream = createUpstreamGranter({ granter, allotments, holder: deps.holder, clock });
+  const play = createPlay({
+    dealer,
+    book,
+    clock,
+    random,
+    tickets: createSealbox(keyring.secrets.ticket, 'hongbao.ticket.v1'),
+    claims: createMac(keyring.secrets.claim, 'hongbao.claim.v1'),
+    grant: async (order) => {
+      const granted = await granter.grant(order);
+      if (!isRefusal(granted)) metrics.opens.inc({ replayed: String(granted.replayed) });
+      return granted;
+    },
+    granted: granter.find,
+  });
+  const onShake = (prize: string) => metrics.shakes.inc({ prize });
+  const onProblem = (kind: ErrorKind) => metrics.problems.inc({ kind });
+
+  await app.register(playRoutes, {
+    authenticate: deps.authenticate,
+    campaign,
+    play,
+    clock,
+    throttle,
+    allow: createAllow(clock),
+    onShake,
+  });
+  await app.register(grantRoutes, {
+    upstream,
+    campaign,
+    actIdOf: sessions.actIdOf,
+    credentialOf: createCredentialCheck((hash) => control.upstreamBySecret(hash), 5_000),
+  });
+  const socket: PlaySocket = attachPlaySocket(app.server, {
+    play,
+    clock,
+    logger,
+    authenticate: sessions.authenticate,
+    campaign,
+    throttle,
+    onShake,
+    onProblem,
+  });
+
+  return {
+    prepare: () => dealer.maintain(),
+    start: dealer.start,
+    connections: socket.connections,
+    closeSockets: socket.close,
+    async stop() {
+      await dealer.stop();
+      await upstream.stop();
+    },
+  };
+}
+
+const ACCOUNTS_MAX = 200_000;
+
+/** How often one account may ask over HTTP. */
+function createAllow(clock: Clock): (player: Player) => boolean {
+  const allowances = recent<Player['actId'], RequestAllowance>(ACCOUNTS_MAX);
+  return (player) => {
+    const nowMs = clock.monotonicMs();
+    const allowance = allowances.get(player.actId) ?? newAllowance(nowMs);
+    allowances.set(player.actId, allowance);
+    return mayAsk(allowance, nowMs);
+  };
+}

@@ -1,0 +1,41 @@
+import type { Logger } from 'pino';
+import type { NatsLink } from '../../engines/jetstream/connection.ts';
+import { openOwnedLog } from '../../engines/jetstream/owned-log.ts';
+import { createOwnership, type OwnershipKeeper } from '../../engines/jetstream/ownership.ts';
+import type { ClusterConfig } from '../config-cluster.ts';
+import type { BucketOwnership } from './index.ts';
+
+/** Buckets come and go as creditors come and go: each is read by one owner at a time. */
+export function createBucketOwnership(options: {
+  link: NatsLink;
+  cluster: ClusterConfig;
+  memberId: string;
+  logger: Logger;
+}): BucketOwnership {
+  const { link, cluster } = options;
+  let keeper: OwnershipKeeper | undefined;
+  return {
+    async start(owner, onFatal) {
+      keeper = await createOwnership({
+        link,
+        space: cluster.space,
+        buckets: cluster.buckets,
+        replicas: cluster.logReplicas,
+        memberId: options.memberId,
+        onFatal,
+        async open({ bucket, epoch, confirm, onLost }) {
+          const reader = await openOwnedLog({ link, space: cluster.space, bucket, epoch, confirm, onLost });
+          owner.gained(bucket, reader, reader.fences);
+          return {
+            async close() {
+              await owner.lost(bucket);
+              await reader.close();
+            },
+          };
+        },
+      });
+      await keeper.start();
+    },
+    stop: async () => keeper?.stop(),
+  };
+}

@@ -1,0 +1,99 @@
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { allotmentMigrations } from '../../engines/postgres/allotments/index.ts';
+import { controlMigrations } from '../../engines/postgres/control-store/index.ts';
+import { migrate } from '../../engines/postgres/migrate.ts';
+import { openPool } from '../../engines/postgres/pool.ts';
+import type { RetryOptions } from '../../engines/postgres/retryable.ts';
+import {
+  createShardMap,
+  type ShardAddress,
+  type ShardPlan,
+  shardMapMigrations,
+} from '../../engines/postgres/shard-map/index.ts';
+import { openShardedLedger, prepareShards, type ShardedLedger } from '../../ledger/index.ts';
+import type { Config } from '../config.ts';
+import type { ClusterConfig } from '../config-cluster.ts';
+import { untilItIs } from './until.ts';
+
+const CONNECTIONS_A_SHARD = 8;
+const STATEMENT_MS_MAX = 6_000;
+
+export interface ClusterLedgerOptions {
+  readonly config: Config;
+  readonly cluster: ClusterConfig;
+  readonly controlPool: Pool;
+  readonly retry: RetryOptions;
+  readonly logger: Logger;
+}
+
+/** The shards by control's plan. Control founds it; everybody else waits until it is there. */
+export async function openClusterLedger(
+  options: ClusterLedgerOptions,
+): Promise<{ readonly ledger: ShardedLedger; readonly shards: number }> {
+  const { config, cluster, controlPool, logger } = options;
+  const map = createShardMap(controlPool);
+  const poolOf = (shard: ShardAddress): Pool =>
+    openPool({
+      url: shard.url,
+      logger,
+      connectionsMax: CONNECTIONS_A_SHARD,
+      applicationName: `hongbao-${config.roles.join('-')}`,
+      // A shard that is frozen is given up after this, once; then its gate is shut.
+      statementMsMax: STATEMENT_MS_MAX,
+    });
+  if (config.roles.includes('control'))
+    await untilItIs('control’s database', logger, () => found(options, map, poolOf), mayCome);
+  const plan = await untilItIs<ShardPlan>(
+    'the plan of the ledger’s shards',
+    logger,
+    async () => {
+      const standing = await map.read();
+      if (!standing || standing.shards.some((shard) => !shard.enrolled))
+        throw new Error('control has not founded the cluster yet');
+      return standing;
+    },
+    () => true,
+  );
+  if (plan.buckets !== cluster.buckets)
+    throw new Error(
+      `This cluster was founded with ${plan.buckets} buckets, and HONGBAO_BUCKETS says ${cluster.buckets}. Set it to ${plan.buckets}.`,
+    );
+  const ledger = await openShardedLedger({
+    readPlan: map.read,
+    openPool: poolOf,
+    retry: options.retry,
+    logger,
+    monotonicMs: () => performance.now(),
+  });
+  return { ledger, shards: plan.shards.length };
+}
+
+async function found(
+  { config, cluster, controlPool }: ClusterLedgerOptions,
+  map: ReturnType<typeof createShardMap>,
+  openShardPool: (shard: ShardAddress) => Pool,
+): Promise<void> {
+  await migrate(controlPool, [...controlMigrations, ...allotmentMigrations, ...shardMapMigrations]);
+  await map.found(
+    cluster.buckets,
+    config.ledgerUrls.map((url, at) => ({ name: `s${at + 1}`, url })),
+  );
+  const pools = new Map<string, Pool>();
+  const poolOf = (shard: ShardAddress): Pool => {
+    const pool = pools.get(shard.name) ?? openShardPool(shard);
+    pools.set(shard.name, pool);
+    return pool;
+  };
+  try {
+    await prepareShards({ map, poolOf });
+  } finally {
+    await Promise.all([...pools.values()].map((pool) => pool.end()));
+  }
+}
+
+/** What the network or a starting server may be about; a wrong plan is said at once. */
+const mayCome = (error: unknown): boolean => {
+  const { code, name } = error as { code?: string; name?: string };
+  return name === 'RetryableFault' || /^(E[A-Z]+|57P0\d|08\w{3}|53\w{3})$/.test(code ?? '');
+};

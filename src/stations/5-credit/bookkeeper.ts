@@ -1,0 +1,175 @@
+import type { Logger } from 'pino';
+import type {
+  BookEntry,
+  GrantLog,
+  Ledger,
+  LogReader,
+  LogRecord,
+  LogSequence,
+  RestorableBook,
+} from '../../engines/ports.ts';
+import { createPauses } from '../../guard/pauses.ts';
+import { RetryableFault } from '../../protocol/failures.ts';
+import { type Fences, isVoid, passFence } from '../../rules/fences.ts';
+import type { Order } from '../../vocabulary/order.ts';
+import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
+
+/** What a sweep has mended; all zero in ordinary times. */
+export interface Swept {
+  /** Orders that were written into a book that had forgotten, from the log. */
+  refilled: number;
+  /** Tokens of the book that were credited, or void, without its knowledge. */
+  settled: number;
+  /** Tokens of the book that the log had lost: promised anew. */
+  repromised: number;
+}
+
+export interface BookkeeperOptions {
+  readonly bucket: number;
+  readonly log: Pick<GrantLog, 'at'>;
+  readonly reader: Pick<LogReader, 'end' | 'drained'>;
+  readonly book: RestorableBook;
+  readonly ledger: Pick<Ledger, 'wallet'>;
+  /** Promises an order again. */
+  readonly promise: (order: Order) => Promise<unknown>;
+  readonly logger: Logger;
+  readonly onSwept?: (swept: Swept) => void;
+  readonly intervalMs?: number;
+}
+
+export interface Bookkeeper {
+  start(): void;
+  stop(): Promise<void>;
+  /** Looks once at everything. Throws a RetryableFault when a part is away: nothing is half done that matters. */
+  sweepOnce(): Promise<Swept>;
+}
+
+/** The log says "there is none" with a plain Error; a fault, or damage, says nothing of the kind. */
+function absent(error: unknown): undefined {
+  if ((error as Error).name !== 'Error') throw error;
+}
+
+const INTERVAL_MS = 5_000;
+const READS_AT_ONCE = 32;
+
+/**
+ * Repairs what a bucket's book and log have missed of one another, without a person: a book that forgot (a failover, a
+ * flush, a time switched off) is filled again from the log; what the book has and the log has lost is promised anew;
+ * what was credited behind the book's back leaves it. The bucket's owner does it, beside crediting.
+ */
+export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
+  const { bucket, log, reader, book, ledger } = options;
+  const logger = options.logger.child({ bucket });
+  const pauses = createPauses();
+  let running: Promise<void> = Promise.resolve();
+
+  /** Every grant of the log that counts, noted as what it is by now. The fences are met on the way. */
+  async function refill(state: string): Promise<number> {
+    const fences: Fences = new Map();
+    let orders = 0;
+    for (let first = 1; first <= reader.end(); first += READS_AT_ONCE) {
+      if (pauses.stopped) return orders;
+      const last = Math.min(reader.end(), first + READS_AT_ONCE - 1);
+      const sequences = Array.from({ length: last - first + 1 }, (_, at) => first + at);
+      for (const record of await Promise.all(sequences.map((sequence) => log.at(sequence).catch(absent))))
+        if (record) orders += await note(record, fences);
+    }
+    if (await book.markWhole(bucket, state)) return orders;
+    throw new RetryableFault('book-unavailable', 'the book missed something while it was filled', 200);
+  }
+
+  async function note(record: LogRecord, fences: Fences): Promise<number> {
+    if (record.kind === 'fence') {
+      passFence(fences, record.sliceId, record.epoch, record.sequence);
+      return 0;
+    }
+    const entries = record.orders
+      .map((order, leafIndex) => ({ order, position: { sequence: record.sequence, leafIndex } }))
+      .filter(({ order }) => !isVoid(fences, order.unit, record.sequence));
+    await book.record(entries);
+    if (record.sequence <= reader.drained())
+      await book.advance(
+        entries.map(({ order }) => order),
+        TOKEN_STATUS.credited,
+      );
+    return entries.length;
+  }
+
+  /** The records that were compared with the book already: they do not change. */
+  let compared = new Map<LogSequence, LogRecord | undefined>();
+
+  /** Undefined when the log has no such record (any more). */
+  async function recordAt(sequence: LogSequence): Promise<LogRecord | undefined> {
+    if (!compared.has(sequence)) compared.set(sequence, await log.at(sequence).catch(absent));
+    return compared.get(sequence);
+  }
+
+  async function isInLog({ order, position }: BookEntry): Promise<boolean> {
+    const record = await recordAt(position.sequence);
+    return record?.kind === 'grants' && record.orders[position.leafIndex]?.orderNumber === order.orderNumber;
+  }
+
+  async function isCredited({ actId, phaseKey, orderNumber }: Order): Promise<boolean> {
+    const { credited } = await ledger.wallet({ actId, phaseKey }, [orderNumber]);
+    return credited.has(orderNumber);
+  }
+
+  async function look(entry: BookEntry, swept: Swept): Promise<void> {
+    const inLog = await isInLog(entry);
+    // Its turn is yet to come.
+    if (inLog && entry.position.sequence > reader.drained()) return;
+    if (await isCredited(entry.order)) {
+      await book.advance([entry.order], TOKEN_STATUS.credited);
+      swept.settled += 1;
+      return;
+    }
+    // Read and not credited: it was void, and its creditor could not tell the book.
+    if (inLog) {
+      await book.advance([entry.order], TOKEN_STATUS.credited);
+      swept.settled += 1;
+      return;
+    }
+    await options.promise(entry.order);
+    swept.repromised += 1;
+  }
+
+  async function sweepOnce(): Promise<Swept> {
+    const swept: Swept = { refilled: 0, settled: 0, repromised: 0 };
+    const { whole, state } = await book.wholeness(bucket);
+    if (!whole) swept.refilled = await refill(state);
+    compared = new Map();
+    for await (const entry of book.pendingIn(bucket)) {
+      if (pauses.stopped) return swept;
+      await look(entry, swept);
+    }
+    if (swept.refilled + swept.settled + swept.repromised > 0) {
+      logger.warn(
+        swept,
+        'the book and the log of a bucket had missed something of one another; it is mended',
+      );
+      options.onSwept?.(swept);
+    }
+    return swept;
+  }
+
+  async function run(): Promise<void> {
+    while (!pauses.stopped) {
+      await sweepOnce().catch((error: Error) => {
+        if (!(error instanceof RetryableFault)) logger.error({ err: error }, 'a bucket could not be swept');
+        else logger.info({ reason: error.message }, 'a bucket could not be swept yet');
+      });
+      await pauses.pause(options.intervalMs ?? INTERVAL_MS);
+    }
+  }
+
+  return {
+    sweepOnce,
+    start() {
+      running = run();
+    },
+    async stop() {
+      pauses.stop();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,313 @@
+import type { Pool } from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrate } from '../../src/engines/postgres/migrate.ts';
+import { openPool } from '../../src/engines/postgres/pool.ts';
+import { createShardMap, shardMapMigrations } from '../../src/engines/postgres/shard-map/index.ts';
+import { creditOrders } from '../../src/ledger/credit.ts';
+import {
+  addShard,
+  createLedger,
+  finishMoves,
+  ledgerMigrations,
+  moveBucket,
+  openShardedLedger,
+  prepareShards,
+  rebalance,
+} from '../../src/ledger/index.ts';
+import { isBucketMoved } from '../../src/ledger/partition.ts';
+import { RetryableFault } from '../../src/protocol/failures.ts';
+import { bucketOf } from '../../src/vocabulary/bucket.ts';
+import type { PhaseKey } from '../../src/vocabulary/ids.ts';
+import type { Order } from '../../src/vocabulary/order.ts';
+import { anOrder } from '../support/orders.ts';
+import { quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { until } from '../support/rig.ts';
+import { booksOf, shardRetry, startShards, type TestShards } from '../support/shards.ts';
+
+const BUCKETS = 4;
+const PHASE = 3 as PhaseKey;
+
+/** The person whose bucket this is. */
+const personIn = (bucket: number, nth = 0): number => {
+  for (let person = 1; ; person += 1)
+    if (bucketOf(anOrder({ person }).actId, BUCKETS) === bucket) return person + nth * BUCKETS;
+};
+const orderIn = (bucket: number, rain = 1, slice = 1): Order =>
+  anOrder({ person: personIn(bucket), rain, slice });
+
+describe('the ledger’s shards', { timeout: 60_000 }, () => {
+  let server: TestPostgres;
+  const opened: { stop(): Promise<unknown> }[] = [];
+  const kept = <Item extends { stop(): Promise<unknown> }>(item: Item): Item => {
+    opened.push(item);
+    return item;
+  };
+  const openShards = async (names = ['a', 'b']) => kept(await startShards([server], names, BUCKETS));
+  const openProcess = async (shards: TestShards) => {
+    const ledger = await shards.open();
+    opened.unshift({ stop: () => ledger.close() });
+    return ledger;
+  };
+  const moverOf = (shards: TestShards, onStep: (step: string) => unknown = () => {}) => ({
+    map: shards.map,
+    poolOf: shards.poolOf,
+    retry: shardRetry,
+    logger: quiet,
+    accountsPerStep: 2,
+    onStep: async (step: string) => void (await onStep(step)),
+  });
+  const freshPool = async (): Promise<{ pool: Pool; url: string }> => {
+    const url = await server.createDatabase();
+    const pool = openPool({ url, logger: quiet, connectionsMax: 4, applicationName: 'test' });
+    kept({ stop: () => pool.end() });
+    return { pool, url };
+  };
+
+  beforeAll(async () => {
+    server = await startTestPostgres();
+  });
+  afterAll(async () => {
+    for (const one of opened) await one.stop();
+    await server.stop();
+  });
+
+  it('refuse a process that takes a shard for the whole ledger, or the whole for a shard, or counts other buckets', async () => {
+    const shards = await openShards();
+    const order = orderIn(0);
+    const account = { actId: order.actId, phaseKey: PHASE };
+    const everyAct = (buckets: number | undefined, pool: Pool) => {
+      const ledger = createLedger({ pool, retry: shardRetry, ...(buckets !== undefined && { buckets }) });
+      return [
+        ledger.credit([order]),
+        ledger.creditUnlogged([order]),
+        ledger.wallet(account, []),
+        ledger.records(account, undefined, 5),
+        ledger.withdrawal(account, '00000000-0000-7000-8000-000000000001' as never),
+        ledger.markPaying('00000000-0000-7000-8000-000000000001' as never, account),
+      ];
+    };
+    const { pool: alone } = await freshPool();
+    await migrate(alone, ledgerMigrations);
+    const answers = await Promise.allSettled([
+      ...everyAct(undefined, shards.pools.get('a')!),
+      ...everyAct(BUCKETS, shards.pools.get('b')!),
+      ...everyAct(8, shards.pools.get('a')!),
+      ...everyAct(BUCKETS, alone),
+    ]);
+    expect(answers).toHaveLength(24);
+    for (const answer of answers)
+      expect(answer.status === 'rejected' && isBucketMoved(answer.reason)).toBe(true);
+    expect(await Promise.all(everyAct(BUCKETS, shards.pools.get('a')!))).toHaveLength(6);
+  });
+
+  it('take in what was written while their bucket was handed over, and send the next writer on', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    await ledger.credit([orderIn(0)]);
+    const source = shards.pools.get('a')!;
+    const client = await source.connect();
+    let queued: Promise<unknown> = Promise.resolve();
+    const move = moveBucket(
+      moverOf(shards, async (step) => {
+        if (step !== 'caught-up') return;
+        // A writer that began before the hand-over, and one that comes while it is waited for.
+        await client.query('BEGIN');
+        await creditOrders(client, BUCKETS, [orderIn(0, 2)]);
+        queued = until(async () => {
+          const { rows } = await source.query(
+            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND NOT granted",
+          );
+          return rows.length === 1;
+        }, 'the mover waits for the writer').then(async () => {
+          const next = ledger.credit([orderIn(0, 3)]);
+          await client.query('COMMIT');
+          return next;
+        });
+      }),
+      0,
+      'b',
+    );
+    expect(await move).toBe(true);
+    await queued;
+    client.release();
+    const seen = await ledger.wallet({ actId: orderIn(0).actId, phaseKey: PHASE }, []);
+    expect(seen.incomeFen).toBe(300n);
+    expect((await source.query('SELECT 1 FROM ledger.posting WHERE act_id > 0')).rows).toEqual([]);
+    for (const pool of shards.pools.values()) expect(await booksOf(pool)).toEqual({ total: 0n, wrong: [] });
+  });
+
+  it('change nothing for an earlier mover that wakes up', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    await ledger.credit([
+      orderIn(0),
+      anOrder({ person: personIn(0, 1) }),
+      anOrder({ person: personIn(0, 2) }),
+    ]);
+    const late = moveBucket(
+      moverOf(shards, async (step) => {
+        // While this one sleeps in the middle of its copy, another does it all, and the person goes on there.
+        if (step !== 'copied' || (await shards.map.read())!.placement.get(0) === 'b') return;
+        await moveBucket(moverOf(shards), 0, 'b');
+        await ledger.credit([orderIn(0, 2)]);
+      }),
+      0,
+      'b',
+    );
+    await expect(late).rejects.toThrow('moved by somebody else now');
+    const seen = await ledger.wallet({ actId: orderIn(0).actId, phaseKey: PHASE }, []);
+    expect(seen.incomeFen).toBe(200n);
+    expect((await shards.map.read())!.moves).toEqual([]);
+  });
+
+  it('carry fences along, also to a shard that the fencing process does not know', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const order = orderIn(1, 1, 501);
+    const unit = { sliceId: order.unit.sliceId, epoch: 1 };
+    await ledger.fence(unit);
+    await shards.add('c');
+    await moveBucket(moverOf(shards), 1, 'c');
+    expect((await ledger.creditUnlogged([order])).fenced).toEqual([order.orderNumber]);
+    const another = orderIn(1, 2, 502);
+    const old = await openProcess(shards);
+    await shards.add('d');
+    await moveBucket(moverOf(shards), 1, 'd');
+    await old.fence({ sliceId: another.unit.sliceId, epoch: 1 });
+    expect((await ledger.creditUnlogged([another])).fenced).toEqual([another.orderNumber]);
+    expect(await old.sliceTally(PHASE, another.unit.sliceId)).toEqual({ packets: 0, fen: 0n });
+  });
+
+  it('count a slice right at every step of a move', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const orders = [0, 1, 2].map((nth) => anOrder({ person: personIn(2, nth), slice: 600, fen: 7 }));
+    await ledger.credit(orders);
+    const tallies: unknown[] = [];
+    const look = async () =>
+      tallies.push(await ledger.sliceTally(PHASE, orders[0]!.unit.sliceId), await totals(shards));
+    await moveBucket(moverOf(shards, look), 2, 'b');
+    expect(tallies.length).toBeGreaterThan(12);
+    for (let at = 0; at < tallies.length; at += 2)
+      expect(tallies.slice(at, at + 2)).toEqual([{ packets: 3, fen: 21n }, [0n, 0n]]);
+  });
+
+  it('are made whole again by control when a mover died between the two commits of a hand-over', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    await ledger.credit([orderIn(0)]);
+    const dying = moverOf(shards, (step) => {
+      if (step === 'handed-over') throw new Error('the mover died');
+    });
+    await expect(moveBucket(dying, 0, 'b')).rejects.toThrow('died');
+    // Nobody owns it now; whoever asks waits, and is answered once it is finished.
+    const waiting = ledger.credit([orderIn(0), orderIn(0, 2)]);
+    expect(await finishMoves(moverOf(shards))).toBe(1);
+    expect(await waiting).toEqual({ credited: 1, alreadyCredited: 1, conflicting: [] });
+    expect(await finishMoves(moverOf(shards))).toBe(0);
+  });
+
+  it('sweep nothing away that has not arrived', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    await ledger.credit([orderIn(3)]);
+    const { source, target } = { source: shards.pools.get('b')!, target: shards.pools.get('a')! };
+    const mover = moverOf(shards, async (step) => {
+      if (step === 'placed') await target.query('UPDATE ledger.posting SET amount_fen = 99 WHERE act_id > 0');
+    });
+    await expect(moveBucket(mover, 3, 'a')).rejects.toThrow('I2 is broken');
+    expect((await source.query('SELECT 1 FROM ledger.posting WHERE act_id > 0')).rows).toHaveLength(1);
+    await target.query('UPDATE ledger.posting SET amount_fen = 100 WHERE act_id > 0');
+    expect(await moveBucket(moverOf(shards), 3, 'a')).toBe(true);
+    expect(await moveBucket(moverOf(shards), 3, 'a')).toBe(false);
+    expect((await source.query('SELECT 1 FROM ledger.posting WHERE act_id > 0')).rows).toEqual([]);
+  });
+
+  it('grow out of one ledger that was alone, with what it holds', async () => {
+    const [first, second, control] = [await freshPool(), await freshPool(), await freshPool()];
+    await migrate(first.pool, ledgerMigrations);
+    const alone = createLedger({ pool: first.pool, retry: shardRetry });
+    const orders = Array.from({ length: 12 }, (_, person) => anOrder({ person: person + 1 }));
+    await alone.credit(orders);
+    await migrate(control.pool, shardMapMigrations);
+    const map = createShardMap(control.pool);
+    const addresses = [
+      { name: 'a', url: first.url },
+      { name: 'b', url: second.url },
+    ];
+    const poolOf = ({ name }: { name: string }) => (name === 'a' ? first.pool : second.pool);
+    await map.found(BUCKETS, [addresses[0]!]);
+    await prepareShards({ map, poolOf });
+    await expect(alone.credit([anOrder({ person: 99 })])).rejects.toSatisfy(isBucketMoved);
+    await addShard({ map, poolOf }, addresses[1]!);
+    expect(await rebalance({ map, poolOf, retry: shardRetry, logger: quiet })).toBe(2);
+    const ledger = await openShardedLedger({
+      readPlan: map.read,
+      openPool: ({ url }) => openPool({ url, logger: quiet, connectionsMax: 2, applicationName: 'test' }),
+      retry: shardRetry,
+      logger: quiet,
+      monotonicMs: () => performance.now(),
+    });
+    expect(await ledger.credit(orders)).toEqual({ credited: 0, alreadyCredited: 12, conflicting: [] });
+    await ledger.close();
+    const counts = await Promise.all(
+      [first, second].map(({ pool }) => pool.query('SELECT 1 FROM ledger.account WHERE act_id > 0')),
+    );
+    expect(counts.map(({ rows }) => rows.length)).toEqual([6, 6]);
+  });
+
+  it('are founded once, and refuse another count, a foreign database and one that lost its data', async () => {
+    const shards = await openShards();
+    await expect(shards.map.found(8, shards.addresses)).rejects.toThrow('founded with 4 buckets');
+    expect((await shards.map.found(BUCKETS, [])).shards.map(({ name }) => name)).toEqual(['a', 'b']);
+    expect(await prepareShards(shards)).toEqual([]);
+    const nobody = openPool({
+      url: 'postgres://nobody@127.0.0.1:1/nothing',
+      logger: quiet,
+      connectionsMax: 1,
+      applicationName: 'test',
+    });
+    const poolOf = (shard: { name: string }) => (shard.name === 'b' ? nobody : shards.poolOf(shard as never));
+    expect(await prepareShards({ ...shards, poolOf })).toEqual(['b']);
+    await nobody.end();
+    const swapped = {
+      ...shards,
+      poolOf: ({ name }: { name: string }) => shards.pools.get(name === 'a' ? 'b' : 'a')!,
+    };
+    await expect(prepareShards(swapped)).rejects.toThrow('the plan takes it for a');
+    const { pool: empty } = await freshPool();
+    await expect(prepareShards({ ...shards, poolOf: () => empty })).rejects.toThrow(
+      'does not know that it is one',
+    );
+    const { pool: foreign, url } = await freshPool();
+    await migrate(foreign, ledgerMigrations);
+    await createLedger({ pool: foreign, retry: shardRetry }).credit([orderIn(0)]);
+    const keeper = { ...shards, poolOf: ({ name }: { name: string }) => shards.pools.get(name) ?? foreign };
+    await expect(addShard(keeper, { name: 'x', url })).rejects.toThrow('holds people of buckets');
+  });
+
+  it('go on by what they say themselves when control is gone', async () => {
+    const shards = await openShards();
+    let gone = false;
+    const ledger = await openShardedLedger({
+      readPlan: () => {
+        if (gone) throw new RetryableFault('control-unavailable', 'control is gone', 100);
+        return shards.map.read();
+      },
+      openPool: ({ url }) => openPool({ url, logger: quiet, connectionsMax: 2, applicationName: 'test' }),
+      retry: shardRetry,
+      logger: quiet,
+      monotonicMs: () => performance.now(),
+    });
+    await ledger.credit([orderIn(0)]);
+    gone = true;
+    await moveBucket(moverOf(shards), 0, 'b');
+    expect((await ledger.credit([orderIn(0), orderIn(0, 2)])).credited).toBe(1);
+    // A count over all shards needs to know that they are all.
+    await expect(ledger.sliceTally(PHASE, orderIn(0).unit.sliceId)).rejects.toThrow('control is gone');
+    await ledger.close();
+  });
+});
+
+const totals = async (shards: TestShards): Promise<bigint[]> =>
+  Promise.all([...shards.pools.values()].map(async (pool) => (await booksOf(pool)).total));

@@ -1,0 +1,95 @@
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { auditCluster, type ClusterAuditOptions } from '../../rehearsal/audit/index.ts';
+import { type Cluster, startCluster } from '../../tools/cluster/index.ts';
+import { type NightReport, playNight } from '../../tools/cluster/night.ts';
+import { testSeed } from '../support/orders.ts';
+import { describeWithServers } from '../support/servers.ts';
+
+const BUCKETS = 4;
+
+describeWithServers(['redis', 'nats'], 'the whole engine in several processes, on real servers', () => {
+  let cluster: Cluster;
+  let night: NightReport;
+  let evidence: ClusterAuditOptions;
+
+  beforeAll(async () => {
+    const seed = testSeed('cluster night');
+    cluster = await startCluster({ buckets: BUCKETS });
+    const options = { campaignFile: 'test/faults/kill-campaign.yaml', campaignId: 'kill', seed };
+    night = await playNight(cluster, { ...options, people: 15, lastsMs: 4_000, thinkMs: 40, say: () => {} });
+    evidence = {
+      dataFolders: [...cluster.of('gateway'), ...cluster.of('wallet')].map(({ dataFolder }) => dataFolder),
+      log: { connect: { servers: [...cluster.servers.nats.urls] }, space: 'hongbao', buckets: BUCKETS },
+      ledgerUrls: cluster.servers.shards.map(({ url }) => url),
+      controlUrl: cluster.servers.control.url,
+      keyFile: path.join(cluster.keysFolder, 'keyring.json'),
+      historyFile: night.historyFile,
+      settled: true,
+    };
+  }, 240_000);
+  afterAll(() => cluster?.stop(), 120_000);
+
+  it('plays a night in which the auditor finds nothing', () => {
+    expect(night.audit.findings).toEqual([]);
+    expect(night.counts.won).toBeGreaterThan(20);
+    expect(night.counts.withdrawn).toBeGreaterThan(0);
+    expect(night.audit.checked).toMatchObject({ outstanding: 0, credits: night.audit.checked.orders });
+    expect(night.audit.checked.records).toBeGreaterThan(0);
+  });
+
+  const whatIsFound = async (planted: Partial<ClusterAuditOptions>): Promise<string[]> => {
+    const { findings } = await auditCluster({ ...evidence, ...planted });
+    return [...new Set(findings.map(({ invariant, what }) => `${invariant} ${what}`))].sort();
+  };
+
+  it('has an auditor that misses the money of a database that is gone', async () => {
+    const found = await whatIsFound({ ledgerUrls: evidence.ledgerUrls.slice(0, 1) });
+    expect(found).toContain('I8 a bucket is owned by no shard');
+    expect(found).toContain('I2 a promise is not in the ledger');
+    expect(found).toContain('I2 a withdrawal that was accepted is not in the ledger');
+  });
+
+  it('has an auditor that notices people with two homes, and credits that are there twice', async () => {
+    const [first, second] = evidence.ledgerUrls;
+    const found = await whatIsFound({ ledgerUrls: [first!, second!, second!] });
+    expect(found).toContain('I8 a bucket is owned by two shards');
+    expect(found).toContain('I1 an order was credited twice');
+  });
+
+  it('has an auditor that misses the journal of a gateway, the second copy of what it promised', async () => {
+    const found = await whatIsFound({ dataFolders: evidence.dataFolders.slice(1) });
+    expect(found).toContain('I2 somebody was told "won", and no process has it in its own journal');
+  });
+
+  it('has an auditor that does not take a log of fewer buckets for the whole', async () => {
+    const alone = { ...evidence.log, buckets: 1 };
+    // Without the journals, which would say the same.
+    const found = await whatIsFound({ log: alone, dataFolders: [] });
+    expect(found).toContain('I8 a credit has no promise in the journal');
+  });
+
+  it('is audited by its operators, by its addresses alone', async () => {
+    const report = JSON.parse(await cluster.command('audit', '--settled', '--json')) as NightReport['audit'];
+    expect(report).toMatchObject({ ok: true, findings: [] });
+    expect(report.checked.credits).toBe(night.audit.checked.credits);
+  });
+
+  it('tells how it is doing while control’s database is away', async () => {
+    await cluster.servers.control.stop();
+    const status = JSON.parse(await cluster.command('status', '--json')) as Record<string, unknown>;
+    expect(status).toMatchObject({
+      unclosedSlices: null,
+      log: { accepting: true },
+      ledger: { reachable: true },
+    });
+    await cluster.servers.control.restart();
+  });
+
+  it('ends in order when it is asked to: every process by itself, with code 0', async () => {
+    await Promise.all(cluster.processes.map((one) => one.stop()));
+    expect(cluster.processes.map(({ name, ended }) => ({ name, ended }))).toEqual(
+      cluster.processes.map(({ name }) => ({ name, ended: { code: 0, signal: null } })),
+    );
+  });
+});

@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { RestorableBook } from '../../src/engines/ports.ts';
+import type { RedisClient } from '../../src/engines/redis/client.ts';
+import { createBookkeeper } from '../../src/stations/5-credit/bookkeeper.ts';
+import { createCreditor } from '../../src/stations/5-credit/creditor.ts';
+import { bucketOf } from '../../src/vocabulary/bucket.ts';
+import type { PhaseKey } from '../../src/vocabulary/ids.ts';
+import type { Order } from '../../src/vocabulary/order.ts';
+import { TOKEN_STATUS } from '../../src/vocabulary/token-status.ts';
+import type { RedisCluster } from '../../tools/services.ts';
+import { anOrder } from '../support/orders.ts';
+import { quiet } from '../support/postgres.ts';
+import { BUCKETS, connected, emptied, redisBook, startTestRedis } from '../support/redis.ts';
+import { type Promises, type Rig, startRig, testClock } from '../support/rig.ts';
+
+const LIVE = 3 as PhaseKey;
+const BUCKET = bucketOf(anOrder({ person: 0 }).actId, BUCKETS);
+
+describe('the bookkeeper', () => {
+  let rig: Rig;
+  let cluster: RedisCluster;
+  let client: RedisClient;
+  let book: RestorableBook;
+  let promises: Promises;
+  let promisedAgain: Order[];
+  let journals = 0;
+  let people = 0;
+
+  beforeAll(async () => {
+    [rig, cluster] = await Promise.all([startRig(), startTestRedis()]);
+    client = await connected(cluster.url);
+    book = redisBook(client);
+  });
+  afterAll(async () => {
+    await client?.close();
+    await Promise.all([rig?.stop(), cluster?.stop()]);
+  });
+  beforeEach(async () => {
+    await emptied(cluster);
+    journals += 1;
+    promises = await rig.journal(`bookkeeper-${journals}`);
+    promisedAgain = [];
+  });
+
+  const newOrders = (count: number, slice = 7): Order[] =>
+    Array.from({ length: count }, () => {
+      people += 1;
+      return anOrder({ person: people * BUCKETS, slice, index: people });
+    });
+
+  const bookkeeper = () =>
+    createBookkeeper({
+      bucket: BUCKET,
+      log: promises.log,
+      reader: promises.log,
+      book,
+      ledger: rig.ledger,
+      promise: async (order) => promisedAgain.push(order),
+      logger: quiet,
+    });
+
+  const noted = async (orders: readonly Order[]): Promise<void> => {
+    const sequence = await promises.promise(orders);
+    await book.record(orders.map((order, leafIndex) => ({ order, position: { sequence, leafIndex } })));
+  };
+
+  async function drained(): Promise<void> {
+    const creditor = createCreditor({
+      ...promises,
+      book,
+      ledger: rig.ledger,
+      clock: testClock(),
+      logger: quiet,
+      random: Math.random,
+      onFatal: (error) => {
+        throw error;
+      },
+    });
+    creditor.start();
+    await promises.drainedTo(promises.log.end());
+    await creditor.stop();
+  }
+
+  const outstanding = async (order: Order): Promise<string[]> =>
+    (await book.outstandingOf(order.actId, LIVE)).map((entry) => entry.order.orderNumber);
+
+  it('has nothing to do where nothing is missing', async () => {
+    await bookkeeper().sweepOnce();
+    await noted(newOrders(20));
+    expect(await bookkeeper().sweepOnce()).toEqual({ refilled: 0, settled: 0, repromised: 0 });
+    await drained();
+    expect(await bookkeeper().sweepOnce()).toEqual({ refilled: 0, settled: 0, repromised: 0 });
+  });
+
+  it('fills a book again that has forgotten, with what waits and what is credited', async () => {
+    const [credited, waiting] = [newOrders(30), newOrders(30)];
+    await noted(credited);
+    await drained();
+    await noted(waiting);
+    await emptied(cluster);
+    expect(await bookkeeper().sweepOnce()).toEqual({ refilled: 60, settled: 0, repromised: 0 });
+    expect(await outstanding(credited[0]!)).toEqual([]);
+    expect(await outstanding(waiting[0]!)).toEqual([waiting[0]!.orderNumber]);
+    expect(await book.winsOf(credited[0]!.actId, LIVE)).toHaveLength(1);
+    expect(await bookkeeper().sweepOnce()).toEqual({ refilled: 0, settled: 0, repromised: 0 });
+  });
+
+  it('leaves out of a book what stands behind its slice’s fence', async () => {
+    const [before, behind] = [newOrders(2, 41), newOrders(2, 41)];
+    await promises.promise(before);
+    await promises.log.appendFence(before[0]!.unit);
+    await promises.promise(behind);
+    expect((await bookkeeper().sweepOnce()).refilled).toBe(2);
+    expect(await outstanding(behind[0]!)).toEqual([]);
+  });
+
+  it('takes out of the book what was credited behind its back', async () => {
+    await bookkeeper().sweepOnce();
+    const orders = newOrders(5);
+    await noted(orders);
+    await drained();
+    // As if the book had been away when it was credited.
+    await emptied(cluster);
+    await bookkeeper().sweepOnce();
+    await book.record(orders.map((order) => ({ order, position: { sequence: 1, leafIndex: 0 } })));
+    const late = newOrders(1);
+    const sequence = await promises.promise(late);
+    await rig.ledger.credit(late);
+    await promises.log.acknowledge(sequence);
+    await book.record([{ order: late[0]!, position: { sequence, leafIndex: 0 } }]);
+    expect((await bookkeeper().sweepOnce()).settled).toBe(1);
+    expect(await outstanding(late[0]!)).toEqual([]);
+  });
+
+  it('promises anew what the book has and the log has lost', async () => {
+    await bookkeeper().sweepOnce();
+    const [kept, lost, displaced] = newOrders(3);
+    await noted([kept!]);
+    await book.record([{ order: lost!, position: { sequence: 900, leafIndex: 0 } }]);
+    // Its place is taken by another record, as in a stream that was begun anew.
+    await book.record([{ order: displaced!, position: { sequence: 1, leafIndex: 0 } }]);
+    expect((await bookkeeper().sweepOnce()).repromised).toBe(2);
+    expect(promisedAgain.map((order) => order.orderNumber).sort()).toEqual(
+      [lost!.orderNumber, displaced!.orderNumber].sort(),
+    );
+    expect(await outstanding(kept!)).toEqual([kept!.orderNumber]);
+  });
+
+  it('does not take for whole what missed something while it was filled', async () => {
+    await noted(newOrders(3));
+    await book.tear(BUCKET);
+    const torn: RestorableBook = {
+      ...book,
+      record: async (entries) => {
+        await book.record(entries);
+        await book.tear(BUCKET);
+      },
+    };
+    const keeper = createBookkeeper({
+      bucket: BUCKET,
+      log: promises.log,
+      reader: promises.log,
+      book: torn,
+      ledger: rig.ledger,
+      promise: async () => {},
+      logger: quiet,
+    });
+    await expect(keeper.sweepOnce()).rejects.toThrow('missed something');
+    expect((await book.wholeness(BUCKET)).whole).toBe(false);
+    expect((await bookkeeper().sweepOnce()).refilled).toBe(3);
+    await book.advance([], TOKEN_STATUS.credited);
+  });
+});

@@ -1,0 +1,123 @@
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { type AuditReport, auditCluster } from '../../rehearsal/audit/index.ts';
+import { type CrowdCounts, startCrowd } from '../../rehearsal/crowd/index.ts';
+import type { Cluster } from './index.ts';
+
+export interface NightOptions {
+  readonly campaignFile: string;
+  readonly campaignId: string;
+  /** At each gateway. */
+  readonly people: number;
+  readonly lastsMs: number;
+  readonly seed: number;
+  readonly thinkMs?: number;
+  readonly say: (line: string) => void;
+}
+
+export interface NightReport {
+  readonly counts: CrowdCounts;
+  readonly refusals: ReadonlyMap<string, number>;
+  readonly audit: AuditReport;
+  /** What people saw, as the auditor read it. */
+  readonly historyFile: string;
+  /** From the last answer until every promise was in the ledger. */
+  readonly drainedMs: number;
+}
+
+/** A crowd at every gateway; then everything is credited and paid; then the auditor looks at all of it. */
+export async function playNight(cluster: Cluster, options: NightOptions): Promise<NightReport> {
+  const { say } = options;
+  const historyFile = path.join(path.dirname(cluster.keysFolder), `history-${options.seed}.jsonl`);
+  await cluster.applyCampaign(options.campaignFile);
+  say(`campaign ${options.campaignId} is in force at every gateway`);
+  const crowds = cluster.of('gateway').map(({ url }, at) =>
+    startCrowd({
+      url,
+      campaignId: options.campaignId,
+      people: options.people,
+      seed: options.seed + at,
+      historyFile,
+      thinkMs: options.thinkMs ?? 100,
+      sessionOf: cluster.app.sessionOf,
+    }),
+  );
+  await delay(options.lastsMs);
+  await Promise.all(crowds.map((crowd) => crowd.stop()));
+  const counts = crowds.map((crowd) => crowd.counts).reduce(added);
+  say(`the crowd has gone home: ${counts.won} packets won, ${counts.withdrawn} withdrawals`);
+  const startedMs = performance.now();
+  await untilSettled(cluster, historyFile);
+  const drainedMs = performance.now() - startedMs;
+  say(`everything is credited and paid, ${Math.round(drainedMs)} ms after the last answer`);
+  const audit = await auditOf(cluster, { historyFile, settled: true });
+  return { counts, refusals: refusalsOf(crowds), audit, drainedMs, historyFile };
+}
+
+/** The auditor's look at a cluster. */
+export const auditOf = (
+  cluster: Cluster,
+  options: { historyFile?: string; settled?: boolean; closedBeforeMs?: number },
+): Promise<AuditReport> =>
+  auditCluster({
+    dataFolders: [...cluster.of('gateway'), ...cluster.of('wallet')].map(({ dataFolder }) => dataFolder),
+    log: {
+      connect: { servers: [...cluster.servers.nats.urls] },
+      space: 'hongbao',
+      buckets: Number(cluster.env.HONGBAO_BUCKETS),
+    },
+    ledgerUrls: cluster.servers.shards.map(({ url }) => url),
+    controlUrl: cluster.servers.control.url,
+    keyFile: path.join(cluster.keysFolder, 'keyring.json'),
+    ...options,
+  });
+
+const SETTLED_WITHIN_MS = 180_000;
+
+/** Resolves once every promise is in the ledger and every withdrawal has ended. */
+export async function untilSettled(cluster: Cluster, historyFile?: string): Promise<void> {
+  const lastMs = performance.now() + SETTLED_WITHIN_MS;
+  const history = historyFile === undefined ? {} : { historyFile };
+  for (;;) {
+    const { checked } = await auditOf(cluster, history);
+    const unpaid = await unpaidWithdrawals(cluster);
+    if (checked.outstanding === 0 && unpaid === 0) return;
+    if (performance.now() > lastMs)
+      throw new Error(
+        `${checked.outstanding} promises and ${unpaid} withdrawals are not settled after ${SETTLED_WITHIN_MS} ms`,
+      );
+    await delay(250);
+  }
+}
+
+async function unpaidWithdrawals(cluster: Cluster): Promise<number> {
+  const counts = await Promise.all(
+    cluster.servers.shards.map(async ({ url }) => {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      try {
+        const sql = "SELECT count(*)::int AS n FROM ledger.withdrawal WHERE state IN ('held', 'paying')";
+        return (await client.query<{ n: number }>(sql)).rows[0]!.n;
+      } finally {
+        await client.end();
+      }
+    }),
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+function added(a: CrowdCounts, b: CrowdCounts): CrowdCounts {
+  const sum = { ...a };
+  for (const name of Object.keys(b) as (keyof CrowdCounts)[]) sum[name] += b[name];
+  return sum;
+}
+
+function refusalsOf(
+  crowds: readonly { readonly refusals: ReadonlyMap<string, number> }[],
+): Map<string, number> {
+  const sums = new Map<string, number>();
+  for (const { refusals } of crowds)
+    for (const [code, count] of refusals) sums.set(code, (sums.get(code) ?? 0) + count);
+  return sums;
+}

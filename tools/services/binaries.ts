@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+
+export const SERVICES = ['redis', 'nats', 'postgres'] as const;
+export type Service = (typeof SERVICES)[number];
+
+/** What a person installs, by service: Debian's package, and words for every other machine. */
+export const PACKAGES: Readonly<Record<Service, { readonly debian: string; readonly elsewhere: string }>> = {
+  redis: { debian: 'redis-server', elsewhere: 'Redis 7.0 or newer (redis-server on the PATH)' },
+  nats: { debian: 'nats-server', elsewhere: 'nats-server 2.9 or newer on the PATH' },
+  postgres: { debian: 'postgresql', elsewhere: 'PostgreSQL 15 or newer (initdb and postgres on the PATH)' },
+};
+
+const POSTGRES_ROOT = '/usr/lib/postgresql';
+/** Servers lie in sbin, which is on few people's PATH. */
+const ALSO = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/opt/homebrew/bin'];
+
+/** Where the program is; undefined when it is nowhere. */
+export function findProgram(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(path.delimiter), ...ALSO].filter(Boolean);
+  return folders.map((folder) => path.join(folder, name)).find(isExecutable);
+}
+
+/** The newest system Postgres: Debian keeps it off the PATH. */
+export function findPostgres(): { readonly initdb: string; readonly postgres: string } | undefined {
+  const versions = existsSync(POSTGRES_ROOT) ? readdirSync(POSTGRES_ROOT) : [];
+  const debian = versions
+    .sort((a, b) => Number(b) - Number(a))
+    .map((version) => path.join(POSTGRES_ROOT, version, 'bin'))
+    .find((bin) => isExecutable(path.join(bin, 'initdb')));
+  if (debian) return { initdb: path.join(debian, 'initdb'), postgres: path.join(debian, 'postgres') };
+  const initdb = findProgram('initdb');
+  const postgres = findProgram('postgres');
+  return initdb && postgres ? { initdb, postgres } : undefined;
+}
+
+/** Whether a service's server is installed. */
+export function isInstalled(service: Service): boolean {
+  if (service === 'postgres') return findPostgres() !== undefined;
+  return findProgram(`${service}-server`) !== undefined;
+}
+
+/** Why tests that need these servers can't run here, in words a person can act on; undefined when they can. */
+export function whyMissing(...services: readonly Service[]): string | undefined {
+  const missing = services.filter((service) => !isInstalled(service));
+  if (missing.length === 0) return undefined;
+  return missing.map((service) => `${service} is not installed: ${howToInstall(service)}`).join('; ');
+}
+
+/** What to type, or to look for. */
+export function howToInstall(service: Service): string {
+  const { debian, elsewhere } = PACKAGES[service];
+  return findProgram('apt-get') ? `apt-get install ${debian}` : `install ${elsewhere}`;
+}
+
+/** The path of a server's program. Throws with what to install when it is missing. */
+export function requireProgram(service: 'redis' | 'nats'): string {
+  const program = findProgram(`${service}-server`);
+  if (!program) throw new Error(whyMissing(service));
+  return program;
+}
+
+/** Major and minor of nats-server: its options differ by version. */
+export function natsVersion(program: string): readonly [number, number] {
+  const [, major, minor] =
+    /v(\d+)\.(\d+)/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' })) ?? [];
+  return [Number(major ?? 0), Number(minor ?? 0)];
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,88 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { findProgram, howToInstall, isInstalled, PACKAGES, SERVICES, type Service } from './binaries.ts';
+
+/** The machine, as far as installing touches it; handed in, so that a test can stand in for it. */
+export interface Machine {
+  isInstalled(service: Service): boolean;
+  /** Root, with apt-get: then we install; else we say what to install. */
+  readonly mayInstall: boolean;
+  /** Installs Debian packages without starting their services. Returns what went wrong, if it did. */
+  install(packages: readonly string[]): string | undefined;
+  /** The test files that need a service. */
+  testsThatNeed(service: Service): readonly string[];
+  say(line: string): void;
+}
+
+/**
+ * Sees to it that every server is there. Returns the services that are still missing, having said for each what to
+ * install and which tests are skipped without it.
+ */
+export function ensure(machine: Machine): readonly Service[] {
+  const missing = () => SERVICES.filter((service) => !machine.isInstalled(service));
+  const wanted = missing();
+  if (wanted.length > 0 && machine.mayInstall) {
+    const packages = wanted.map((service) => PACKAGES[service].debian);
+    machine.say(`installing ${packages.join(', ')} (their own services stay off) …`);
+    const problem = machine.install(packages);
+    if (problem) machine.say(problem);
+  }
+  const still = missing();
+  for (const service of still) {
+    const tests = machine.testsThatNeed(service);
+    machine.say(`${service} is missing: ${howToInstall(service)}`);
+    if (tests.length > 0) machine.say(`  skipped without it: ${tests.join(', ')}`);
+  }
+  return still;
+}
+
+/** This machine, for real. */
+export function thisMachine(say: (line: string) => void): Machine {
+  return {
+    isInstalled,
+    mayInstall: process.getuid?.() === 0 && findProgram('apt-get') !== undefined,
+    install: installQuietly,
+    testsThatNeed,
+    say,
+  };
+}
+
+/** Debian starts a service as soon as it is installed, unless this says no (101: forbidden by policy). */
+const POLICY = '/usr/sbin/policy-rc.d';
+
+function installQuietly(packages: readonly string[]): string | undefined {
+  const isOurs = !existsSync(POLICY);
+  if (isOurs) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    return (
+      aptGet('update', '-qq') ??
+      aptGet('install', '-y', '-qq', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300', ...packages)
+    );
+  } finally {
+    if (isOurs) rmSync(POLICY, { force: true });
+  }
+}
+
+function aptGet(...args: string[]): string | undefined {
+  const { status, stdout, stderr } = spawnSync('apt-get', args, {
+    encoding: 'utf8',
+    timeout: 600_000,
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  });
+  return status === 0 ? undefined : `apt-get ${args.join(' ')} failed:\n${(stdout + stderr).slice(-2_000)}`;
+}
+
+/** Read from the tests themselves: `describeWithServers(['redis', …]`. */
+function testsThatNeed(service: Service): string[] {
+  return ['test', 'src', 'tools', 'rehearsal']
+    .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .filter((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/describeWithServers\(\s*\[([^\]]*)\]/g)].some(([, services]) =>
+        services!.includes(`'${service}'`),
+      ),
+    )
+    .sort();
+}
