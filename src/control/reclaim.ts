@@ -18,6 +18,11 @@ export interface ReclaimerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly marginMs: number;
+  /**
+   * Where other processes grant: how long one of them may go on with a slice that is fenced in the database, its last
+   * append included. Nothing hangs on their clocks then.
+   */
+  readonly settleMs?: number;
   readonly intervalMs: number;
   /** Something that is no passing fault, a broken budget above all. Without it the error ends the process. */
   readonly onFatal?: (error: unknown) => void;
@@ -47,6 +52,8 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
   async function reclaim(slice: Slice): Promise<void> {
     await options.refuseSlice(slice.sliceId);
     await allotments.fence(slice);
+    // Whoever had asked before the fence stood in the database has its answer from the log by then.
+    if (options.settleMs !== undefined) await pauses.pause(options.settleMs);
     await ledger.fence(slice);
     await Promise.all(
       logs.map(async (log) => log.untilDrained(await log.appendFence(slice), leaving.signal)),

@@ -14,6 +14,7 @@ import { startLoadMeter } from '../guard/load-meter.ts';
 import { bearerOf } from '../guard/secrets.ts';
 import { createSessions, type SessionKey } from '../guard/sessions.ts';
 import type { Announcement } from '../protocol/announcement.ts';
+import { THROTTLE_WITHOUT_LOG, type ThrottleLevel } from '../rules/throttle.ts';
 import { openKeyring } from '../stations/4-seal/keyring.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import type { AppId } from '../vocabulary/ids.ts';
@@ -60,6 +61,7 @@ export interface Engine {
 
 const DEMO_APP_ID = 1 as AppId;
 const WAIT_FOR_CAMPAIGN_MS = 100;
+const LOG_WATCH_MS = 250;
 
 /** A campaign that does not hold up; the caller prints the report. */
 export class CampaignRefused extends Error {
@@ -93,6 +95,15 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const metrics = createMetrics();
   const onProblem = (kind: string) => metrics.problems.inc({ kind });
   const load = startLoadMeter();
+  // Looked at now and then, not with each shake.
+  let isLogDown = false;
+  const logWatch = setInterval(() => {
+    isLogDown = stores.logs.some((log) => !log.health().accepting);
+  }, LOG_WATCH_MS).unref();
+  const throttle = (): ThrottleLevel => {
+    const level = load.throttle();
+    return isLogDown && level.level < THROTTLE_WITHOUT_LOG.level ? THROTTLE_WITHOUT_LOG : level;
+  };
 
   // What control announces, put in force as a whole.
   let campaigns: ReadonlyMap<string, CampaignSnapshot> = new Map();
@@ -171,7 +182,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         sessions,
         authenticate,
         campaigns: () => campaigns,
-        throttle: load.throttle,
+        throttle,
         holder: `${process.pid}@${config.dataFolder}`,
         clock,
         logger,
@@ -227,7 +238,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     creditsPerSecond: controlPart?.announcer.current().creditsPerSecond ?? null,
     announcement: reader.current().sequence,
     connections: gateway?.connections() ?? 0,
-    throttle: load.throttle(),
+    throttle: throttle(),
     ledger: await ledger.health(),
     ...(await stores.status()),
     unclosedSlices: await allotments.unclosed().then(
@@ -275,6 +286,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       await ops.close();
       reader.stop();
       load.stop();
+      clearInterval(logWatch);
       clock.stop();
       await stores.close();
     },

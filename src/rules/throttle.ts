@@ -14,6 +14,9 @@ export const THROTTLE_LEVELS: readonly ThrottleLevel[] = [
   { level: 3, intervalMs: 40_000, jitterMs: 40_000, localPermille: 800 },
 ];
 
+/** What is told while the log is down, whatever the load: the ledger alone takes a fraction of the usual. */
+export const THROTTLE_WITHOUT_LOG = THROTTLE_LEVELS[2]!;
+
 export interface LoadWindow {
   /** 99th percentile of the event loop's delay in the last second or so. */
   readonly loopDelayMsP99: number;

@@ -77,8 +77,20 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
 
   function appendNamed(body: Uint8Array, name: string): Promise<LogSequence> {
     if (closing) return Promise.reject(closed());
-    if (fences === 0) return tracked(send(names.grantsSubject, body, name));
-    return tracked(fenced.then(() => send(names.grantsSubject, body, name)));
+    const room = watch.takeRoom(body.length);
+    if (!room && fences === 0) return tracked(send(names.grantsSubject, body, name));
+    return tracked(sendAfter(room, fenced, body, name));
+  }
+
+  async function sendAfter(
+    room: Promise<boolean> | undefined,
+    fence: Promise<unknown>,
+    body: Uint8Array,
+    name: string,
+  ): Promise<LogSequence> {
+    await fence;
+    if (room && !(await room)) throw full(names.stream);
+    return send(names.grantsSubject, body, name);
   }
 
   function appendFence(body: Uint8Array, name: string): Promise<LogSequence> {
@@ -125,4 +137,5 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
   };
 }
 
+const full = (stream: string) => new RetryableFault('log-unavailable', `${stream} is full`, 1_000);
 const closed = () => new RetryableFault('log-unavailable', 'the log is closed', 1_000);

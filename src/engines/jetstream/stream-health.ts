@@ -13,6 +13,13 @@ const PROBE_MS = 500;
 const LOOK_MS = 5_000;
 /** A replica whom the leader has not heard for longer does not count. Heartbeats come every second. */
 const SILENT_NANOS_MAX = 3e9;
+/**
+ * A stream is filled no further than this. At its very limit a server drops the oldest record in spite of "discard
+ * new": its check leaves out what it adds to each message (seen with nats-server 2.9.10).
+ */
+const FULL_PART = 0.9;
+/** What a server adds to a message: its subject, headers, sequence, time and checksum, at most. */
+const MESSAGE_OVERHEAD_BYTES = 256;
 
 /**
  * Whether a stream would take an append now: by the connection, by what became of the last appends, and by a look at
@@ -21,7 +28,10 @@ const SILENT_NANOS_MAX = 3e9;
  */
 export function watchStream(link: NatsLink, stream: string, onState: (state: StreamState) => void) {
   let reason: string | undefined;
+  /** How much more may be appended before the next look; other processes append too, which the slack is for. */
+  let bytesLeft = Number.POSITIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
+  let looking: Promise<void> | undefined;
   let closed = false;
   const endListening = link.onChange((isUp) => {
     if (!isUp) mark('there is no connection to NATS');
@@ -53,10 +63,11 @@ export function watchStream(link: NatsLink, stream: string, onState: (state: Str
     if (link.downForMs() > 0) return 'there is no connection to NATS';
     const info = await infoOf(link, stream);
     if (info) onState(info.state);
+    if (info && info.config.max_bytes > 0) bytesLeft = info.config.max_bytes * FULL_PART - info.state.bytes;
     return info ? faultOf(info) : `there is no stream ${stream}`;
   }
 
-  lookIn(LOOK_MS);
+  lookIn(0);
   return {
     health(): Health {
       const why = closed ? 'the log is closed' : reason;
@@ -66,6 +77,15 @@ export function watchStream(link: NatsLink, stream: string, onState: (state: Str
     note(outcome: RetryableFault | undefined): void {
       mark(outcome?.message);
       if (outcome) lookIn(PROBE_MS);
+    },
+    /** Takes room for a message. Undefined when there is some; otherwise what a look will say. */
+    takeRoom(bytes: number): Promise<boolean> | undefined {
+      bytesLeft -= bytes + MESSAGE_OVERHEAD_BYTES;
+      if (bytesLeft > 0) return undefined;
+      looking ??= look().finally(() => {
+        looking = undefined;
+      });
+      return looking.then(() => bytesLeft > 0);
     },
     close(): void {
       closed = true;
@@ -77,7 +97,8 @@ export function watchStream(link: NatsLink, stream: string, onState: (state: Str
 
 /** Why a stream that answers would not take an append. */
 export function faultOf({ config, state, cluster }: StreamInfo): string | undefined {
-  if (config.max_bytes > 0 && state.bytes >= config.max_bytes) return `${config.name} is full`;
+  if (config.max_bytes > 0 && state.bytes > config.max_bytes * FULL_PART)
+    return `${config.name} is as full as it may be: ${state.bytes} of ${config.max_bytes} bytes`;
   if (config.num_replicas === 1) return undefined;
   if (!cluster?.leader) return `${config.name} has no leader`;
   const heard = (cluster.replicas ?? []).filter(

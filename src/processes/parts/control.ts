@@ -33,6 +33,8 @@ export interface ControlPart {
 /** Longer than a gateway takes to learn of a fence in the database and to finish what it had begun. */
 const RECLAIM_MARGIN_MS = 5_000;
 const RECLAIM_EVERY_MS = 2_000;
+/** A gateway asks about a slice once a second (slice-states.ts), and gives up an append after two. */
+const FENCE_SETTLES_MS = 4_000;
 
 /** Control: campaigns and what is announced of them, and the slices' way back into their budgets. */
 export async function createControl(deps: ControlDeps): Promise<ControlPart> {
@@ -53,6 +55,7 @@ export async function createControl(deps: ControlDeps): Promise<ControlPart> {
     logger,
     refuseSlice: deps.refuseSlice,
     marginMs: RECLAIM_MARGIN_MS,
+    ...(stores.shared ? { settleMs: FENCE_SETTLES_MS } : {}),
     intervalMs: RECLAIM_EVERY_MS,
     onFatal: deps.onFatal,
   });
