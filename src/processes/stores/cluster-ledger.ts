@@ -33,17 +33,15 @@ export async function openClusterLedger(
 ): Promise<{ readonly ledger: ShardedLedger; readonly shards: number }> {
   const { config, cluster, controlPool, logger } = options;
   const map = createShardMap(controlPool);
-  const poolOf = (shard: ShardAddress): Pool =>
-    openPool({
-      url: shard.url,
-      logger,
-      connectionsMax: CONNECTIONS_A_SHARD,
-      applicationName: `hongbao-${config.roles.join('-')}`,
-      // A shard that is frozen is given up after this, once; then its gate is shut.
-      statementMsMax: STATEMENT_MS_MAX,
-    });
+  const settings = {
+    logger,
+    connectionsMax: CONNECTIONS_A_SHARD,
+    applicationName: `hongbao-${config.roles.join('-')}`,
+  };
+  // Tables may take their time to be made.
+  const poolToPrepare = ({ url }: ShardAddress): Pool => openPool({ ...settings, url });
   if (config.roles.includes('control'))
-    await untilItIs('control’s database', logger, () => found(options, map, poolOf), mayCome);
+    await untilItIs('control’s database', logger, () => found(options, map, poolToPrepare), mayCome);
   const plan = await untilItIs<ShardPlan>(
     'the plan of the ledger’s shards',
     logger,
@@ -61,7 +59,8 @@ export async function openClusterLedger(
     );
   const ledger = await openShardedLedger({
     readPlan: map.read,
-    openPool: poolOf,
+    // A shard that is frozen is given up after this, once; then its gate is shut.
+    openPool: ({ url }) => openPool({ ...settings, url, statementMsMax: STATEMENT_MS_MAX }),
     retry: options.retry,
     logger,
     monotonicMs: () => performance.now(),
@@ -70,7 +69,7 @@ export async function openClusterLedger(
 }
 
 async function found(
-  { config, cluster, controlPool }: ClusterLedgerOptions,
+  { config, cluster, controlPool, logger }: ClusterLedgerOptions,
   map: ReturnType<typeof createShardMap>,
   openShardPool: (shard: ShardAddress) => Pool,
 ): Promise<void> {
@@ -86,7 +85,9 @@ async function found(
     return pool;
   };
   try {
-    await prepareShards({ map, poolOf });
+    const away = await prepareShards({ map, poolOf });
+    if (away.length > 0)
+      logger.warn({ shards: away }, 'shards of the ledger are away; their people wait, all others go on');
   } finally {
     await Promise.all([...pools.values()].map((pool) => pool.end()));
   }
