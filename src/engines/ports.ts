@@ -119,6 +119,11 @@ export interface TokenBook {
   outstandingOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly BookEntry[]>;
   /** Every order of this person in the phase, credited or not. */
   winsOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly Win[]>;
+  /**
+   * Whether what was read of this person before this call was all there is. False from the moment at which the book
+   * may have forgotten something until it is filled again: what it has is true then, what it lacks says nothing.
+   */
+  isWhole(actId: ActId): Promise<boolean>;
   /** How many tokens are outstanding or being credited, in all. */
   outstandingCount(): Promise<number>;
 }

@@ -35,6 +35,11 @@ export interface BookkeeperOptions {
   readonly logger: Logger;
   readonly onSwept?: (swept: Swept) => void;
   readonly intervalMs?: number;
+  /**
+   * How long a book that has forgotten something must have stayed as it is before it is filled and called whole again,
+   * in ms: other processes may find it back later, and still have to say that they kept something from it. Default 0.
+   */
+  readonly calmMs?: number;
 }
 
 export interface Bookkeeper {
@@ -140,7 +145,11 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
   async function sweepOnce(): Promise<Swept> {
     const swept: Swept = { refilled: 0, settled: 0, repromised: 0 };
     const { whole, state } = await book.wholeness(bucket);
-    if (!whole) swept.refilled = await refill(state);
+    if (!whole) {
+      await pauses.pause(options.calmMs ?? 0);
+      if (pauses.stopped) return swept;
+      swept.refilled = await refill(state);
+    }
     compared = new Map();
     const isThorough = swept.refilled > 0 || sweeps % THOROUGH_EVERY === 0;
     sweeps += 1;
