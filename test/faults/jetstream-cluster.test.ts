@@ -70,9 +70,18 @@ const appendWell = async (count: number) => {
 
 async function leader(): Promise<TestNatsServer> {
   const link = await nats.link();
-  const { cluster } = await link.jsm.streams.info(STREAM);
+  let found: TestNatsServer | undefined;
+  await until(
+    async () => {
+      const info = await link.jsm.streams.info(STREAM).catch(() => undefined);
+      found = nats.servers.find((one) => one.name === info?.cluster?.leader);
+      return found !== undefined;
+    },
+    'the stream has a leader',
+    30_000,
+  );
   await link.close();
-  return nats.servers.find((one) => one.name === cluster?.leader)!;
+  return found!;
 }
 
 /** Each answered batch stands where its answer said, once; nothing else but what was left unknown is there. */
@@ -102,9 +111,9 @@ describe('three NATS servers', { timeout: 120_000 }, () => {
 
   it('lose nothing that was answered when the leader freezes for a while, and wakes', async () => {
     const frozen = await leader();
-    frozen.signal('SIGSTOP');
+    await frozen.freeze();
     await appendWell(50);
-    frozen.signal('SIGCONT');
+    frozen.wake();
     await appendWell(50);
     await expectTruth();
   });

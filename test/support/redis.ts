@@ -7,6 +7,7 @@ import { quiet } from './postgres.ts';
 /** As many as a cluster is made with by default; a test finds them all on three primaries. */
 export const BUCKETS = 16;
 const SPACE = 'test';
+const PATIENT_MS = 20_000;
 const WINS_TTL_MS = 3_600_000;
 
 /** The hash tag of a bucket's keys. */
@@ -15,12 +16,18 @@ export const tagOf = (bucket: number): string => bucketTag(SPACE, bucket);
 export const redisBook = (client: RedisClient, winsTtlMs: () => number = () => WINS_TTL_MS, space = SPACE) =>
   createRedisTokenBook({ client, space, buckets: BUCKETS, winsTtlMs });
 
-/** Connected, and its functions loaded. */
+/** Connected, and its functions loaded. Patient unless told otherwise: the machine may be busy. */
 export async function connected(
   url: string,
   options: Partial<RedisClientOptions> = {},
 ): Promise<RedisClient> {
-  const client = connectRedis({ url, logger: quiet, random: () => randomInt(1_000) / 1_000, ...options });
+  const client = connectRedis({
+    url,
+    logger: quiet,
+    random: () => randomInt(1_000) / 1_000,
+    callTimeoutMs: PATIENT_MS,
+    ...options,
+  });
   await client.ready;
   return client;
 }

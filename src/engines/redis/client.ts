@@ -144,7 +144,7 @@ function clusterOptions(address: RedisAddress, options: RedisClientOptions, call
     // For ever, and not all processes at once.
     clusterRetryStrategy: (times: number) =>
       Math.min(RETRY_MS_MAX, RETRY_MS_FIRST * 2 ** Math.min(times, 10)) * (0.5 + options.random() / 2),
-    slotsRefreshTimeout: callTimeoutMs,
+    slotsRefreshTimeout: 1_000,
     // A connection that dies says nothing about who serves its slots now.
     slotsRefreshInterval: 1_000,
     // A short look around for the node that has taken over: at most 6 × 50 ms. What is sent again is idempotent.
