@@ -16,6 +16,10 @@ export type Seen =
       readonly person: string;
       readonly balanceFen: number;
       readonly totalIncomeFen: number;
+      /** The sum of the packets that this person had been told of before the look. */
+      readonly toldFen?: number;
+      /** False when the wallet said that it can't look up what is not credited; the phone showed its tokens then. */
+      readonly complete?: boolean;
     }
   | {
       readonly t: 'withdrawn';
@@ -59,10 +63,14 @@ export function checkHistory(
       case 'wallet': {
         const before = incomes.get(seen.person) ?? 0;
         const detail = `income ${before}, then ${seen.totalIncomeFen}`;
-        if (seen.totalIncomeFen < before)
+        const told = `told ${seen.toldFen}, income ${seen.totalIncomeFen}`;
+        if (seen.totalIncomeFen < (seen.toldFen ?? 0))
+          findings.add('I3', 'a wallet shows less than its person was told', seen.person, told);
+        // A packet whose answer was lost is in no phone: a wallet that says it is incomplete need not show it.
+        if (seen.complete !== false && seen.totalIncomeFen < before)
           findings.add('I3', 'a wallet went down by itself', seen.person, detail);
         if (seen.balanceFen < 0) findings.add('I3', 'a wallet was below zero', seen.person);
-        incomes.set(seen.person, seen.totalIncomeFen);
+        incomes.set(seen.person, Math.max(before, seen.totalIncomeFen));
       }
     }
   }

@@ -12,7 +12,7 @@ export function gatherLogs(
   streams: AuditedJournal,
   journals: readonly AuditedJournal[],
   money: LedgerRows,
-): AuditedJournal {
+): AuditedJournal & { readonly owed: number } {
   const credited = new Set(money.postings.filter(({ act_id }) => act_id > 0n).map(({ ref }) => ref));
   const logged = new Set(streams.entries.map(({ order }) => order.orderNumber));
   const owed = journals.flatMap(({ entries }) =>
@@ -25,6 +25,7 @@ export function gatherLogs(
     batches: distinct([...streams.batches, ...journals.flatMap(({ batches }) => batches)]),
     records: streams.records,
     fences: streams.fences,
+    owed: owed.length,
   };
 }
 

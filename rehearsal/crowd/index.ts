@@ -18,6 +18,10 @@ export interface CrowdOptions {
   readonly onSockets?: number;
   /** How somebody comes by a session where there is no demo. */
   readonly sessionOf?: (user: string) => string;
+  /** Other addresses of the same: whoever gets no answer tries the next one, as phones do. */
+  readonly otherUrls?: readonly string[];
+  /** Everybody's phone sends everything two times, at the same moment. */
+  readonly everythingTwice?: boolean;
 }
 
 export interface CrowdCounts {
@@ -45,7 +49,12 @@ interface Person {
   readonly usesSocket: boolean;
   session: string | undefined;
   way: Way | undefined;
+  /** Which of the addresses is tried at the moment. */
+  place: number;
   claimRecord: string;
+  /** What the phone keeps, and the sum of what its person was told. */
+  readonly tokens: Map<string, string>;
+  toldFen: number;
   /** Begun and not answered: asked again, with the same ticket or the same key, until it is. */
   ticket: string | undefined;
   withdrawal: { readonly amountFen: number; readonly key: string } | undefined;
@@ -68,7 +77,9 @@ export function startCrowd(options: CrowdOptions): Crowd {
   };
   const refusals = new Map<string, number>();
   const random = seededRandom(options.seed);
-  const route = `${options.url}/v1/campaigns/${options.campaignId}`;
+  const urls = [options.url, ...(options.otherUrls ?? [])];
+  const urlOf = (person: Person): string => urls[person.place % urls.length]!;
+  const routeOf = (person: Person): string => `${urlOf(person)}/v1/campaigns/${options.campaignId}`;
   let stopping = false;
 
   const note = (seen: object): void => appendFileSync(options.historyFile, `${JSON.stringify(seen)}\n`);
@@ -79,15 +90,23 @@ export function startCrowd(options: CrowdOptions): Crowd {
     return heard;
   }
 
+  /** The same request, once or as often as this phone sends everything; what was heard last. */
+  async function sent<Told>(ask: () => Promise<Told>): Promise<Told> {
+    if (options.everythingTwice) void ask().catch(() => {});
+    return ask();
+  }
+
   async function open(person: Person, way: Way): Promise<void> {
     const ticket = person.ticket!;
-    const times = random() < 0.2 ? 2 : 1;
+    const times = options.everythingTwice || random() < 0.2 ? 2 : 1;
     const heard = await Promise.all(Array.from({ length: times }, () => way.open(ticket)));
     for (const one of heard.map(counted)) {
       if (!one || !('told' in one)) continue;
       const { orderNumber, amountFen, token } = one.told;
       note({ t: 'won', orderNumber, amountFen, tokenHash: createHash('sha256').update(token).digest('hex') });
       counts.won += 1;
+      if (!person.tokens.has(orderNumber)) person.toldFen += amountFen;
+      person.tokens.set(orderNumber, token);
       if (person.usesSocket) counts.wonOnSockets += 1;
     }
     if (heard.some((one) => one && 'told' in one)) {
@@ -103,19 +122,29 @@ export function startCrowd(options: CrowdOptions): Crowd {
   async function shake(person: Person, way: Way): Promise<void> {
     counts.shakes += 1;
     const forgets = random() < 0.1;
-    const heard = counted(await way.shake(forgets ? '' : person.claimRecord));
+    const heard = counted(await sent(() => way.shake(forgets ? '' : person.claimRecord)));
     if (!heard || !('told' in heard)) return;
     // A cheat keeps the older record, which knows of fewer packets.
     if (heard.told.claimRecord !== undefined && random() < 0.9) person.claimRecord = heard.told.claimRecord;
     if (heard.told.ticket !== undefined) person.ticket = heard.told.ticket;
   }
 
+  /** A wallet that can't look up what is not credited yet says so; then the phone shows its tokens. */
   async function lookAtWallet(person: Person): Promise<number> {
-    const heard = counted(heardOf(await ask(`${route}/wallet`, person.session), 200, ({ body }) => body));
+    const { toldFen } = person;
+    const look = async (body?: object) =>
+      heardOf(await ask(`${routeOf(person)}/wallet`, person.session, body), 200, (asked) => asked.body);
+    let heard = counted(await sent(() => look()));
+    if (heard && 'told' in heard && heard.told.complete === false)
+      heard = counted(await sent(() => look({ tokens: [...person.tokens.values()] })));
     if (!heard || !('told' in heard)) return 0;
     counts.wallets += 1;
-    const { balanceFen, totalIncomeFen } = heard.told as { balanceFen: number; totalIncomeFen: number };
-    note({ t: 'wallet', person: person.name, balanceFen, totalIncomeFen });
+    const { balanceFen, totalIncomeFen, complete } = heard.told as {
+      balanceFen: number;
+      totalIncomeFen: number;
+      complete: boolean;
+    };
+    note({ t: 'wallet', person: person.name, balanceFen, totalIncomeFen, toldFen, complete });
     return balanceFen;
   }
 
@@ -126,11 +155,8 @@ export function startCrowd(options: CrowdOptions): Crowd {
       person.withdrawal = { amountFen: 1 + Math.floor(random() * balanceFen), key: randomUUID() };
     }
     const { amountFen, key } = person.withdrawal;
-    const asked = await ask(
-      `${route}/withdrawals`,
-      person.session,
-      { amountFen },
-      { 'idempotency-key': key },
+    const asked = await sent(() =>
+      ask(`${routeOf(person)}/withdrawals`, person.session, { amountFen }, { 'idempotency-key': key }),
     );
     const heard = counted(heardOf(asked, 202, ({ body }) => body));
     if (heard && 'told' in heard) {
@@ -145,12 +171,12 @@ export function startCrowd(options: CrowdOptions): Crowd {
     if (session === undefined) return;
     person.session = session;
     person.way = person.usesSocket
-      ? socketWay(options.url, options.campaignId, session)
-      : httpWay(route, session);
+      ? socketWay(urlOf(person), options.campaignId, session)
+      : httpWay(routeOf(person), session);
   }
 
   async function demoSession(person: Person): Promise<string | undefined> {
-    const asked = await ask(`${options.url}/demo/v1/sessions`, undefined, { user: person.name });
+    const asked = await ask(`${urlOf(person)}/demo/v1/sessions`, undefined, { user: person.name });
     const heard = counted(heardOf(asked, 200, ({ body }) => body.session as string));
     return heard && 'told' in heard ? heard.told : undefined;
   }
@@ -170,10 +196,17 @@ export function startCrowd(options: CrowdOptions): Crowd {
 
   const isDone = (person: Person): boolean => stopping && !person.ticket && !person.withdrawal;
 
+  function moveOn(person: Person): void {
+    person.place += 1;
+    person.way?.close();
+    person.way = undefined;
+  }
+
   async function live(person: Person): Promise<void> {
     while (!isDone(person)) {
       const lostBefore = counts.lost;
       await act(person);
+      if (counts.lost > lostBefore && urls.length > 1) moveOn(person);
       // Nobody there: wait a little longer, as people do, and leave the processor to whoever is starting.
       await delay((counts.lost > lostBefore ? 8 : 1) * options.thinkMs * (0.5 + random()));
     }
@@ -188,7 +221,10 @@ export function startCrowd(options: CrowdOptions): Crowd {
       usesSocket: Math.floor((at + 1) * onSockets) > Math.floor(at * onSockets),
       session: undefined,
       way: undefined,
+      place: 0,
       claimRecord: '',
+      tokens: new Map(),
+      toldFen: 0,
       ticket: undefined,
       withdrawal: undefined,
     }),

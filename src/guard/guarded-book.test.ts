@@ -43,6 +43,7 @@ describe('a book that may be away', () => {
         await reach(of(orders[0]!));
         await memory.advance(orders, status);
       },
+      isWhole: memory.isWhole,
       async outstandingOf(actId, phaseKey) {
         await reach(of({ actId }));
         return memory.outstandingOf(actId, phaseKey);

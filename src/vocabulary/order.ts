@@ -44,3 +44,10 @@ export function sameOrder(a: Order, b: Order): boolean {
     a.unit.index === b.unit.index
   );
 }
+
+/** Each order number once, the first of its kind. */
+export const eachOnce = (orders: readonly Order[]): readonly Order[] => {
+  const byNumber = new Map<OrderNumber, Order>();
+  for (const order of orders) if (!byNumber.has(order.orderNumber)) byNumber.set(order.orderNumber, order);
+  return [...byNumber.values()];
+};

@@ -234,6 +234,27 @@ describe('the wallet', () => {
   });
 
   describe('with the tokens that a phone shows', () => {
+    it('counts them as they are, and raises no alarm, while the book may have forgotten some', async () => {
+      const [kept, forgotten] = [anOrderOf(1), anOrderOf(2)];
+      await promises.promise([kept]);
+      const forgetful = { ...promises, book: { ...promises.book, isWhole: async () => false } };
+      money = await open({
+        promises: () => forgetful,
+        repromise: async () => refuse('slice-fenced', 'its slice is closed by now'),
+      });
+      expect(await overview()).toMatchObject({ balanceFen: 101n, complete: false });
+      const tokens = [money.tokenOf(kept), money.tokenOf(forgotten)];
+      expect(await overview(tokens)).toMatchObject({ balanceFen: 203n, complete: false, refusedTokens: [] });
+      expect(money.unrecorded.count).toBe(0);
+      // What is shown can be taken (I3).
+      const held = await money.withdrawals.request(playerOf(person), testCampaign, {
+        amountFen: 203n as Fen,
+        idempotencyKey: `forgetful-${person}`,
+        tokens,
+      });
+      expect(isRefusal(held)).toBe(false);
+    });
+
     it('counts in what the server has no record of, once, and raises the alarm', async () => {
       const order = anOrderOf(1);
       const token = money.tokenOf(order);

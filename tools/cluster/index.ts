@@ -49,6 +49,8 @@ export interface ClusterOptions {
   readonly servers?: Servers;
   /** Further environment of every process. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Of one process, by its name (gateway-1, …). */
+  readonly envOf?: (name: string) => Readonly<Record<string, string>>;
 }
 
 const SHARDS = 2;
@@ -100,7 +102,9 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     // In a checkout the first start after a change builds the bundle; not six of them side by side.
     await hongbao({}, '--version');
     const env = environmentOf(servers, places, keysFolder, app, options);
-    const started = await Promise.allSettled(places.map((place) => startRole(place, env)));
+    const started = await Promise.allSettled(
+      places.map((place) => startRole(place, { ...env, ...options.envOf?.(place.name) })),
+    );
     processes.push(...started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])));
     const failed = started.find((one) => one.status === 'rejected');
     if (failed) throw failed.reason;

@@ -80,15 +80,22 @@ export async function untilSettled(cluster: Cluster, historyFile?: string): Prom
   const lastMs = performance.now() + SETTLED_WITHIN_MS;
   const history = historyFile === undefined ? {} : { historyFile };
   for (;;) {
-    const { checked } = await auditOf(cluster, history);
-    const unpaid = await unpaidWithdrawals(cluster);
-    if (checked.outstanding === 0 && unpaid === 0) return;
-    if (performance.now() > lastMs)
-      throw new Error(
-        `${checked.outstanding} promises and ${unpaid} withdrawals are not settled after ${SETTLED_WITHIN_MS} ms`,
-      );
-    await delay(250);
+    // A server that has just come back may not answer a look yet.
+    const unsettled = await whatIsUnsettled(cluster, history).catch((error: Error) => error.message);
+    if (unsettled === undefined) return;
+    if (performance.now() > lastMs) throw new Error(`after ${SETTLED_WITHIN_MS} ms: ${unsettled}`);
+    await delay(500);
   }
+}
+
+async function whatIsUnsettled(
+  cluster: Cluster,
+  history: { historyFile?: string },
+): Promise<string | undefined> {
+  const { checked } = await auditOf(cluster, history);
+  const unpaid = await unpaidWithdrawals(cluster);
+  if (checked.outstanding === 0 && unpaid === 0) return undefined;
+  return `${checked.outstanding} promises and ${unpaid} withdrawals are not settled`;
 }
 
 async function unpaidWithdrawals(cluster: Cluster): Promise<number> {

@@ -112,6 +112,7 @@ export function createTokenBook(): TokenBook {
     async advance(orders, status) {
       for (const order of orders) advanceOne(order, status);
     },
+    isWhole: async () => true,
     async outstandingOf(actId, phaseKey) {
       return rowsOf(actId, phaseKey)
         .filter((win) => win.status !== TOKEN_STATUS.credited)

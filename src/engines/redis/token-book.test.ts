@@ -11,7 +11,7 @@ import {
 } from '../../../test/support/redis.ts';
 import type { RedisCluster } from '../../../tools/services.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
-import type { PhaseKey } from '../../vocabulary/ids.ts';
+import type { ActId, PhaseKey } from '../../vocabulary/ids.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
 import type { RestorableBook } from '../ports.ts';
 import type { RedisClient } from './client.ts';
@@ -148,6 +148,9 @@ describe('the book on Redis Cluster', () => {
       await mark();
       await book.tear(BUCKET + 1);
       expect(await eventually(isWhole)).toBe(true);
+      const people = [BUCKET, BUCKET + 1, BUCKET].map((bucket) => BigInt(BUCKETS + bucket) as ActId);
+      const areWhole = () => Promise.all(people.map((actId) => book.isWhole(actId)));
+      expect(await eventually(areWhole)).toEqual([true, false, true]);
     });
   });
 });

@@ -84,6 +84,24 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
     } while (cursor !== '0');
   }
 
+  async function wholeness(bucket: number): Promise<{ readonly whole: boolean; readonly state: string }> {
+    const { mark, tears } = keysOf(bucket);
+    const [marked, state] = (await client.invoke('wholeness', [mark, tears], [])) as [Buffer, Buffer];
+    return { whole: marked.equals(state), state: state.toString() };
+  }
+
+  const asking = new Map<number, Promise<boolean>>();
+
+  /** Those who ask in one turn of the event loop, each after his read, get one answer. */
+  function isWholeNow(bucket: number): Promise<boolean> {
+    const known = asking.get(bucket);
+    if (known) return known;
+    const asked = wholeness(bucket).then(({ whole }) => whole);
+    asking.set(bucket, asked);
+    setImmediate(() => asking.delete(bucket));
+    return asked;
+  }
+
   return {
     record: (entries) =>
       inSlots(
@@ -121,6 +139,8 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       return value ? decodeWins(value, actId) : [];
     },
 
+    isWhole: (actId) => isWholeNow(bucketOf(actId, buckets)),
+
     async outstandingCount() {
       const counts = await Promise.all(
         Array.from({ length: buckets }, (_, bucket) => client.command('GET', keysOf(bucket).count)),
@@ -133,11 +153,7 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       for (const phase of phases) yield* pendingOf(bucket, Number(phase.toString()) as PhaseKey);
     },
 
-    async wholeness(bucket) {
-      const { mark, tears } = keysOf(bucket);
-      const [marked, state] = (await client.invoke('wholeness', [mark, tears], [])) as [Buffer, Buffer];
-      return { whole: marked.equals(state), state: state.toString() };
-    },
+    wholeness,
 
     async markWhole(bucket, state) {
       const { mark, tears } = keysOf(bucket);

@@ -20,6 +20,9 @@ export interface Creditors {
 /** With many buckets side by side, one statement each keeps the ledger busy; alone, a bucket needs two (creditor.ts). */
 const IN_FLIGHT_OF_MANY = 1;
 
+/** Longer than the longest pause between two looks at a book that is away (src/guard/bucket-guard.ts). */
+const BOOK_CALM_MS = 6_000;
+
 /** 5-credit: one creditor for each bucket that this process owns. */
 export function createCreditors(deps: {
   stores: Stores;
@@ -47,6 +50,7 @@ export function createCreditors(deps: {
       book: restorable,
       ledger: stores.ledger,
       promise: deps.promise,
+      calmMs: BOOK_CALM_MS,
       logger: deps.logger,
       onSwept: (swept) => {
         for (const [what, orders] of Object.entries(swept)) deps.metrics.swept.inc({ what }, orders);

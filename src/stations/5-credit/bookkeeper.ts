@@ -35,6 +35,11 @@ export interface BookkeeperOptions {
   readonly logger: Logger;
   readonly onSwept?: (swept: Swept) => void;
   readonly intervalMs?: number;
+  /**
+   * How long a book that has forgotten something must have stayed as it is before it is filled and called whole again,
+   * in ms: other processes may find it back later, and still have to say that they kept something from it. Default 0.
+   */
+  readonly calmMs?: number;
 }
 
 export interface Bookkeeper {
@@ -50,6 +55,8 @@ function absent(error: unknown): undefined {
 }
 
 const INTERVAL_MS = 5_000;
+/** What only waits for its turn is compared with the log once a minute: a backlog is no reason to read it all again. */
+const THOROUGH_EVERY = 12;
 const READS_AT_ONCE = 32;
 
 /**
@@ -62,6 +69,7 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
   const logger = options.logger.child({ bucket });
   const pauses = createPauses();
   let running: Promise<void> = Promise.resolve();
+  let sweeps = 0;
 
   /** Every grant of the log that counts, noted as what it is by now. The fences are met on the way. */
   async function refill(state: string): Promise<number> {
@@ -114,7 +122,8 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
     return credited.has(orderNumber);
   }
 
-  async function look(entry: BookEntry, swept: Swept): Promise<void> {
+  async function look(entry: BookEntry, isThorough: boolean, swept: Swept): Promise<void> {
+    if (!isThorough && entry.position.sequence > reader.drained()) return;
     const inLog = await isInLog(entry);
     // Its turn is yet to come.
     if (inLog && entry.position.sequence > reader.drained()) return;
@@ -136,11 +145,17 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
   async function sweepOnce(): Promise<Swept> {
     const swept: Swept = { refilled: 0, settled: 0, repromised: 0 };
     const { whole, state } = await book.wholeness(bucket);
-    if (!whole) swept.refilled = await refill(state);
+    if (!whole) {
+      await pauses.pause(options.calmMs ?? 0);
+      if (pauses.stopped) return swept;
+      swept.refilled = await refill(state);
+    }
     compared = new Map();
+    const isThorough = swept.refilled > 0 || sweeps % THOROUGH_EVERY === 0;
+    sweeps += 1;
     for await (const entry of book.pendingIn(bucket)) {
       if (pauses.stopped) return swept;
-      await look(entry, swept);
+      await look(entry, isThorough, swept);
     }
     if (swept.refilled + swept.settled + swept.repromised > 0) {
       logger.warn(

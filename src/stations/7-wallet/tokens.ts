@@ -56,8 +56,7 @@ export async function takeIn(
 ): Promise<TakenIn> {
   if (tokens.length === 0) return { refused: [], shown: [] };
   const expected = { actId: player.actId, campaignId: campaign.id, phaseKey: phase.key };
-  const wins = await unlessBookIsAway(() => deps.book.winsOf(player.actId, phase.key), undefined);
-  const known = wins && new Set(wins.map((win) => win.orderNumber));
+  const known = await unlessBookIsAway(() => winsKnown(deps.book, player.actId, phase.key), undefined);
   const refused: RefusedToken[] = [];
   const shown = new Map<OrderNumber, Order>();
   for (const [index, token] of tokens.entries()) {
@@ -72,6 +71,16 @@ export async function takeIn(
     else if (!shown.has(order.orderNumber)) shown.set(order.orderNumber, order);
   }
   return { refused, shown: [...shown.values()] };
+}
+
+/** Undefined while the book may have forgotten some: then a token that it lacks is no news. */
+async function winsKnown(
+  book: TokenBook,
+  actId: ActId,
+  phaseKey: PhaseKey,
+): Promise<ReadonlySet<OrderNumber> | undefined> {
+  const wins = await book.winsOf(actId, phaseKey);
+  return (await book.isWhole(actId)) ? new Set(wins.map((win) => win.orderNumber)) : undefined;
 }
 
 const NOT_A_TOKEN = refuse('token-malformed', 'not a sealed token in base64url');

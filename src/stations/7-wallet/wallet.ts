@@ -7,7 +7,7 @@ import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import { encodeCursor, mergeRecords, type WalletRecord } from '../../rules/merge-records.ts';
 import { type Balances, overlayBalances } from '../../rules/wallet-overlay.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
-import type { Order } from '../../vocabulary/order.ts';
+import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
 
@@ -28,7 +28,7 @@ export interface RecordsPage {
 }
 
 export interface WalletOverview extends Balances, RecordsPage {
-  /** False while the book is away: what is not credited yet shows only if the phone brought its token. */
+  /** False while the book is away, or is being filled again: what is not credited yet shows only if the phone brought its token. */
   readonly complete: boolean;
   readonly refusedTokens: readonly RefusedToken[];
 }
@@ -66,12 +66,11 @@ export function createWallet(deps: WalletDeps): Wallet {
    * the first look misses the second one has, and what both have is taken once, by its order number. The other way
    * round, a packet that is credited between the two looks would be seen by neither.
    */
-  async function promised(account: Account): Promise<readonly Order[] | undefined> {
-    const entries = await unlessBookIsAway(
-      () => book.outstandingOf(account.actId, account.phaseKey),
-      undefined,
-    );
-    return entries?.map((entry) => entry.order);
+  async function promised(account: Account): Promise<Promised> {
+    return unlessBookIsAway(async () => {
+      const entries = await book.outstandingOf(account.actId, account.phaseKey);
+      return { orders: entries.map((entry) => entry.order), complete: await book.isWhole(account.actId) };
+    }, NOTHING_KNOWN);
   }
 
   /** `tokens` were read before this is called. */
@@ -98,24 +97,32 @@ export function createWallet(deps: WalletDeps): Wallet {
       const { refused, shown } = await takeIn(deps, player, campaign, phase, phoneTokens);
       const account = { actId: player.actId, phaseKey: phase.key };
       const known = await promised(account);
-      const tokens = known ?? shown;
+      const tokens = known.complete ? known.orders : eachOnce([...known.orders, ...shown]);
       const numbers = tokens.map((order) => order.orderNumber);
       const balances = overlayBalances(await ledger.wallet(account, numbers), tokens);
       return {
         ...balances,
         ...(await page(account, campaign, tokens, undefined, FIRST_PAGE_LINES)),
         refusedTokens: refused,
-        complete: known !== undefined,
+        complete: known.complete,
       };
     },
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
       const account = { actId: player.actId, phaseKey: phase.key };
-      return page(account, campaign, (await promised(account)) ?? [], after, limit);
+      return page(account, campaign, (await promised(account)).orders, after, limit);
     },
   };
 }
+
+/** What the book has, and whether that is all. */
+interface Promised {
+  readonly orders: readonly Order[];
+  readonly complete: boolean;
+}
+
+const NOTHING_KNOWN: Promised = { orders: [], complete: false };
 
 function withBill(record: WalletRecord, campaign: CampaignSnapshot): WalletLine {
   if (record.kind !== 'credit') return { ...record, bill: WITHDRAWAL_BILL };

@@ -8,7 +8,7 @@ import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { WithdrawalId } from '../../vocabulary/ids.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
-import type { Order } from '../../vocabulary/order.ts';
+import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
 import { newWithdrawalId } from './withdrawal-id.ts';
 
@@ -54,16 +54,20 @@ export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
       : refuse('phase-closed', `campaign ${campaign.id} has not opened yet`);
   };
 
+  async function outstandingOf({ actId, phaseKey }: Account) {
+    const entries = await book.outstandingOf(actId, phaseKey);
+    return { orders: entries.map((entry) => entry.order), complete: await book.isWhole(actId) };
+  }
+
   return {
     async request(player, campaign, ask) {
       const account = accountOf(player, campaign);
       if (isRefusal(account)) return account;
       const shown = await deps.takeIn(player, campaign, ask.tokens);
-      const outstanding = await unlessBookIsAway(
-        () => book.outstandingOf(account.actId, account.phaseKey),
-        undefined,
-      );
-      const force = outstanding?.map((entry) => entry.order) ?? shown;
+      const outstanding = await unlessBookIsAway(() => outstandingOf(account), undefined);
+      const force = outstanding?.complete
+        ? outstanding.orders
+        : eachOnce([...(outstanding?.orders ?? []), ...shown]);
       const nowMs = clock.now();
       const held = await ledger.hold({
         id: newWithdrawalId(nowMs),

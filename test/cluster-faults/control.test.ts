@@ -1,0 +1,70 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { aPhone } from './phone.ts';
+import { onACluster, until } from './stage.ts';
+
+onACluster('control dies', ({ fault }) => {
+  fault('control’s process is killed: play goes on by its last announcement', async (round) => {
+    const { cluster } = round;
+    const [control] = cluster.of('control');
+    await control!.kill();
+    await round.untilMoreWon(60);
+    await control!.restart();
+    await control!.untilReady();
+    // What it announces is heard again.
+    await cluster.command('credit-rate', 'off');
+  });
+
+  fault('control’s process is gone while gateways and creditors start', async (round) => {
+    const { cluster } = round;
+    const [control] = cluster.of('control');
+    await control!.kill();
+    const others = [round.oneOf(cluster.of('gateway')), round.oneOf(cluster.of('creditor'))];
+    await Promise.all(others.map((one) => one.kill()));
+    await Promise.all(others.map((one) => one.restart()));
+    // By the announcement on their own disks.
+    await Promise.all(others.map((one) => one.untilReady()));
+    await round.untilMoreWon(30);
+    await control!.restart();
+  });
+
+  fault(
+    'control’s database is gone: what was won can be seen and withdrawn, and leases go on by themselves',
+    async (round) => {
+      const { cluster } = round;
+      const { control } = cluster.servers;
+      const phone = aPhone(cluster, `phone-${round.seed}`);
+      await phone.win(2);
+      await control.kill();
+      // Longer than every slice in hand lasts.
+      await delay(8_000 + 4_000 * round.random());
+      const seen = await phone.wallet();
+      expect(seen).toMatchObject({ status: 200, body: { balanceFen: phone.toldFen() } });
+      await until(
+        async () => (await phone.withdraw(phone.toldFen()))?.status === 202,
+        () => 'it can be withdrawn',
+      );
+      await control.restart();
+      await phone.win(1);
+    },
+  );
+
+  fault('control’s database is frozen, and wakes up', async (round) => {
+    const { control } = round.cluster.servers;
+    control.freeze();
+    await delay(8_000 + 8_000 * round.random());
+    control.thaw();
+  });
+
+  fault('all but Postgres is gone at once: the last stand', async (round) => {
+    const { cluster } = round;
+    const { redis, nats } = cluster.servers;
+    const [control] = cluster.of('control');
+    const nodes = [...redis.nodes, ...nats.nodes, control!, ...cluster.of('creditor')];
+    await Promise.all(nodes.map((node) => node.kill()));
+    await round.untilMoreWon(30);
+    await Promise.all([...redis.nodes, ...nats.nodes].map((node) => node.restart()));
+    await Promise.all([redis.untilWhole(), nats.untilLed()]);
+    await Promise.all([control!, ...cluster.of('creditor')].map((node) => node.restart()));
+  });
+});

@@ -1,0 +1,106 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe } from 'vitest';
+import type { Servers } from '../../tools/cluster/index.ts';
+import { startNatsCluster } from '../../tools/services/nats.ts';
+import { type PostgresServer, startPostgres } from '../../tools/services/postgres.ts';
+import { startRedisCluster } from '../../tools/services/redis.ts';
+import { onACluster, startForFaults } from './stage.ts';
+
+const SERVERS = 3;
+const root = mkdtempSync(path.join(tmpdir(), 'hongbao-full-nats-'));
+const disks = Array.from({ length: SERVERS }, (_, index) => path.join(root, String(index)));
+
+/** Small disks, one a server; false where one may not mount. */
+function mountDisks(): boolean {
+  const mounted: string[] = [];
+  try {
+    for (const disk of disks) {
+      mkdirSync(disk);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=96m', 'tmpfs', disk], { stdio: 'ignore' });
+      mounted.push(disk);
+    }
+    return true;
+  } catch {
+    for (const disk of mounted) execFileSync('umount', [disk]);
+    rmSync(root, { recursive: true, force: true });
+    return false;
+  }
+}
+
+const ballastOn = (disk: string): string => path.join(disk, 'ballast');
+
+/** Leaves a few pages, so that one of the next appends is the one that fails. */
+function fill(disk: string): void {
+  const { bavail, bsize } = statfsSync(disk);
+  writeFileSync(ballastOn(disk), Buffer.alloc(Math.max(0, bavail - 2) * bsize));
+}
+
+async function serversOnSmallDisks(): Promise<Servers> {
+  const [redis, nats, ...postgres] = await Promise.all([
+    startRedisCluster(),
+    startNatsCluster({ folderOf: (index) => disks[index]! }),
+    ...['shard-1', 'shard-2', 'control-database'].map((name) => startPostgres({ name })),
+  ]);
+  const [first, second, control] = postgres as [PostgresServer, PostgresServer, PostgresServer];
+  return {
+    redis,
+    nats,
+    shards: [first, second],
+    control,
+    stop: async () => {
+      await Promise.all([redis.stop(), ...postgres.map((server) => server.discard())]);
+      // Its folder is a mount, which can't be removed: stopped, and the disks given back.
+      await Promise.all(nats.nodes.map((node) => node.kill()));
+      for (const disk of disks) execFileSync('umount', ['-l', disk]);
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+async function cluster() {
+  const servers = await serversOnSmallDisks();
+  try {
+    const made = await startForFaults({ servers });
+    return {
+      ...made,
+      async stop() {
+        await made.stop();
+        await servers.stop();
+      },
+    };
+  } catch (error) {
+    await servers.stop();
+    throw error;
+  }
+}
+
+if (!mountDisks())
+  describe.skip('the disks under NATS are full (not run: only root may mount a small one)', () => {});
+else
+  onACluster(
+    'the disks under NATS are full',
+    ({ fault }) => {
+      fault('one disk is full: the other two are a quorum', async (round) => {
+        const disk = round.oneOf(disks);
+        fill(disk);
+        await round.untilMoreWon(30);
+        rmSync(ballastOn(disk));
+        await round.cluster.servers.nats.nodes[disks.indexOf(disk)]!.restart();
+        await round.cluster.servers.nats.untilLed();
+      });
+
+      fault('all disks are full: orders go straight into the ledger until there is room', async (round) => {
+        const { nats } = round.cluster.servers;
+        for (const disk of disks) fill(disk);
+        await round.untilMoreWon(30);
+        for (const disk of disks) rmSync(ballastOn(disk));
+        // A server that met a full disk takes nothing until it is started again (docs/runbooks).
+        await Promise.all(nats.nodes.map((node) => node.restart()));
+        await nats.untilLed();
+      });
+    },
+    cluster,
+  );
