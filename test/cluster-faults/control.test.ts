@@ -35,6 +35,8 @@ onACluster('control dies', ({ fault }) => {
       const { control } = cluster.servers;
       const phone = aPhone(cluster, `phone-${round.seed}`);
       await phone.win(2);
+      // Who somebody is, each process asks control's database once; whoever it has met, it knows.
+      expect((await phone.wallet())?.status).toBe(200);
       await control.kill();
       // Longer than every slice in hand lasts.
       await delay(8_000 + 4_000 * round.random());

@@ -30,6 +30,8 @@ export interface BookkeeperOptions {
   readonly reader: Pick<LogReader, 'end' | 'drained'>;
   readonly book: RestorableBook;
   readonly ledger: Pick<Ledger, 'wallet'>;
+  /** The bucket's, as its creditor passes them. */
+  readonly fences: Fences;
   /** Promises an order again. */
   readonly promise: (order: Order) => Promise<unknown>;
   readonly logger: Logger;
@@ -122,22 +124,28 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
     return credited.has(orderNumber);
   }
 
-  async function look(entry: BookEntry, isThorough: boolean, swept: Swept): Promise<void> {
-    if (!isThorough && entry.position.sequence > reader.drained()) return;
+  async function look(
+    entry: BookEntry,
+    drained: LogSequence,
+    isThorough: boolean,
+    swept: Swept,
+  ): Promise<void> {
+    if (!isThorough && entry.position.sequence > drained) return;
     const inLog = await isInLog(entry);
-    // Its turn is yet to come.
-    if (inLog && entry.position.sequence > reader.drained()) return;
+    // Its turn is yet to come, or came while the book was being read.
+    if (inLog && entry.position.sequence > drained) return;
     if (await isCredited(entry.order)) {
       await book.advance([entry.order], TOKEN_STATUS.credited);
       swept.settled += 1;
       return;
     }
-    // Read and not credited: it was void, and its creditor could not tell the book.
-    if (inLog) {
+    // Behind its slice's fence: its creditor could not tell the book.
+    if (inLog && isVoid(options.fences, entry.order.unit, entry.position.sequence)) {
       await book.advance([entry.order], TOKEN_STATUS.credited);
       swept.settled += 1;
       return;
     }
+    // Lost by the log, or never delivered by it (replicas that differed): the ledger's key makes a repeat harmless.
     await options.promise(entry.order);
     swept.repromised += 1;
   }
@@ -153,9 +161,11 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
     compared = new Map();
     const isThorough = swept.refilled > 0 || sweeps % THOROUGH_EVERY === 0;
     sweeps += 1;
+    // The book is told before a record counts as drained: what still waits behind this mark has missed it.
+    const drained = reader.drained();
     for await (const entry of book.pendingIn(bucket)) {
       if (pauses.stopped) return swept;
-      await look(entry, isThorough, swept);
+      await look(entry, drained, isThorough, swept);
     }
     if (swept.refilled + swept.settled + swept.repromised > 0) {
       logger.warn(
