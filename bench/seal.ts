@@ -47,7 +47,13 @@ async function warmRate(atOnce: number, one: () => Promise<unknown>): Promise<nu
 const orders = Array.from({ length: 1_000 }, (_, person) => anOrder({ person, fen: 137 }));
 
 function promiseRate(log: GrantLog, keyring: Keyring, batchOrdersMax: number): Promise<number> {
-  const line = createSealingLine({ keyring, log, onAppended: async () => {}, batchOrdersMax });
+  const line = createSealingLine({
+    keyring,
+    nowMs: Date.now,
+    log,
+    onAppended: async () => {},
+    batchOrdersMax,
+  });
   let next = 0;
   return warmRate(PEOPLE, () => {
     next += 1;

@@ -46,6 +46,8 @@ export interface WalletOverview extends Page {
   readonly heldFen: number;
   /** Which of the phone's tokens were not counted in, by their place in the request. */
   readonly refusedTokens: readonly { readonly index: number; readonly code: string }[];
+  /** False: what is not credited yet could not be looked up, and shows only if this phone has its token. */
+  readonly complete?: boolean;
 }
 export interface Withdrawal {
   readonly withdrawalId: string;

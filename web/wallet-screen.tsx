@@ -116,6 +116,11 @@ export function WalletScreen({ client, words, language }: Props) {
         <p class="label">
           {words.income} {overview ? `¥${yuan(overview.totalIncomeFen)}` : '—'}
         </p>
+        {overview?.complete === false && (
+          <p class="label" role="status">
+            {words.incomplete}
+          </p>
+        )}
         <button
           type="button"
           class="gold"

@@ -41,10 +41,17 @@ async function readStream(
   if (state.messages !== state.last_seq)
     findings.add('format', 'a stream lacks messages', stream, `${state.messages} of ${state.last_seq}`);
   if (state.last_seq === 0) return { ...taken, records: 0 };
-  const messages = await (await jetstream(connection).consumers.get(stream)).consume();
-  for await (const message of messages) {
-    takeRecord(taken, Buffer.from(message.data), message.seq, `${stream}:${message.seq}`, findings);
-    if (message.seq >= state.last_seq) break;
+  const consumer = await jetstream(connection).consumers.get(stream);
+  const messages = await consumer.consume();
+  try {
+    for await (const message of messages) {
+      takeRecord(taken, Buffer.from(message.data), message.seq, `${stream}:${message.seq}`, findings);
+      if (message.seq >= state.last_seq) break;
+    }
+  } finally {
+    // The servers would keep it for minutes, and whoever lists a stream's consumers would wait for it.
+    await messages.close();
+    await consumer.delete();
   }
   return { ...taken, records: state.last_seq };
 }

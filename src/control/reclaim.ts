@@ -54,10 +54,11 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
     await allotments.fence(slice);
     // Whoever had asked before the fence stood in the database has its answer from the log by then.
     if (options.settleMs !== undefined) await pauses.pause(options.settleMs);
-    await ledger.fence(slice);
     await Promise.all(
       logs.map(async (log) => log.untilDrained(await log.appendFence(slice), leaving.signal)),
     );
+    // From here on the ledger takes nothing more of it, by whatever way: all that counts is in.
+    await ledger.fence(slice);
     const given = await ledger.sliceTally(slice.phaseKey, slice.sliceId);
     await allotments.close(slice, given);
     logger.info(

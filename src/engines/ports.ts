@@ -224,13 +224,16 @@ export interface Ledger {
   creditUnlogged(
     orders: readonly Order[],
   ): Promise<CreditReceipt & { readonly fenced: readonly OrderNumber[] }>;
-  /** From then on `creditUnlogged` refuses this slice's leases up to the epoch. Repeats change nothing. */
+  /**
+   * From then on `creditUnlogged` and `hold` credit nothing of this slice's leases up to the epoch that is not there
+   * already: the slice may be counted. Repeats change nothing.
+   */
   fence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<void>;
   wallet(account: Account, orderNumbers: readonly OrderNumber[]): Promise<LedgerWallet>;
   /** Newest first, strictly behind the cursor. */
   records(account: Account, after: RecordCursor | undefined, limit: number): Promise<readonly LedgerRecord[]>;
   /**
-   * Credits `force`, then holds the amount, in one transaction. The same key and payload again gives the first answer
+   * Credits `force`, but for orders of fenced slices, then holds the amount, in one transaction. The same key and payload again gives the first answer
    * with `replayed`. Refuses with insufficient-balance, idempotency-key-reused or idempotency-in-flight; a refusal
    * moves nothing (the forced credits neither).
    */

@@ -8,6 +8,7 @@ import { creditOrders, standingAmong } from './credit.ts';
 import { type Base, guardWrite } from './partition.ts';
 import guardWriteSql from './sql/guard-write.sql';
 import heldBucketsSql from './sql/held-buckets.sql';
+import lockSlicesSql from './sql/lock-slices.sql';
 import fenceSql from './sql/slice-fence.sql';
 import fencesOfSql from './sql/slice-fences-of.sql';
 
@@ -42,23 +43,33 @@ type UnloggedReceipt = CreditReceipt & { readonly fenced: readonly OrderNumber[]
 export function creditUnlogged({ pool, buckets }: Base, orders: readonly Order[]): Promise<UnloggedReceipt> {
   return transaction(pool, async (client) => {
     await guardWrite(client, buckets, orders);
-    const isFenced = await lockFences(client, orders);
-    const late = orders.filter(isFenced);
-    const standing = await standingAmong(client, late);
-    const receipt = await creditOrders(
-      client,
-      buckets,
-      orders.filter((order) => !isFenced(order) || standing.has(order.orderNumber)),
-    );
-    const fenced = late.map((order) => order.orderNumber).filter((orderNumber) => !standing.has(orderNumber));
-    return { ...receipt, fenced };
+    const { counting, fenced } = await partByFences(client, orders);
+    return { ...(await creditOrders(client, buckets, counting)), fenced };
   });
+}
+
+/**
+ * Orders that may be credited, and those whose slice was counted without them: they are void. Their slices stay as
+ * they are until the transaction ends.
+ */
+export async function partByFences(
+  client: PoolClient,
+  orders: readonly Order[],
+): Promise<{ readonly counting: readonly Order[]; readonly fenced: readonly OrderNumber[] }> {
+  if (orders.length === 0) return { counting: [], fenced: [] };
+  const isFenced = await lockFences(client, orders);
+  const late = orders.filter(isFenced);
+  if (late.length === 0) return { counting: orders, fenced: [] };
+  const standing = await standingAmong(client, late);
+  return {
+    counting: orders.filter((order) => !isFenced(order) || standing.has(order.orderNumber)),
+    fenced: late.map((order) => order.orderNumber).filter((orderNumber) => !standing.has(orderNumber)),
+  };
 }
 
 async function lockFences(client: PoolClient, orders: readonly Order[]): Promise<(order: Order) => boolean> {
   const slices = [...new Set(orders.map((order) => order.unit.sliceId))].sort((a, b) => (a < b ? -1 : 1));
-  for (const sliceId of slices)
-    await client.query(`SELECT pg_advisory_xact_lock_shared(${LOCK_SPACE}, ${SLICE_LOCKS})`, [sliceId]);
+  await client.query(lockSlicesSql, [LOCK_SPACE, slices]);
   const { rows } = await client.query<{ slice_id: SliceId; epoch: number }>(fencesOfSql, [slices]);
   const fences = new Map(rows.map((row) => [row.slice_id, row.epoch]));
   return ({ unit }) => unit.epoch <= (fences.get(unit.sliceId) ?? Number.NEGATIVE_INFINITY);

@@ -17,6 +17,7 @@ import unsettledSql from './sql/unsettled.sql';
 import byIdSql from './sql/withdrawal-by-id.sql';
 import byKeySql from './sql/withdrawal-by-key.sql';
 import lockSql from './sql/withdrawal-lock.sql';
+import { partByFences } from './unlogged.ts';
 
 interface WithdrawalRow {
   readonly act_id: bigint;
@@ -58,7 +59,9 @@ export function hold(base: Base, request: WithdrawalRequest): Promise<Held | Ref
         ? { withdrawal: withdrawalOf(earlier), replayed: true }
         : refuse('idempotency-key-reused', 'this key belongs to a withdrawal of other content');
     }
-    await creditOrders(client, base.buckets, request.force);
+    // A promise that came too late stands in no tally: its packet is somebody else's by now.
+    const { counting } = await partByFences(client, request.force);
+    await creditOrders(client, base.buckets, counting);
     const { rows } = await client.query<{ held: number }>(holdSql, [
       account.actId,
       account.phaseKey,

@@ -250,9 +250,12 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   else await ops.register(processRoutes, { ready, metricsText });
   watchGauges();
 
-  for (const { slice, state } of await allotments.unclosed())
-    if (state === 'open') granter.acceptSlice(slice.sliceId);
-  await gateway?.prepare();
+  if (!stores.shared)
+    for (const { slice, state } of await allotments.unclosed())
+      if (state === 'open') granter.acceptSlice(slice.sliceId);
+  await gateway
+    ?.prepare()
+    .catch((error: Error) => logger.warn({ reason: error.message }, 'nothing is leased yet'));
   await app.listen({ port: config.port, host: config.host });
   await ops.listen({ port: config.opsPort, host: config.opsHost });
   const port = portOf(app);

@@ -119,6 +119,23 @@ describe.each(engines)('the ledger on $name', ({ kind, start }) => {
     await assertBalanced();
   });
 
+  it('forces nothing into a slice that was counted without it, and what stands there already is no trouble', async () => {
+    const [before, behind] = [
+      anOrder({ person: 8_811, slice: 885 }),
+      anOrder({ person: 8_811, slice: 885, rain: 2 }),
+    ];
+    await ledger.credit([before]);
+    await ledger.fence({ sliceId: before.unit.sliceId, epoch: 1 });
+    const tally = await ledger.sliceTally(before.phaseKey, before.unit.sliceId);
+    expect(await ledger.hold(request(8_811, 150, [before, behind]))).toMatchObject({
+      refused: 'insufficient-balance',
+    });
+    const held = await ledger.hold(request(8_811, 100, [before, behind]));
+    expect(isRefusal(held)).toBe(false);
+    expect(await ledger.sliceTally(before.phaseKey, before.unit.sliceId)).toEqual(tally);
+    await assertBalanced();
+  });
+
   it('has in its tally what was credited without the log before the fence, and nothing comes after', async () => {
     const random = seeded(testSeed('the fence and credits without the log'));
     for (let slice = 890; slice < 900; slice += 1) {

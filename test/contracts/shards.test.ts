@@ -261,12 +261,14 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     await expect(shards.map.found(8, shards.addresses)).rejects.toThrow('founded with 4 buckets');
     expect((await shards.map.found(BUCKETS, [])).shards.map(({ name }) => name)).toEqual(['a', 'b']);
     expect(await prepareShards(shards)).toEqual([]);
-    const nobody = openPool({
-      url: 'postgres://nobody@127.0.0.1:1/nothing',
-      logger: quiet,
-      connectionsMax: 1,
-      applicationName: 'test',
-    });
+    const aGoneOne = () =>
+      openPool({
+        url: 'postgres://nobody@127.0.0.1:1/nothing',
+        logger: quiet,
+        connectionsMax: 1,
+        applicationName: 'test',
+      });
+    const [nobody, gone] = [aGoneOne(), aGoneOne()];
     const poolOf = (shard: { name: string }) => (shard.name === 'b' ? nobody : shards.poolOf(shard as never));
     expect(await prepareShards({ ...shards, poolOf })).toEqual(['b']);
     await nobody.end();
@@ -284,6 +286,9 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     await createLedger({ pool: foreign, retry: shardRetry }).credit([orderIn(0)]);
     const keeper = { ...shards, poolOf: ({ name }: { name: string }) => shards.pools.get(name) ?? foreign };
     await expect(addShard(keeper, { name: 'x', url })).rejects.toThrow('holds people of buckets');
+    await expect(addShard({ ...shards, poolOf: () => gone }, { name: 'y', url })).rejects.toThrow();
+    await gone.end();
+    expect((await shards.map.read())!.shards.map(({ name }) => name)).toEqual(['a', 'b']);
   });
 
   it('go on by what they say themselves when control is gone', async () => {

@@ -1,4 +1,6 @@
 import path from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { auditCluster, type ClusterAuditOptions } from '../../rehearsal/audit/index.ts';
 import { type Cluster, startCluster } from '../../tools/cluster/index.ts';
@@ -73,6 +75,13 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
     const report = JSON.parse(await cluster.command('audit', '--settled', '--json')) as NightReport['audit'];
     expect(report).toMatchObject({ ok: true, findings: [] });
     expect(report.checked.credits).toBe(night.audit.checked.credits);
+    // The auditor leaves nothing at the servers: those who own the buckets are the only readers there.
+    const connection = await connect({ servers: [...cluster.servers.nats.urls] });
+    const names: string[] = [];
+    const manager = await jetstreamManager(connection);
+    for await (const { name } of manager.consumers.list('hongbao-0')) names.push(name);
+    await connection.close();
+    expect(names).toEqual([expect.stringMatching(/^credit-\d+$/)]);
   });
 
   it('tells how it is doing while control’s database is away', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RestorableBook } from '../../src/engines/ports.ts';
 import type { RedisClient } from '../../src/engines/redis/client.ts';
+import { passFence } from '../../src/rules/fences.ts';
 import { createBookkeeper } from '../../src/stations/5-credit/bookkeeper.ts';
 import { createCreditor } from '../../src/stations/5-credit/creditor.ts';
 import { bucketOf } from '../../src/vocabulary/bucket.ts';
@@ -55,6 +56,7 @@ describe('the bookkeeper', () => {
       reader: promises.log,
       book,
       ledger: rig.ledger,
+      fences: promises.fences,
       promise: async (order) => promisedAgain.push(order),
       logger: quiet,
     });
@@ -69,6 +71,7 @@ describe('the bookkeeper', () => {
       ...promises,
       book,
       ledger: rig.ledger,
+      fences: promises.fences,
       clock: testClock(),
       logger: quiet,
       random: Math.random,
@@ -132,6 +135,25 @@ describe('the bookkeeper', () => {
     expect(await outstanding(late[0]!)).toEqual([]);
   });
 
+  it('promises anew what was read past and is neither credited nor void, and settles what is void', async () => {
+    await bookkeeper().sweepOnce();
+    const [skipped, before, behind] = [newOrders(1, 51), newOrders(1, 52), newOrders(1, 52)];
+    const sequence = await promises.promise(skipped);
+    await promises.promise(before);
+    const fence = await promises.log.appendFence(before[0]!.unit);
+    passFence(promises.fences, before[0]!.unit.sliceId, 1, fence);
+    const void_ = await promises.promise(behind);
+    await rig.ledger.credit(before);
+    await promises.log.acknowledge(void_);
+    await book.record([
+      { order: skipped[0]!, position: { sequence, leafIndex: 0 } },
+      { order: behind[0]!, position: { sequence: void_, leafIndex: 0 } },
+    ]);
+    expect(await bookkeeper().sweepOnce()).toMatchObject({ settled: 1, repromised: 1 });
+    expect(promisedAgain).toEqual(skipped);
+    expect(await outstanding(behind[0]!)).toEqual([]);
+  });
+
   it('promises anew what the book has and the log has lost', async () => {
     await bookkeeper().sweepOnce();
     const [kept, lost, displaced] = newOrders(3);
@@ -162,6 +184,7 @@ describe('the bookkeeper', () => {
       reader: promises.log,
       book: torn,
       ledger: rig.ledger,
+      fences: promises.fences,
       promise: async () => {},
       logger: quiet,
     });

@@ -217,7 +217,7 @@ describe('bringing slices back', () => {
     expect(crediting.status().outcomes).toMatchObject({ credited: 4, void: 0 });
   });
 
-  it.each(['refuse', 'fence', 'append', 'drain', 'tally', 'close', 'closed'] as const)(
+  it.each(['refuse', 'fence', 'append', 'drain', 'ledger', 'tally', 'close', 'closed'] as const)(
     'is exact when the process dies at the step: %s',
     async (step) => {
       const slice = await lease(10);
@@ -243,6 +243,7 @@ describe('bringing slices back', () => {
         ],
         ledger: {
           ...rig.ledger,
+          fence: (fenced) => dieAt('ledger').then(() => rig.ledger.fence(fenced)),
           sliceTally: (key, sliceId) => dieAt('tally').then(() => rig.ledger.sliceTally(key, sliceId)),
         },
       });

@@ -18,6 +18,8 @@ const orders = (count: number) => upTo(count).map((person) => anOrder({ person }
 describe('the sealing line', () => {
   let folder: string;
   let keyring: Keyring;
+  let atMs = 0;
+  const nowMs = () => atMs;
   let log: Journal;
   const open = () => openJournal({ folder: path.join(folder, 'journal'), logger: pino({ level: 'silent' }) });
 
@@ -33,8 +35,8 @@ describe('the sealing line', () => {
 
   it('closes a micro-batch when it is full, and the rest a moment later', async () => {
     const sizes: number[] = [];
-    const onAppended = async (batch: { orders: readonly unknown[] }) => void sizes.push(batch.orders.length);
-    const line = createSealingLine({ keyring, log, onAppended, batchOrdersMax: 8 });
+    const onAppended = async (entries: readonly unknown[]) => void sizes.push(entries.length);
+    const line = createSealingLine({ keyring, nowMs, log, onAppended, batchOrdersMax: 8 });
     const promised = await Promise.all(orders(20).map((order) => line.promise(order)));
     expect(sizes).toEqual([8, 8, 4]);
     expect(promised.map(({ position }) => position)).toEqual(
@@ -56,13 +58,13 @@ describe('the sealing line', () => {
       await new Promise(setImmediate);
       seen.push('in the book');
     };
-    const line = createSealingLine({ keyring, log: watched, onAppended });
+    const line = createSealingLine({ keyring, nowMs, log: watched, onAppended });
     await line.promise(anOrder({ person: 1 })).then(() => seen.push('answered'));
     expect(seen).toEqual(['durable', 'in the book', 'answered']);
   });
 
   it('makes the same token again from the log, byte for byte, after a rotation and a restart too', async () => {
-    const line = createSealingLine({ keyring, log, onAppended: async () => {}, batchOrdersMax: 7 });
+    const line = createSealingLine({ keyring, nowMs, log, onAppended: async () => {}, batchOrdersMax: 7 });
     const promised = await Promise.all(orders(20).map((order) => line.promise(order)));
     keyring.rotate();
     await log.close();
@@ -78,15 +80,59 @@ describe('the sealing line', () => {
       append: (batch) =>
         refuse ? Promise.reject(new RetryableFault('log-unavailable', 'full', 1)) : log.append(batch),
     };
-    const line = createSealingLine({ keyring, log: moody, onAppended: async () => {} });
+    const line = createSealingLine({ keyring, nowMs, log: moody, onAppended: async () => {} });
     const answers = await Promise.allSettled(orders(3).map((order) => line.promise(order)));
     expect(answers.map((one) => one.status)).toEqual(['rejected', 'rejected', 'rejected']);
     refuse = false;
     expect((await line.promise(anOrder({ person: 9 }))).position).toEqual({ sequence: 1, leafIndex: 0 });
   });
 
+  it('neither answers nor tells the book of what was held up beyond its lease; the rest of the batch is promised', async () => {
+    const told: string[] = [];
+    const slow: GrantLog = {
+      ...log,
+      append: async (batch) => {
+        const sequence = await log.append(batch);
+        atMs = 5_000;
+        return sequence;
+      },
+    };
+    atMs = 0;
+    const onAppended = async (entries: readonly { order: { orderNumber: string } }[]) =>
+      void told.push(...entries.map(({ order }) => order.orderNumber));
+    const line = createSealingLine({ keyring, nowMs, log: slow, onAppended });
+    const [late, fine] = orders(2);
+    const answers = await Promise.allSettled([line.promise(late!, 4_999), line.promise(fine!, 5_000)]);
+    expect(answers.map((one) => one.status)).toEqual(['rejected', 'fulfilled']);
+    expect((answers[0] as PromiseRejectedResult).reason).toMatchObject({ kind: 'outcome-unknown' });
+    expect((answers[1] as PromiseFulfilledResult<unknown>).value).toMatchObject({
+      position: { leafIndex: 1 },
+    });
+    expect(told).toEqual([fine!.orderNumber]);
+  });
+
+  it('makes the promise without the log when it may, but for what is refused there', async () => {
+    const down: GrantLog = {
+      ...log,
+      append: () => Promise.reject(new RetryableFault('log-unavailable', 'gone', 1)),
+    };
+    const [refused, fine] = orders(2);
+    const told: unknown[] = [];
+    const line = createSealingLine({
+      keyring,
+      nowMs,
+      log: down,
+      onAppended: async (entries) => void told.push(...entries),
+      withoutLog: async () => new Set([refused!.orderNumber]),
+    });
+    const answers = await Promise.allSettled([line.promise(refused!), line.promise(fine!)]);
+    expect((answers[0] as PromiseRejectedResult).reason).toMatchObject({ kind: 'slice-fenced' });
+    expect((answers[1] as PromiseFulfilledResult<unknown>).value).toMatchObject({ position: undefined });
+    expect(told).toEqual([]);
+  });
+
   it('is drained when nothing waits and nothing is under way', async () => {
-    const line = createSealingLine({ keyring, log, onAppended: async () => {}, batchDelayMs: 60_000 });
+    const line = createSealingLine({ keyring, nowMs, log, onAppended: async () => {}, batchDelayMs: 60_000 });
     const answered: number[] = [];
     for (const [at, order] of orders(3).entries()) void line.promise(order).then(() => answered.push(at));
     await line.drain();
@@ -95,7 +141,7 @@ describe('the sealing line', () => {
   });
 
   it('never uses a nonce twice', async () => {
-    const line = createSealingLine({ keyring, log, onAppended: async () => {}, batchOrdersMax: 1 });
+    const line = createSealingLine({ keyring, nowMs, log, onAppended: async () => {}, batchOrdersMax: 1 });
     await Promise.all(orders(500).map((order) => line.promise(order)));
     const records = await log.read(0, 1_000);
     const nonces = records.map((record) =>

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import pino from 'pino';
 import { connectNats, type NatsLink } from '../../src/engines/jetstream/connection.ts';
 import { freePort, quiet } from './postgres.ts';
 import { testClock } from './rig.ts';
@@ -14,8 +15,9 @@ export interface TestNatsServer {
   readonly port: number;
   /** Ends the process at once and waits for its end. */
   kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
-  /** SIGSTOP and SIGCONT: a server that is there and says nothing. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
+  /** SIGSTOP: a server that is there and says nothing. Resolves once each of its threads stands still. */
+  freeze(): Promise<void>;
+  wake(): void;
   /** Starts it again on its old port and data. */
   start(): Promise<void>;
 }
@@ -51,7 +53,13 @@ export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
   const url = `nats://${ports.map(({ client }) => `127.0.0.1:${client}`).join(',')}`;
   const links: NatsLink[] = [];
   const link = async (name = 'test') => {
-    const made = await connectNats({ url, name, clock: testClock(), logger: quiet, random: Math.random });
+    const made = await connectNats({
+      url,
+      name,
+      clock: testClock(),
+      logger: process.env.NATS_LOG ? pino() : quiet,
+      random: Math.random,
+    });
     links.push(made);
     return made;
   };
@@ -73,7 +81,11 @@ function aServer(name: string, port: number, folder: string): TestNatsServer {
   return {
     name,
     port,
-    signal: (signal) => void child?.kill(signal),
+    async freeze() {
+      child?.kill('SIGSTOP');
+      while (child?.pid !== undefined && !standsStill(child.pid)) await delay(1);
+    },
+    wake: () => void child?.kill('SIGCONT'),
     async kill(signal = 'SIGKILL') {
       if (!child || child.exitCode !== null || child.signalCode !== null) return;
       const ended = once(child, 'exit');
@@ -91,6 +103,12 @@ function aServer(name: string, port: number, folder: string): TestNatsServer {
       }
     },
   };
+}
+
+function standsStill(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((task) =>
+    / T /.test(readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8')),
+  );
 }
 
 function answers(port: number): Promise<boolean> {

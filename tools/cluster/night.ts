@@ -84,7 +84,7 @@ export async function untilSettled(cluster: Cluster, historyFile?: string): Prom
     const unsettled = await whatIsUnsettled(cluster, history).catch((error: Error) => error.message);
     if (unsettled === undefined) return;
     if (performance.now() > lastMs) throw new Error(`after ${SETTLED_WITHIN_MS} ms: ${unsettled}`);
-    await delay(250);
+    await delay(500);
   }
 }
 

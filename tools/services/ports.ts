@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -31,7 +31,7 @@ export function releasePort(port: number): void {
 function claim(port: number): boolean {
   mkdirSync(CLAIMS, { recursive: true });
   const file = path.join(CLAIMS, String(port));
-  if (mine.size === 0) process.once('exit', () => [...mine].forEach(releasePort));
+  if (!began) begin();
   try {
     writeFileSync(file, String(process.pid), { flag: 'wx' });
   } catch {
@@ -41,6 +41,20 @@ function claim(port: number): boolean {
   }
   mine.add(port);
   return true;
+}
+
+let began = false;
+
+/** Those who were killed have left their claims behind; by and by their process numbers would be others'. */
+function begin(): void {
+  began = true;
+  process.once('exit', () => [...mine].forEach(releasePort));
+  for (const name of readdirSync(CLAIMS)) {
+    const file = path.join(CLAIMS, name);
+    const owner = ownerOf(file);
+    // One without a number is being written at this moment.
+    if (owner > 0 && !isAlive(owner)) rmSync(file, { force: true });
+  }
 }
 
 function ownerOf(file: string): number {

@@ -1,7 +1,11 @@
 import { type ConsumerInfo, JetStreamApiCodes, JetStreamApiError } from '@nats-io/jetstream';
+import { RetryableFault } from '../../protocol/failures.ts';
 import type { LogSequence } from '../ports.ts';
 import type { NatsLink } from './connection.ts';
 import { epochOfConsumer } from './names.ts';
+
+const NAMES_TIMEOUT_MS = 3_000;
+const FAULT_DELAY_MS = 500;
 
 export interface OwnerConsumer {
   readonly name: string;
@@ -16,11 +20,28 @@ export interface OwnerConsumer {
  */
 export async function ownerConsumers(link: NatsLink, stream: string): Promise<OwnerConsumer[]> {
   const found: OwnerConsumer[] = [];
-  for await (const info of link.jsm.consumers.list(stream)) {
-    const epoch = epochOfConsumer(info.name);
-    if (epoch !== undefined) found.push({ name: info.name, epoch, floor: floorOf(info) });
+  for (const name of await consumerNames(link, stream)) {
+    const epoch = epochOfConsumer(name);
+    const floor = epoch === undefined ? undefined : await floorOfConsumer(link, stream, name);
+    if (epoch !== undefined && floor !== undefined) found.push({ name, epoch, floor });
   }
   return found.sort((a, b) => b.epoch - a.epoch);
+}
+
+/**
+ * By name, not as a list of infos: that one waits for every consumer's leader, and a forgotten one that lay on a
+ * server which is gone would keep the bucket from ever being taken.
+ */
+async function consumerNames(link: NatsLink, stream: string): Promise<readonly string[]> {
+  const answer = await link.nc.request(`$JS.API.CONSUMER.NAMES.${stream}`, '{}', {
+    timeout: NAMES_TIMEOUT_MS,
+  });
+  const { consumers, error } = answer.json<{
+    consumers?: string[];
+    error?: { description: string };
+  }>();
+  if (error) throw new RetryableFault('log-unavailable', `${stream}: ${error.description}`, FAULT_DELAY_MS);
+  return consumers ?? [];
 }
 
 export const highestFloor = (consumers: readonly OwnerConsumer[]): LogSequence =>

@@ -130,10 +130,13 @@ describe('an append', () => {
 
   it('is unknown when the server says nothing, and refused when there is no server', async () => {
     const [server] = nats.servers;
-    server!.signal('SIGSTOP');
-    await expect(log.append(aBatch([1]))).rejects.toMatchObject({ kind: 'outcome-unknown' });
-    expect(log.health().accepting).toBe(false);
-    server!.signal('SIGCONT');
+    await server!.freeze();
+    try {
+      await expect(log.append(aBatch([1]))).rejects.toMatchObject({ kind: 'outcome-unknown' });
+      expect(log.health().accepting).toBe(false);
+    } finally {
+      server!.wake();
+    }
     await until(() => log.health().accepting, 'it takes appends again');
     await server!.kill();
     await until(() => link.downForMs() > 0, 'the connection is gone');

@@ -36,6 +36,12 @@ export function epochOfConsumer(name: string): number | undefined {
   return found ? Number(found[1]) : undefined;
 }
 
-/** The same bytes, the same message id, whichever process sends them: no two batches agree, their nonces differ. */
+/** A batch's seal stands first in its bytes: key, nonce, signature (docs/formats.md, "Journal"). */
+const SEAL_BYTES = 79;
+
+/**
+ * The same batch, the same message id, whichever process sends it. Its seal names it: a nonce is used once, and the
+ * signature is over everything in the batch.
+ */
 export const batchName = (body: Uint8Array): string =>
-  createHash('sha256').update(body).digest('base64url').slice(0, 22);
+  createHash('sha256').update(body.subarray(0, SEAL_BYTES)).digest('base64url').slice(0, 22);

@@ -86,9 +86,9 @@ export function createPublisher(options: PublisherOptions) {
 }
 
 /**
- * Message ids make replicas of nats-server 2.9 differ: when a leader freezes and wakes, some of them take a message for
- * a repeat that others store, and from there on the same sequence is another record on each (seen in most freezes of
- * a leader, in none without ids; docs/decisions/0007). There the ledger's key alone keeps repeats from counting.
+ * Message ids make it likelier that replicas of nats-server 2.9 differ after a leader has frozen and woken: some take
+ * a message for a repeat that others store, and from there on a sequence is another record on each
+ * (docs/decisions/0007). There the ledger's key alone keeps repeats from counting.
  */
 export function dedupesSafely(link: NatsLink, replicas: number): boolean {
   if (replicas === 1) return true;

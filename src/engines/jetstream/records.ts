@@ -20,8 +20,9 @@ export function decodeMessage(stream: string, sequence: LogSequence, data: Uint8
 }
 
 /**
- * One record: from whichever replica answers first, and from the leader when that one has not got it yet. Throws a
- * plain Error when there is none, a RetryableFault when it can't be known now.
+ * One record: from the stream's leader, and only when there is none from whichever replica answers. A replica that has
+ * just woken may show what was never agreed upon. Throws a plain Error when there is none, a RetryableFault when it
+ * can't be known now.
  */
 export async function recordAt(
   link: NatsLink,
@@ -36,11 +37,16 @@ export async function recordAt(
 
 async function rawAt(link: NatsLink, stream: string, seq: LogSequence): Promise<Uint8Array | undefined> {
   try {
-    const near = await link.jsm.direct.getMessage(stream, { seq });
-    return near?.data ?? (await link.jsm.streams.getMessage(stream, { seq }))?.data;
-  } catch (error) {
-    const what = `record ${seq} of ${stream} can't be read now: ${(error as Error).message}`;
-    throw new RetryableFault('log-unavailable', what, FAULT_DELAY_MS, { cause: error });
+    return (await link.jsm.streams.getMessage(stream, { seq }))?.data;
+  } catch (fault) {
+    try {
+      const near = await link.jsm.direct.getMessage(stream, { seq });
+      if (near) return near.data;
+    } catch {
+      // Told below, with the leader's own reason.
+    }
+    const what = `record ${seq} of ${stream} can't be read now: ${(fault as Error).message}`;
+    throw new RetryableFault('log-unavailable', what, FAULT_DELAY_MS, { cause: fault });
   }
 }
 

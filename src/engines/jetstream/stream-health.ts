@@ -50,13 +50,21 @@ export function watchStream(link: NatsLink, stream: string, onState: (state: Str
     timer.unref();
   }
 
-  async function look(): Promise<void> {
+  /** One at a time: an answer that was given up long ago would say what is no longer so. */
+  function look(): Promise<void> {
+    looking ??= lookOnce().finally(() => {
+      looking = undefined;
+      lookIn(reason === undefined ? LOOK_MS : PROBE_MS);
+    });
+    return looking;
+  }
+
+  async function lookOnce(): Promise<void> {
     try {
       mark(await fault());
     } catch (error) {
       mark(`${stream} does not answer: ${(error as Error).message}`);
     }
-    lookIn(reason === undefined ? LOOK_MS : PROBE_MS);
   }
 
   async function fault(): Promise<string | undefined> {
@@ -82,10 +90,7 @@ export function watchStream(link: NatsLink, stream: string, onState: (state: Str
     takeRoom(bytes: number): Promise<boolean> | undefined {
       bytesLeft -= bytes + MESSAGE_OVERHEAD_BYTES;
       if (bytesLeft > 0) return undefined;
-      looking ??= look().finally(() => {
-        looking = undefined;
-      });
-      return looking.then(() => bytesLeft > 0);
+      return look().then(() => bytesLeft > 0);
     },
     close(): void {
       closed = true;

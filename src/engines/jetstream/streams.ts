@@ -8,6 +8,7 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream';
 import type { NatsLink } from './connection.ts';
+import { durabilityOf } from './durability.ts';
 import { bucketNames } from './names.ts';
 
 export interface StreamSettings {
@@ -18,6 +19,8 @@ export interface StreamSettings {
   readonly replicas: number;
   /** Of each stream. A full one refuses; nothing is dropped from it. */
   readonly bytesMax: number;
+  /** `http://host:8222` of one of the servers, if there is one: only there do they tell when they fsync. */
+  readonly monitoringUrl?: string;
 }
 
 /** Publishing again within this time is noticed by the stream; later, by the ledger's key. */
@@ -30,9 +33,14 @@ export class WeakStream extends Error {
   override readonly name = 'WeakStream';
 }
 
-/** Makes the stream of every bucket that is not there yet, and refuses those that are there but weaker. */
+/**
+ * Makes the stream of every bucket that is not there yet, and refuses those that are there but weaker. Says what is
+ * known about the servers' fsync.
+ */
 export async function ensureStreams(link: NatsLink, settings: StreamSettings): Promise<void> {
   for (let bucket = 0; bucket < settings.buckets; bucket += 1) await ensureStream(link, settings, bucket);
+  const { sync, says } = await durabilityOf(link, settings.monitoringUrl);
+  link.logger[sync === 'always' ? 'info' : 'warn']({ sync }, says);
 }
 
 async function ensureStream(link: NatsLink, settings: StreamSettings, bucket: number): Promise<void> {

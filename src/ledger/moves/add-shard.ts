@@ -20,7 +20,7 @@ export interface ShardKeeper {
  */
 export async function prepareShards({ map, poolOf }: ShardKeeper): Promise<string[]> {
   const plan = await map.read();
-  if (!plan) throw new Error('There is no plan of the ledger’s shards yet. Found the cluster first.');
+  if (!plan) throw notFounded();
   const away: string[] = [];
   for (const shard of plan.shards) {
     try {
@@ -37,11 +37,23 @@ export async function prepareShards({ map, poolOf }: ShardKeeper): Promise<strin
   return away;
 }
 
-/** Adds a shard to the plan, without buckets (`rebalance` brings them), and prepares it. May be called again. */
-export async function addShard(keeper: ShardKeeper, shard: ShardAddress): Promise<void> {
-  await keeper.map.putShard(shard);
-  await prepareShards(keeper);
+/**
+ * Prepares a shard and then adds it to the plan, without buckets (`rebalance` brings them); or gives a shard that is
+ * there its new address. May be called again. What can't be reached or is not empty never comes into the plan: fences
+ * and tallies need every shard of it.
+ */
+export async function addShard({ map, poolOf }: ShardKeeper, shard: ShardAddress): Promise<void> {
+  const plan = await map.read();
+  if (!plan) throw notFounded();
+  const enrolled = plan.shards.some((known) => known.name === shard.name && known.enrolled);
+  const pool = poolOf(shard);
+  await migrate(pool, ledgerMigrations);
+  await enroll(pool, { ...shard, enrolled }, plan);
+  await map.putShard(shard);
 }
+
+const notFounded = (): Error =>
+  new Error('There is no plan of the ledger’s shards yet. Found the cluster first.');
 
 /** Waits for writers that take this database for a ledger of its own; from then on they are refused. */
 const ALONE_LOCK = 'SELECT pg_advisory_xact_lock(179415, -1)';

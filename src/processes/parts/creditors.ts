@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { LogReader } from '../../engines/ports.ts';
+import type { Fences } from '../../rules/fences.ts';
 import { type Bookkeeper, createBookkeeper } from '../../stations/5-credit/bookkeeper.ts';
 import { type Creditor, type CreditorStatus, createCreditor } from '../../stations/5-credit/creditor.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
@@ -40,12 +41,13 @@ export function createCreditors(deps: {
   const share = (): number | undefined =>
     rate === undefined ? undefined : rate === 0 ? 0 : Math.max(1, rate / stores.buckets);
 
-  function keepBook(bucket: number, reader: LogReader): void {
+  function keepBook(bucket: number, reader: LogReader, fences: Fences): void {
     const { restorable } = stores;
     if (!restorable) return;
     const bookkeeper = createBookkeeper({
       bucket,
       reader,
+      fences,
       log: stores.logs[bucket]!,
       book: restorable,
       ledger: stores.ledger,
@@ -79,7 +81,7 @@ export function createCreditors(deps: {
             creditors.set(bucket, creditor);
             creditor.setRate(share());
             creditor.start();
-            keepBook(bucket, log);
+            keepBook(bucket, log, fences);
           },
           async lost(bucket) {
             const creditor = creditors.get(bucket);

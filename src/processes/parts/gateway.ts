@@ -71,8 +71,8 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     random,
     tickets: createSealbox(keyring.secrets.ticket, 'hongbao.ticket.v1'),
     claims: createMac(keyring.secrets.claim, 'hongbao.claim.v1'),
-    grant: async (order) => {
-      const granted = await granter.grant(order);
+    grant: async (order, leaseUntilMs) => {
+      const granted = await granter.grant(order, leaseUntilMs);
       if (!isRefusal(granted)) metrics.opens.inc({ replayed: String(granted.replayed) });
       return granted;
     },

@@ -39,15 +39,15 @@ export function createPromises(deps: {
     createSealingLine({
       keyring,
       log,
-      onAppended: ({ orders }, sequence) =>
-        stores.book.record(orders.map((order, leafIndex) => ({ order, position: { sequence, leafIndex } }))),
+      onAppended: (entries) => stores.book.record(entries),
+      nowMs: clock.now,
       ...(withoutLog ? { withoutLog: (batch) => withoutLog(batch, bucket) } : {}),
     }),
   );
   const bucketAt = (order: Pick<Order, 'actId'>): number => bucketOf(order.actId, stores.buckets);
   const granter = createGranter({
     book: stores.book,
-    promise: (order) => lines[bucketAt(order)]!.promise(order),
+    promise: (order, untilMs) => lines[bucketAt(order)]!.promise(order, untilMs),
     promisedAt: (actId, position) => promisedAt(stores.logs[bucketAt({ actId })]!, position),
     campaign: (order) => deps.campaign(order.campaignId),
     ...(stores.shared ? { sliceIsOpen: createSliceStates(stores.allotments, clock).isOpen } : {}),

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { allotmentMigrations } from '../../engines/postgres/allotments/index.ts';
@@ -11,9 +12,10 @@ import {
   type ShardPlan,
   shardMapMigrations,
 } from '../../engines/postgres/shard-map/index.ts';
-import { openShardedLedger, prepareShards, type ShardedLedger } from '../../ledger/index.ts';
+import { finishMoves, openShardedLedger, prepareShards, type ShardedLedger } from '../../ledger/index.ts';
 import type { Config } from '../config.ts';
 import type { ClusterConfig } from '../config-cluster.ts';
+import { rememberedPlan } from './plan-file.ts';
 import { untilItIs } from './until.ts';
 
 const CONNECTIONS_A_SHARD = 8;
@@ -33,22 +35,21 @@ export async function openClusterLedger(
 ): Promise<{ readonly ledger: ShardedLedger; readonly shards: number }> {
   const { config, cluster, controlPool, logger } = options;
   const map = createShardMap(controlPool);
-  const poolOf = (shard: ShardAddress): Pool =>
-    openPool({
-      url: shard.url,
-      logger,
-      connectionsMax: CONNECTIONS_A_SHARD,
-      applicationName: `hongbao-${config.roles.join('-')}`,
-      // A shard that is frozen is given up after this, once; then its gate is shut.
-      statementMsMax: STATEMENT_MS_MAX,
-    });
+  const readPlan = rememberedPlan(path.join(config.dataFolder, 'shard-plan.json'), map.read);
+  const settings = {
+    logger,
+    connectionsMax: CONNECTIONS_A_SHARD,
+    applicationName: `hongbao-${config.roles.join('-')}`,
+  };
+  // Tables may take their time to be made.
+  const poolToPrepare = ({ url }: ShardAddress): Pool => openPool({ ...settings, url });
   if (config.roles.includes('control'))
-    await untilItIs('control’s database', logger, () => found(options, map, poolOf), mayCome);
+    await untilItIs('control’s database', logger, () => found(options, map, poolToPrepare), mayCome);
   const plan = await untilItIs<ShardPlan>(
     'the plan of the ledger’s shards',
     logger,
     async () => {
-      const standing = await map.read();
+      const standing = await readPlan();
       if (!standing || standing.shards.some((shard) => !shard.enrolled))
         throw new Error('control has not founded the cluster yet');
       return standing;
@@ -59,9 +60,11 @@ export async function openClusterLedger(
     throw new Error(
       `This cluster was founded with ${plan.buckets} buckets, and HONGBAO_BUCKETS says ${cluster.buckets}. Set it to ${plan.buckets}.`,
     );
+  if (config.roles.includes('control')) void finishBrokenMoves(options, map, poolToPrepare);
   const ledger = await openShardedLedger({
-    readPlan: map.read,
-    openPool: poolOf,
+    readPlan,
+    // A shard that is frozen is given up after this, once; then its gate is shut.
+    openPool: ({ url }) => openPool({ ...settings, url, statementMsMax: STATEMENT_MS_MAX }),
     retry: options.retry,
     logger,
     monotonicMs: () => performance.now(),
@@ -70,7 +73,7 @@ export async function openClusterLedger(
 }
 
 async function found(
-  { config, cluster, controlPool }: ClusterLedgerOptions,
+  { config, cluster, controlPool, logger }: ClusterLedgerOptions,
   map: ReturnType<typeof createShardMap>,
   openShardPool: (shard: ShardAddress) => Pool,
 ): Promise<void> {
@@ -86,7 +89,35 @@ async function found(
     return pool;
   };
   try {
-    await prepareShards({ map, poolOf });
+    const away = await prepareShards({ map, poolOf });
+    if (away.length > 0)
+      logger.warn({ shards: away }, 'shards of the ledger are away; their people wait, all others go on');
+  } finally {
+    await Promise.all([...pools.values()].map((pool) => pool.end()));
+  }
+}
+
+/** A mover that died in the moment of a hand-over left a bucket that nobody owns: beside everything else, until done. */
+async function finishBrokenMoves(
+  { retry, logger }: ClusterLedgerOptions,
+  map: ReturnType<typeof createShardMap>,
+  openShardPool: (shard: ShardAddress) => Pool,
+): Promise<void> {
+  const pools = new Map<string, Pool>();
+  const poolOf = (shard: ShardAddress): Pool => {
+    const pool = pools.get(shard.name) ?? openShardPool(shard);
+    pools.set(shard.name, pool);
+    return pool;
+  };
+  try {
+    const finished = await finishMoves({ map, poolOf, retry, logger });
+    if (finished > 0)
+      logger.warn({ buckets: finished }, 'moves of buckets that were broken off are finished');
+  } catch (error) {
+    logger.error(
+      { reason: (error as Error).message },
+      'a move of a bucket that was broken off could not be finished: hongbao ledger add-shard does it again',
+    );
   } finally {
     await Promise.all([...pools.values()].map((pool) => pool.end()));
   }

@@ -83,16 +83,13 @@ export async function openClusterStores(
   const streams = Array.from({ length: buckets }, (_, bucket) =>
     createJetStreamLog({ link, space, bucket, bootId, replicas: cluster.logReplicas }),
   );
+  const tear = onceAWhile((bucket) => restorable.tear(bucket));
   const journaled = await openJournaledLog({
     journal,
     streams,
     logger,
-    onReplayed(batch, _, sequence) {
-      const entries = batch.orders.map((order, leafIndex) => ({ order, position: { sequence, leafIndex } }));
-      void book
-        .record(entries)
-        .catch((error: Error) => logger.warn({ reason: error.message }, 'the book was not told'));
-    },
+    // What is replayed may be void, which only a look from the log's beginning tells: the bookkeeper's.
+    onReplayed: (_, bucket) => tear(bucket),
   });
   const log = switchable(Array.from({ length: buckets }, (_, bucket): GrantLog => journaled.bucket(bucket)));
   const ways = await openWays(
@@ -139,6 +136,21 @@ export async function openClusterStores(
       await ledger.ledger.close();
       await pool.end();
     },
+  };
+}
+
+const TEAR_EVERY_MS = 1_000;
+
+/** Says it of each bucket at most once in a while; what fails is said at the next occasion, or found by the breaker. */
+function onceAWhile(act: (bucket: number) => Promise<void>): (bucket: number) => void {
+  const soon = new Set<number>();
+  return (bucket) => {
+    if (soon.has(bucket)) return;
+    soon.add(bucket);
+    setTimeout(() => {
+      soon.delete(bucket);
+      act(bucket).catch(() => {});
+    }, TEAR_EVERY_MS).unref();
   };
 }
 

@@ -5,7 +5,7 @@ import type { Player } from '../../guard/player.ts';
 import { recent } from '../../guard/recent.ts';
 import type { Mac, Sealbox } from '../../guard/sealbox.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
-import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
+import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import { sponsorsTaken } from '../../rules/person-caps.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, SponsorId } from '../../vocabulary/ids.ts';
@@ -62,7 +62,7 @@ export interface PlayDeps {
   /** From 0 up to, not including, 1. */
   readonly random: () => number;
   /** 3-grant. */
-  readonly grant: (order: Order) => Promise<Answer | Refusal>;
+  readonly grant: (order: Order, leaseUntilMs: number) => Promise<Answer | Refusal>;
   /** The first answer to this order, when there was one. */
   readonly granted: (order: Order) => Promise<Answer | undefined>;
 }
@@ -77,8 +77,6 @@ export interface Play {
   open(player: Player, campaign: CampaignSnapshot, ticket: Uint8Array): Promise<OpenedPacket | Refusal>;
 }
 
-/** Less than control waits between the end of a lease and its fence (RECLAIM_MARGIN_MS). */
-const ANSWER_LATE_MS_MAX = 3_000;
 const ACCOUNTS_MAX = 500_000;
 const GREETING_SHARE = 0.35;
 const NOTHING: ShakeAnswer = { prize: { prize: 'nothing' }, claimRecord: undefined };
@@ -203,11 +201,8 @@ export function createPlay(deps: PlayDeps): Play {
     if (!scene)
       return refuse('scene-unknown', `campaign ${campaign.id} has no scene ${order.sceneId} any more`);
     // A packet that was opened in time is answered for ever; only a first opening can come too late.
-    const granted = clock.now() > expiresAtMs ? await late(order) : await deps.grant(order);
+    const granted = clock.now() > expiresAtMs ? await late(order) : await deps.grant(order, expiresAtMs);
     if (isRefusal(granted)) return granted;
-    // Held up for so long (a frozen process) that its slice may have been closed before the promise was durable.
-    if (!granted.replayed && clock.now() > expiresAtMs + ANSWER_LATE_MS_MAX)
-      throw new RetryableFault('outcome-unknown', 'the promise took longer than the packet’s lease', 1_000);
     return {
       amountFen: granted.order.amountFen,
       orderNumber: granted.order.orderNumber,

@@ -20,7 +20,7 @@ export interface Granted {
 export interface GranterDeps {
   readonly book: TokenBook;
   /** Seals and appends; resolves after the fsync and after the book knows. */
-  readonly promise: (order: Order) => Promise<{ readonly token: Uint8Array }>;
+  readonly promise: (order: Order, untilMs?: number) => Promise<{ readonly token: Uint8Array }>;
   /** What was answered at a place of the log, byte for byte. */
   readonly promisedAt: (
     actId: ActId,
@@ -32,8 +32,11 @@ export interface GranterDeps {
 }
 
 export interface Granter {
-  /** Makes the order's promise, or gives the first answer again, or says why not. Refused orders move nothing. */
-  grant(order: Order): Promise<Granted | Refusal>;
+  /**
+   * Makes the order's promise, or gives the first answer again, or says why not. Refused orders move nothing.
+   * `leaseUntilMs`: after it (and a moment) the slice may be closed, and a promise that was held up is "unknown".
+   */
+  grant(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal>;
   /** The first answer to an order number, when there was one. */
   find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined>;
   /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
@@ -43,6 +46,8 @@ export interface Granter {
 }
 
 const LAST_ANSWERS_MAX = 50_000;
+/** Less than control waits between the end of a lease and its fence (RECLAIM_MARGIN_MS). */
+const ANSWER_LATE_MS_MAX = 3_000;
 
 /**
  * Turns a win into an order, once. A person's grants take turns, so that two requests with one number, or two wins
@@ -85,7 +90,7 @@ export function createGranter(deps: GranterDeps): Granter {
     return making;
   }
 
-  async function grantInTurn(order: Order): Promise<Granted | Refusal> {
+  async function grantInTurn(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal> {
     const wins = await winsOf(order);
     const earlier = wins.find((win) => win.orderNumber === order.orderNumber);
     const first = earlier ? await firstAnswer(order.actId, earlier) : lastAnswers.get(order.orderNumber);
@@ -96,13 +101,14 @@ export function createGranter(deps: GranterDeps): Granter {
       ? refuse('slice-fenced', `slice ${order.unit.sliceId} is closing; its packets go back to the budget`)
       : overCap(deps, order, wins);
     if (refusal) return refusal;
-    const { token } = await underWay(order.unit.sliceId, deps.promise(order));
+    const untilMs = leaseUntilMs === undefined ? undefined : leaseUntilMs + ANSWER_LATE_MS_MAX;
+    const { token } = await underWay(order.unit.sliceId, deps.promise(order, untilMs));
     lastAnswers.set(order.orderNumber, { order, token, replayed: true });
     return { order, token, replayed: false };
   }
 
   return {
-    grant: (order) => turns.take(order.actId, () => grantInTurn(order)),
+    grant: (order, leaseUntilMs) => turns.take(order.actId, () => grantInTurn(order, leaseUntilMs)),
     find,
     acceptSlice: (sliceId) => void openSlices.add(sliceId),
     async refuseSlice(sliceId) {

@@ -1,7 +1,7 @@
 import { phaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot, Scene } from '../../campaign/snapshot.ts';
 import type { Allotments, Slice, UpstreamCredential } from '../../engines/ports.ts';
-import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
+import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, AppId, PhaseKey, RainId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
@@ -38,8 +38,6 @@ const SLICE_PACKETS = 100;
 const SLICE_DEALS_FOR_MS = 60_000;
 const GRANT_MARGIN_MS = 10_000;
 const DRAWN_AHEAD_MS_MAX = 5_000;
-/** Less than control waits between the end of a lease and its fence. */
-const ANSWER_LATE_MS_MAX = 3_000;
 
 interface Payment {
   readonly unit: SliceUnit;
@@ -155,9 +153,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
         drawnAtMs,
         ...paid,
       };
-      const granted = await granter.grant(order);
-      if (!isRefusal(granted) && !granted.replayed && clock.now() > grantUntilMs + ANSWER_LATE_MS_MAX)
-        throw new RetryableFault('outcome-unknown', 'the promise took longer than the slice’s lease', 1_000);
+      const granted = await granter.grant(order, grantUntilMs);
       // Two requests with one number at the same moment: the other took another unit, which comes back by its slice.
       if (isRefusal(granted) && granted.refused === 'order-conflict') {
         const first = await granter.find(name);

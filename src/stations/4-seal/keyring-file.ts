@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -62,9 +63,18 @@ export function readRing(file: string): StoredRing | undefined {
         'Nothing was changed.',
     );
   }
-  // Copies and restores tend to lose the mode.
-  chmodSync(file, 0o600);
+  keepPrivate(file);
   return ring;
+}
+
+/** Copies and restores tend to lose the mode. A mounted secret can't be changed, and is its mounter's to keep. */
+function keepPrivate(file: string): void {
+  if ((statSync(file).mode & 0o077) === 0) return;
+  try {
+    chmodSync(file, 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EROFS') throw error;
+  }
 }
 
 /** Replaces the file at once, whole and durable: a token whose key is lost can never be read again. */

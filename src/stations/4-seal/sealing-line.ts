@@ -15,9 +15,10 @@ export interface Promised {
 export interface SealingLine {
   /**
    * Seals an order with whoever else comes within a millisecond and appends it. Resolves after the fsync and after
-   * the book knows; rejects with the log's RetryableFault.
+   * the book knows; rejects with the log's RetryableFault. `untilMs` is the last moment at which the order may be known
+   * to be promised: one that was held up for longer may stand behind its slice's fence, and is "unknown", to the book too.
    */
-  promise(order: Order): Promise<Promised>;
+  promise(order: Order, untilMs?: number): Promise<Promised>;
   /** Resolves when nothing is under way any more. */
   drain(): Promise<void>;
 }
@@ -26,7 +27,10 @@ export interface SealingLineOptions {
   readonly keyring: Keyring;
   readonly log: GrantLog;
   /** Tells the book; awaited before anyone is answered. */
-  readonly onAppended: (batch: MicroBatch, sequence: LogSequence) => Promise<void>;
+  readonly onAppended: (
+    entries: readonly { readonly order: Order; readonly position: LogPosition }[],
+  ) => Promise<void>;
+  readonly nowMs: () => number;
   /**
    * What is done when the log does not take a batch, or leaves it open whether it did: makes the promise in another
    * durable way, and gives back the orders for which that was not possible. Without it the log's fault is the answer.
@@ -38,6 +42,7 @@ export interface SealingLineOptions {
 
 interface Waiting {
   readonly order: Order;
+  readonly untilMs: number;
   readonly resolve: (promised: Promised) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -68,34 +73,43 @@ export function createSealingLine(options: SealingLineOptions): SealingLine {
     try {
       const orders = batch.map((one) => one.order);
       const { seal, tokens } = sealBatch(orders, options.keyring.active());
-      const promised = await append({ orders, seal });
-      for (const [leafIndex, one] of batch.entries()) {
-        if (promised.refused.has(one.order.orderNumber)) one.reject(tooLate(one.order));
-        else one.resolve({ position: promised.at(leafIndex), token: tokens[leafIndex]! });
+      const made = await append({ orders, seal });
+      const nowMs = options.nowMs();
+      const answers = batch.map((one, leafIndex) => ({
+        one,
+        token: tokens[leafIndex]!,
+        position: made.sequence === undefined ? undefined : { sequence: made.sequence, leafIndex },
+        fault: faultOf(one, made.refused, nowMs),
+      }));
+      await options.onAppended(
+        answers.flatMap(({ one, position, fault }) =>
+          position && !fault ? [{ order: one.order, position }] : [],
+        ),
+      );
+      for (const { one, token, position, fault } of answers) {
+        if (fault) one.reject(fault);
+        else one.resolve({ position, token });
       }
     } catch (error) {
       for (const one of batch) one.reject(error);
     }
   }
 
-  async function append(batch: MicroBatch): Promise<{
-    readonly refused: ReadonlySet<OrderNumber>;
-    readonly at: (leafIndex: number) => LogPosition | undefined;
-  }> {
+  async function append(
+    batch: MicroBatch,
+  ): Promise<{ readonly sequence: LogSequence | undefined; readonly refused: ReadonlySet<OrderNumber> }> {
     try {
-      const sequence = await options.log.append(batch);
-      await options.onAppended(batch, sequence);
-      return { refused: NONE, at: (leafIndex) => ({ sequence, leafIndex }) };
+      return { sequence: await options.log.append(batch), refused: NONE };
     } catch (error) {
       if (!options.withoutLog || !isLogFault(error)) throw error;
-      return { refused: await options.withoutLog(batch), at: () => undefined };
+      return { sequence: undefined, refused: await options.withoutLog(batch) };
     }
   }
 
   return {
-    promise: (order) =>
+    promise: (order, untilMs = Number.POSITIVE_INFINITY) =>
       new Promise((resolve, reject) => {
-        waiting.push({ order, resolve, reject });
+        waiting.push({ order, untilMs, resolve, reject });
         if (waiting.length >= ordersMax) close();
         else timer ??= setTimeout(close, delayMs);
       }),
@@ -113,8 +127,18 @@ const NONE: ReadonlySet<OrderNumber> = new Set();
 const isLogFault = (error: unknown): boolean =>
   error instanceof RetryableFault && (error.kind === 'log-unavailable' || error.kind === 'outcome-unknown');
 
-const tooLate = (order: Order): RetryableFault =>
-  new RetryableFault('slice-fenced', `slice ${order.unit.sliceId} was closed meanwhile`, 1_000);
+/** Why an order can't be answered "won"; undefined when it can. */
+function faultOf(
+  { order, untilMs }: Waiting,
+  refused: ReadonlySet<OrderNumber>,
+  nowMs: number,
+): RetryableFault | undefined {
+  if (refused.has(order.orderNumber))
+    return new RetryableFault('slice-fenced', `slice ${order.unit.sliceId} was closed meanwhile`, 1_000);
+  return nowMs > untilMs
+    ? new RetryableFault('outcome-unknown', 'the promise took longer than its packet’s lease', 1_000)
+    : undefined;
+}
 
 /** What was answered when this place in the log was promised, again, byte for byte. */
 export async function promisedAt(

@@ -30,6 +30,8 @@ export interface BookkeeperOptions {
   readonly reader: Pick<LogReader, 'end' | 'drained'>;
   readonly book: RestorableBook;
   readonly ledger: Pick<Ledger, 'wallet'>;
+  /** The bucket's, as its creditor passes them. */
+  readonly fences: Fences;
   /** Promises an order again. */
   readonly promise: (order: Order) => Promise<unknown>;
   readonly logger: Logger;
@@ -55,6 +57,8 @@ function absent(error: unknown): undefined {
 }
 
 const INTERVAL_MS = 5_000;
+/** What only waits for its turn is compared with the log once a minute: a backlog is no reason to read it all again. */
+const THOROUGH_EVERY = 12;
 const READS_AT_ONCE = 32;
 
 /**
@@ -67,6 +71,7 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
   const logger = options.logger.child({ bucket });
   const pauses = createPauses();
   let running: Promise<void> = Promise.resolve();
+  let sweeps = 0;
 
   /** Every grant of the log that counts, noted as what it is by now. The fences are met on the way. */
   async function refill(state: string): Promise<number> {
@@ -119,7 +124,13 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
     return credited.has(orderNumber);
   }
 
-  async function look(entry: BookEntry, drained: LogSequence, swept: Swept): Promise<void> {
+  async function look(
+    entry: BookEntry,
+    drained: LogSequence,
+    isThorough: boolean,
+    swept: Swept,
+  ): Promise<void> {
+    if (!isThorough && entry.position.sequence > drained) return;
     const inLog = await isInLog(entry);
     // Its turn is yet to come, or came while the book was being read.
     if (inLog && entry.position.sequence > drained) return;
@@ -128,12 +139,13 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
       swept.settled += 1;
       return;
     }
-    // Read and not credited: it was void, and its creditor could not tell the book.
-    if (inLog) {
+    // Behind its slice's fence: its creditor could not tell the book.
+    if (inLog && isVoid(options.fences, entry.order.unit, entry.position.sequence)) {
       await book.advance([entry.order], TOKEN_STATUS.credited);
       swept.settled += 1;
       return;
     }
+    // Lost by the log, or never delivered by it (replicas that differed): the ledger's key makes a repeat harmless.
     await options.promise(entry.order);
     swept.repromised += 1;
   }
@@ -147,11 +159,13 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
       swept.refilled = await refill(state);
     }
     compared = new Map();
+    const isThorough = swept.refilled > 0 || sweeps % THOROUGH_EVERY === 0;
+    sweeps += 1;
     // The book is told before a record counts as drained: what still waits behind this mark has missed it.
     const drained = reader.drained();
     for await (const entry of book.pendingIn(bucket)) {
       if (pauses.stopped) return swept;
-      await look(entry, drained, swept);
+      await look(entry, drained, isThorough, swept);
     }
     if (swept.refilled + swept.settled + swept.repromised > 0) {
       // That a credit was faster than the gateway's note of the order is ordinary.

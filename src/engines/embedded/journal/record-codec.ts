@@ -16,6 +16,17 @@ const FENCE_BYTES = 1 + 8 + 4;
  * ever opening again.
  */
 export function encodeGrants(batch: MicroBatch): Buffer {
+  const known = encoded.get(batch);
+  if (known) return known;
+  const bytes = encodeAnew(batch);
+  encoded.set(batch, bytes);
+  return bytes;
+}
+
+/** A batch that goes into two logs is encoded once. Nobody writes into what is handed out. */
+const encoded = new WeakMap<MicroBatch, Buffer>();
+
+function encodeAnew(batch: MicroBatch): Buffer {
   const { nonce, signature, ciphertexts } = batch.seal;
   if (nonce.length !== NONCE_BYTES || signature.length !== SIGNATURE_BYTES)
     throw new RangeError('the seal has no nonce of 8 or no signature of 64 bytes');

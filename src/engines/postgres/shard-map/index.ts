@@ -40,7 +40,7 @@ export interface ShardMap {
    * when it was founded with another count of buckets.
    */
   found(buckets: number, shards: readonly ShardAddress[]): Promise<ShardPlan>;
-  /** A new shard, without buckets; or a new address for one that is there. */
+  /** A new shard, prepared and without buckets; or a new address for one that is there. */
   putShard(shard: ShardAddress): Promise<void>;
   /** The shard's own database knows now that it is one. */
   enrolled(name: string): Promise<void>;
@@ -97,7 +97,7 @@ export function createShardMap(pool: Pool): ShardMap {
     putShard: ({ name, url }) =>
       inTurn(async (client) => {
         await client.query(
-          'INSERT INTO shard_map.shard (name, url) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET url = $2',
+          'INSERT INTO shard_map.shard (name, url, enrolled) VALUES ($1, $2, true) ON CONFLICT (name) DO UPDATE SET url = $2',
           [name, url],
         );
       }),
