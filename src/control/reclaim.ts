@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { Allotments, GrantLog, Ledger, Slice } from '../engines/ports.ts';
 import { createPauses } from '../guard/pauses.ts';
@@ -47,6 +48,8 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
   const closing = new Map<SliceId, Promise<boolean>>();
   /** Those who wait for crediting; stopping sends them home. */
   const leaving = new AbortController();
+  // As many as there are slices being closed, times buckets: no leak.
+  setMaxListeners(0, leaving.signal);
   let running: Promise<void> = Promise.resolve();
 
   async function reclaim(slice: Slice): Promise<void> {
