@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe } from 'vitest';
+import { describe, expect } from 'vitest';
 import { onACluster, startForFaults } from './stage.ts';
 
 /** Debian: apt-get install faketime. */
@@ -31,6 +31,14 @@ const clockOf = (name: string): Record<string, string> => {
 
 const HOUR_S = 3_600;
 
+/** How far its wall clock is from ours, by the Date header, in hours. */
+async function hoursOff({ url }: { readonly url: string }): Promise<number> {
+  const { headers } = await fetch(`${url}/livez`);
+  const hours = (Date.parse(headers.get('date') ?? '') - Date.now()) / (HOUR_S * 1_000);
+  // No minus zero.
+  return Math.round(hours) || 0;
+}
+
 if (library === undefined)
   describe.skip('clocks step (not run: libfaketime is missing; install the package faketime)', () => {});
 else
@@ -45,6 +53,7 @@ else
           const gateway = round.oneOf(round.cluster.of('gateway'));
           step(gateway.name, seconds);
           await round.untilMoreWon(40);
+          expect(await hoursOff(gateway)).toBe(seconds / HOUR_S);
           step(gateway.name, 0);
         });
 
@@ -57,6 +66,7 @@ else
           await Promise.all(started.map((one) => one.kill()));
           await Promise.all(started.map((one) => one.restart()));
           await Promise.all(started.map((one) => one.untilReady()));
+          for (const one of started) expect(await hoursOff(one)).toBe(seconds / HOUR_S);
           await round.untilMoreWon(40);
           for (const one of started) step(one.name, 0);
         });

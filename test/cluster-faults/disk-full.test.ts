@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe } from 'vitest';
@@ -7,7 +7,7 @@ import type { Servers } from '../../tools/cluster/index.ts';
 import { startNatsCluster } from '../../tools/services/nats.ts';
 import { type PostgresServer, startPostgres } from '../../tools/services/postgres.ts';
 import { startRedisCluster } from '../../tools/services/redis.ts';
-import { onACluster, startForFaults } from './stage.ts';
+import { counted, onACluster, startForFaults, UNLOGGED, until } from './stage.ts';
 
 const SERVERS = 3;
 const root = mkdtempSync(path.join(tmpdir(), 'hongbao-full-nats-'));
@@ -32,10 +32,17 @@ function mountDisks(): boolean {
 
 const ballastOn = (disk: string): string => path.join(disk, 'ballast');
 
-/** Leaves a few pages, so that one of the next appends is the one that fails. */
+/** To the last page, while the server writes to it as well. */
 function fill(disk: string): void {
-  const { bavail, bsize } = statfsSync(disk);
-  writeFileSync(ballastOn(disk), Buffer.alloc(Math.max(0, bavail - 2) * bsize));
+  const page = Buffer.alloc(4_096);
+  const ballast = openSync(ballastOn(disk), 'w');
+  try {
+    for (;;) writeSync(ballast, page);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  } finally {
+    closeSync(ballast);
+  }
 }
 
 async function serversOnSmallDisks(): Promise<Servers> {
@@ -94,7 +101,13 @@ else
 
       fault('all disks are full: orders go straight into the ledger until there is room', async (round) => {
         const { nats } = round.cluster.servers;
+        const gateways = round.cluster.of('gateway');
+        const before = await counted(gateways, UNLOGGED);
         for (const disk of disks) fill(disk);
+        await until(
+          async () => (await counted(gateways, UNLOGGED)) > before + 10,
+          () => 'gateways credit by themselves',
+        );
         await round.untilMoreWon(30);
         for (const disk of disks) rmSync(ballastOn(disk));
         // A server that met a full disk takes nothing until it is started again (docs/runbooks).

@@ -1,6 +1,4 @@
-import { counted, onACluster, type Round, until } from './stage.ts';
-
-const UNLOGGED = 'hongbao_unlogged_orders_total';
+import { counted, onACluster, type Round, UNLOGGED, until } from './stage.ts';
 
 /** Who leads the stream of a bucket that nobody has planned. */
 async function aLeader({ cluster, random }: Round) {

@@ -9,11 +9,14 @@ import type { AuditReport } from '../../rehearsal/audit/index.ts';
 import { type Crowd, type CrowdCounts, startCrowd } from '../../rehearsal/crowd/index.ts';
 import { type Cluster, type ClusterOptions, startCluster } from '../../tools/cluster/index.ts';
 import { auditOf, untilSettled } from '../../tools/cluster/night.ts';
+import type { ServerNode } from '../../tools/services.ts';
 import { seeded } from '../support/orders.ts';
 import { describeWithServers } from '../support/servers.ts';
 import { counterOf, rowsOf } from './looks.ts';
 
 export const CAMPAIGN = { campaignFile: 'test/faults/kill-campaign.yaml', campaignId: 'kill' };
+/** Orders that a gateway has credited by itself, because the log was away. */
+export const UNLOGGED = 'hongbao_unlogged_orders_total';
 const BUCKETS = 8;
 const PEOPLE_AT_A_GATEWAY = 8;
 const THINK_MS = 80;
@@ -123,6 +126,9 @@ async function playRound(
     await round.untilAnyMoment();
     await act(round);
     await round.untilMoreWon(10);
+  } catch (error) {
+    await heal(cluster);
+    throw error;
   } finally {
     await goHome(crowds);
   }
@@ -209,11 +215,24 @@ export const counted = async (
   return counts.reduce((sum, count) => sum + count, 0);
 };
 
+/** What a fault that failed half-way has left dead or asleep; the next one begins with everything up. */
+async function heal(cluster: Cluster): Promise<void> {
+  for (const one of everybodyOf(cluster)) {
+    one.thaw();
+    if (!one.isRunning) await one.restart();
+  }
+}
+
+/** Every server and every process. */
+export function everybodyOf({ servers, processes }: Cluster): readonly ServerNode[] {
+  const { redis, nats, shards, control } = servers;
+  return [...redis.nodes, ...nats.nodes, ...shards, control, ...processes];
+}
+
 function keepLogs(cluster: Cluster, seed: number): string {
   const folder = path.join(tmpdir(), `hongbao-faults-${seed}`);
   mkdirSync(folder, { recursive: true });
-  const { redis, nats, shards, control } = cluster.servers;
-  for (const one of [...cluster.processes, ...redis.nodes, ...nats.nodes, ...shards, control])
+  for (const one of everybodyOf(cluster))
     cpSync(path.join(one.folder, 'server.log'), path.join(folder, `${one.name}.log`));
   cpSync(path.join(path.dirname(cluster.keysFolder), 'history.jsonl'), path.join(folder, 'history.jsonl'));
   return folder;

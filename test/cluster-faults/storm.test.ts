@@ -1,13 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServerNode } from '../../tools/services.ts';
-import { onACluster, type Round } from './stage.ts';
+import { everybodyOf, onACluster, type Round } from './stage.ts';
 
 const HURTS = 4;
-
-const everybody = ({ cluster }: Round): readonly ServerNode[] => {
-  const { redis, nats, shards, control } = cluster.servers;
-  return [...redis.nodes, ...nats.nodes, ...shards, control, ...cluster.processes];
-};
 
 /** Kills or freezes a node for some seconds; resolves when it runs again. */
 async function hurt(node: ServerNode, { random, oneOf }: Round): Promise<string> {
@@ -26,7 +21,7 @@ onACluster('several things fail at the same time', ({ fault }) => {
   fault(
     'whatever dies or freezes together, nothing is lost, doubled or wasted',
     async (round) => {
-      const left = [...everybody(round)];
+      const left = [...everybodyOf(round.cluster)];
       const victims = Array.from(
         { length: HURTS },
         () => left.splice(Math.floor(left.length * round.random()), 1)[0]!,

@@ -14,11 +14,11 @@ import { type Fences, isVoid, passFence } from '../../rules/fences.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
 
-/** What a sweep has mended; all zero in ordinary times. */
+/** What a sweep has mended; in ordinary times nothing but a few settled. */
 export interface Swept {
   /** Orders that were written into a book that had forgotten, from the log. */
   refilled: number;
-  /** Tokens of the book that were credited, or void, without its knowledge. */
+  /** Tokens of the book that were credited, or void, without its knowledge, or before it knew of them at all. */
   settled: number;
   /** Tokens of the book that the log had lost: promised anew. */
   repromised: number;
@@ -168,7 +168,8 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
       await look(entry, drained, isThorough, swept);
     }
     if (swept.refilled + swept.settled + swept.repromised > 0) {
-      logger.warn(
+      // That a credit was faster than the gateway's note of the order is ordinary.
+      logger[swept.refilled + swept.repromised > 0 ? 'warn' : 'info'](
         swept,
         'the book and the log of a bucket had missed something of one another; it is mended',
       );
