@@ -56,12 +56,15 @@ export interface ClusterOptions {
 const SHARDS = 2;
 
 /** 6 Redis, 3 NATS, 2 shards and control's Postgres. */
-export async function startServers(): Promise<Servers> {
+export async function startServers(
+  /** Further environment of a Postgres, by its name (shard-1, …, control-database). */
+  envOf: (name: string) => Readonly<Record<string, string>> = () => ({}),
+): Promise<Servers> {
   const names = [...Array.from({ length: SHARDS }, (_, at) => `shard-${at + 1}`), 'control-database'];
   const starting = [
     startRedisCluster(),
     startNatsCluster(),
-    Promise.all(names.map((name) => startPostgres({ name }))),
+    Promise.all(names.map((name) => startPostgres({ name, env: envOf(name) }))),
   ] as const;
   const settled = await Promise.allSettled(starting);
   const [redis, nats, postgres] = settled;

@@ -17,6 +17,8 @@ export interface PostgresOptions {
   readonly name?: string;
   /** Further settings, by name. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Further environment of the server. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface PostgresServer extends ServerNode {
@@ -59,6 +61,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     port,
     folder,
     runAs,
+    ...(options.env ? { env: options.env } : {}),
     stopSignal: 'SIGINT',
     isReady: async () => (await query(url, 'SELECT 1')) > 0,
   });

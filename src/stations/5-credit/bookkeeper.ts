@@ -155,7 +155,8 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
     const { whole, state } = await book.wholeness(bucket);
     if (!whole) {
       await pauses.pause(options.calmMs ?? 0);
-      if (pauses.stopped) return swept;
+      // Whoever still keeps something from it would only have it filled in vain.
+      if (pauses.stopped || (await book.wholeness(bucket)).state !== state) return swept;
       swept.refilled = await refill(state);
     }
     compared = new Map();
