@@ -61,7 +61,8 @@ export const VARIABLES = {
   HONGBAO_PAYOUT: 'http(s):// URL of the payout; embedded: (default) runs the sandbox',
   HONGBAO_SESSION_KEYS_FILE: 'JSON file with the session keys of the embedding apps',
   HONGBAO_LOG_LEVEL: `One of ${LOG_LEVELS.join(', ')}. Default warn`,
-  HONGBAO_CREDIT_RATE: 'Credits a second at start; unlimited when not set',
+  HONGBAO_CREDIT_RATE:
+    'Credits a second from this start on; what was set last, at first no limit, when not set',
   ...CLUSTER_VARIABLES,
 } as const;
 
