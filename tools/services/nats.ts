@@ -97,7 +97,7 @@ async function startNode(
     places.map(async ({ routePort }, to) => (await options.routeVia?.(routePort, index, to)) ?? routePort),
   );
   const others = routes.filter((_, to) => to !== index);
-  writeFileSync(config, configurationOf(place, others, folder, natsVersion(program), options.settings));
+  writeFileSync(config, configurationOf(place, others, folder, natsVersion(program), options));
   const monitor = monitorOf(place.monitorPort);
   const server = await startServer({
     name: place.name,
@@ -115,12 +115,15 @@ async function startNode(
   });
 }
 
+/** Servers tell one another where to be reached, and would go round the proxies of a bad network. */
+const NOWHERE = '127.0.0.1:9';
+
 function configurationOf(
   place: Place,
   routePorts: readonly number[],
   folder: string,
   [major, minor]: readonly [number, number],
-  settings = '',
+  { settings = '', routeVia }: NatsClusterOptions,
 ): string {
   const routes = routePorts.map((port) => `"nats://127.0.0.1:${port}"`);
   // Until 2.9 an acknowledgement waits for no fsync, and nothing can be set; our own journal is the second copy.
@@ -129,6 +132,7 @@ function configurationOf(
   name: hongbao
   listen: "127.0.0.1:${place.routePort}"
   routes: [${routes.join(', ')}]
+  ${routeVia ? `advertise: "${NOWHERE}"` : ''}
 }`;
   return `server_name: ${place.name}
 listen: "127.0.0.1:${place.port}"
