@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createMac, MAC_BYTES } from '../../guard/sealbox.ts';
 import { isRefusal } from '../../protocol/failures.ts';
-import type { ActId, CampaignId, PhaseKey, SponsorId } from '../../vocabulary/ids.ts';
+import type { ActId, CampaignId, PhaseKey, RainId, SceneId, SponsorId } from '../../vocabulary/ids.ts';
 import {
   CLAIM_BYTES_MAX,
   type ClaimOwner,
@@ -18,7 +18,11 @@ const owner: ClaimOwner = {
   phaseKey: 3 as PhaseKey,
   actId: 9_223_372_036_854_775_807n as ActId,
 };
-const won: ClaimRecord = { packets: 2, sponsors: ['tea' as SponsorId, 'panda-bank' as SponsorId] };
+const won: ClaimRecord = {
+  packets: 2,
+  sponsors: ['tea' as SponsorId, 'panda-bank' as SponsorId],
+  round: { rainId: 7 as RainId, sceneIds: ['tea-rain' as SceneId] },
+};
 const record = encodeClaim(mac, owner, won);
 const read = (bytes: Uint8Array, by = owner) => decodeClaim(mac, by, bytes);
 const codeOf = (bytes: Uint8Array, by = owner, withMac = mac) => {
@@ -36,10 +40,21 @@ const sponsorsArbitrary = fc.uniqueArray(
   idPart.map((id) => id as SponsorId),
   { maxLength: 12 },
 );
-const claimArbitrary = fc.record({
-  packets: fc.integer({ min: 0, max: 10_000_000_000 }),
-  sponsors: sponsorsArbitrary,
+const roundArbitrary = fc.record({
+  rainId: fc.integer({ min: 1, max: 2 ** 31 - 1 }).map((id) => id as RainId),
+  sceneIds: fc.uniqueArray(
+    idPart.map((id) => id as SceneId),
+    { maxLength: 8 },
+  ),
 });
+const claimArbitrary = fc.record(
+  {
+    packets: fc.integer({ min: 0, max: 10_000_000_000 }),
+    sponsors: sponsorsArbitrary,
+    round: roundArbitrary,
+  },
+  { requiredKeys: ['packets', 'sponsors'] },
+);
 
 /** A record of ours with bytes changed, cut out, put in, swapped or repeated. */
 const damaged = fc
@@ -101,6 +116,9 @@ describe('a claim record', () => {
     expect(codeOf(signed(`c2|${campaignId}|${phaseKey}|${actId}|1|tea`))).toBe('claim-invalid');
     expect(codeOf(signed(`c1|${campaignId}|${phaseKey}|${actId}|1`))).toBe('claim-invalid');
     expect(codeOf(signed(`c1|${campaignId}|${phaseKey}|${actId}|1|tea|more`))).toBe('claim-invalid');
+    expect(codeOf(signed(`c2|${campaignId}|${phaseKey}|${actId}|1|7:tea|tea`))).toBe('read');
+    for (const round of ['', '7', 'x:tea', '0:tea', '-1:tea', '1.5:tea', '7:tea:more', '99999999999:tea'])
+      expect(codeOf(signed(`c2|${campaignId}|${phaseKey}|${actId}|1|${round}|tea`))).toBe('claim-invalid');
     for (const packets of ['', '-1', '1.5', '1e3', 'NaN', ' 1', '99999999999999999999'])
       expect(codeOf(signed(`c1|${campaignId}|${phaseKey}|${actId}|${packets}|tea`))).toBe('claim-invalid');
   });
@@ -140,7 +158,20 @@ describe('a claim record', () => {
       fc.uint8Array({ maxLength: 80 }),
       fc
         .array(
-          fc.constantFrom('c1', '|', 'gala', '3', String(owner.actId), ',', 'tea', '-1', '\u00ff', '1'),
+          fc.constantFrom(
+            'c1',
+            'c2',
+            '7:',
+            '|',
+            'gala',
+            '3',
+            String(owner.actId),
+            ',',
+            'tea',
+            '-1',
+            '\u00ff',
+            '1',
+          ),
           { maxLength: 14 },
         )
         .map((parts) => Buffer.from(parts.join(''), 'latin1')),

@@ -8,11 +8,11 @@ import { unlessBookIsAway } from '../../guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import { sponsorsTaken } from '../../rules/person-caps.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
-import type { ActId, SponsorId } from '../../vocabulary/ids.ts';
+import type { ActId, RainId, SceneId, SponsorId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
-import { type ClaimRecord, decodeClaim, encodeClaim } from './claims.ts';
+import { type ClaimRecord, decodeClaim, encodeClaim, type RoundWins } from './claims.ts';
 import type { Dealer } from './dealer.ts';
 import { openTicket, sealTicket } from './tickets.ts';
 
@@ -135,7 +135,7 @@ export function createPlay(deps: PlayDeps): Play {
       if (!packet) continue;
       memory.packets += 1;
       memory.sponsors.add(scene.sponsorId);
-      memory.wonHere.add(`${rain.id}/${scene.id}`);
+      memory.wonHere.add(winKey(rain.id, scene.id));
       const expiresAtMs = instantMs(Math.min(nowMs + campaign.ticketTtlMs, packet.grantUntilMs));
       const order = orderOf(player, campaign, phase, rain, scene, packet.amountFen, nowMs, packet.unit);
       return {
@@ -148,7 +148,7 @@ export function createPlay(deps: PlayDeps): Play {
         claimRecord: encodeClaim(
           deps.claims,
           { campaignId: campaign.id, phaseKey: phase.key, actId: player.actId },
-          { packets: memory.packets, sponsors: [...memory.sponsors] },
+          { packets: memory.packets, sponsors: [...memory.sponsors], round: wonIn(rain, memory) },
         ),
       };
     }
@@ -156,7 +156,7 @@ export function createPlay(deps: PlayDeps): Play {
   }
 
   function mayWin(memory: Memory, campaign: CampaignSnapshot, scene: Scene, rain: Rain): boolean {
-    if (memory.wonHere.has(`${rain.id}/${scene.id}`)) return false;
+    if (memory.wonHere.has(winKey(rain.id, scene.id))) return false;
     // With one packet a sponsor, who is in the set has it; with more, the grant counts exactly.
     return campaign.limits.packetsPerSponsor > 1 || !memory.sponsors.has(scene.sponsorId);
   }
@@ -177,7 +177,7 @@ export function createPlay(deps: PlayDeps): Play {
     const memory: Memory = {
       packets: shaken.length,
       sponsors: sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign.scenes),
-      wonHere: new Set(wins.map((won) => `${won.rainId}/${won.sceneId}`)),
+      wonHere: new Set(wins.map((won) => winKey(won.rainId, won.sceneId))),
     };
     const key = accountKey(player.actId, phase);
     const meanwhile = accounts.get(key);
@@ -230,7 +230,17 @@ const accountKey = (actId: ActId, phase: Phase): string => `${phase.key}/${actId
 function join(memory: Memory, claim: ClaimRecord): void {
   memory.packets = Math.max(memory.packets, claim.packets);
   for (const sponsor of claim.sponsors) memory.sponsors.add(sponsor);
+  for (const sceneId of claim.round?.sceneIds ?? []) memory.wonHere.add(winKey(claim.round!.rainId, sceneId));
 }
+
+const winKey = (rainId: RainId, sceneId: SceneId): string => `${rainId}/${sceneId}`;
+
+const wonIn = (rain: Rain, memory: Memory): RoundWins => ({
+  rainId: rain.id,
+  sceneIds: rain.deals
+    .map((deal) => deal.sceneId)
+    .filter((sceneId) => memory.wonHere.has(winKey(rain.id, sceneId))),
+});
 
 function orderOf(
   player: Player,
