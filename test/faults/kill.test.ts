@@ -78,7 +78,7 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
     engine = await start();
     const { checked } = await settleAndAudit(engine, crowd, historyFile);
     process.stderr.write(`${kills} kills: ${JSON.stringify({ ...crowd.counts, ...checked })}\n`);
-    expect(kills).toBeGreaterThanOrEqual(Math.min(rounds, 3));
+    expect(kills).toBeGreaterThanOrEqual(Math.min(rounds, 5));
     expect(crowd.counts.won).toBeGreaterThan(kills);
     expect(crowd.counts.wonOnSockets).toBeGreaterThan(0);
     expect(checked.seals).toBe(checked.orders);

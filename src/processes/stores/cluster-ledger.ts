@@ -82,19 +82,28 @@ async function found(
     cluster.buckets,
     config.ledgerUrls.map((url, at) => ({ name: `s${at + 1}`, url })),
   );
-  const pools = new Map<string, Pool>();
-  const poolOf = (shard: ShardAddress): Pool => {
-    const pool = pools.get(shard.name) ?? openShardPool(shard);
-    pools.set(shard.name, pool);
-    return pool;
-  };
+  const { poolOf, close } = shardPools(openShardPool);
   try {
     const away = await prepareShards({ map, poolOf });
     if (away.length > 0)
       logger.warn({ shards: away }, 'shards of the ledger are away; their people wait, all others go on');
   } finally {
-    await Promise.all([...pools.values()].map((pool) => pool.end()));
+    await close();
   }
+}
+
+/** One pool a shard, opened when it is first asked for. */
+function shardPools(open: (shard: ShardAddress) => Pool) {
+  const pools = new Map<string, Pool>();
+  const poolOf = (shard: ShardAddress): Pool => {
+    const pool = pools.get(shard.name) ?? open(shard);
+    pools.set(shard.name, pool);
+    return pool;
+  };
+  return {
+    poolOf,
+    close: async () => void (await Promise.all([...pools.values()].map((pool) => pool.end()))),
+  };
 }
 
 /** A mover that died in the moment of a hand-over left a bucket that nobody owns: beside everything else, until done. */
@@ -103,12 +112,7 @@ async function finishBrokenMoves(
   map: ReturnType<typeof createShardMap>,
   openShardPool: (shard: ShardAddress) => Pool,
 ): Promise<void> {
-  const pools = new Map<string, Pool>();
-  const poolOf = (shard: ShardAddress): Pool => {
-    const pool = pools.get(shard.name) ?? openShardPool(shard);
-    pools.set(shard.name, pool);
-    return pool;
-  };
+  const { poolOf, close } = shardPools(openShardPool);
   try {
     const finished = await finishMoves({ map, poolOf, retry, logger });
     if (finished > 0)
@@ -119,7 +123,7 @@ async function finishBrokenMoves(
       'a move of a bucket that was broken off could not be finished: hongbao ledger add-shard does it again',
     );
   } finally {
-    await Promise.all([...pools.values()].map((pool) => pool.end()));
+    await close();
   }
 }
 
