@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe } from 'vitest';
 import { type Cluster, startServers } from '../../tools/cluster/index.ts';
-import { onACluster, startForFaults, until } from './stage.ts';
+import { onACluster, startForFaultsOn, until } from './stage.ts';
 
 /** Debian: apt-get install faketime. */
 function findFakeTime(): string | undefined {
@@ -34,20 +34,8 @@ const clockOf = (name: string): Record<string, string> => {
 };
 
 /** Processes and databases whose clocks can be stepped, each by its name. */
-async function startWithClocks(): Promise<Cluster> {
-  const servers = await startServers(clockOf);
-  try {
-    const cluster = await startForFaults({ servers, envOf: clockOf });
-    const stop = async () => {
-      await cluster.stop();
-      await servers.stop();
-    };
-    return { ...cluster, stop };
-  } catch (error) {
-    await servers.stop();
-    throw error;
-  }
-}
+const startWithClocks = async (): Promise<Cluster> =>
+  startForFaultsOn(await startServers(clockOf), { envOf: clockOf });
 
 const HOUR_S = 3_600;
 

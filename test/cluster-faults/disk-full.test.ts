@@ -7,7 +7,7 @@ import type { Servers } from '../../tools/cluster/index.ts';
 import { startNatsCluster } from '../../tools/services/nats.ts';
 import { type PostgresServer, startPostgres } from '../../tools/services/postgres.ts';
 import { startRedisCluster } from '../../tools/services/redis.ts';
-import { counted, onACluster, startForFaults, UNLOGGED, until } from './stage.ts';
+import { counted, onACluster, startForFaultsOn, UNLOGGED, until } from './stage.ts';
 
 const SERVERS = 3;
 const root = mkdtempSync(path.join(tmpdir(), 'hongbao-full-nats-'));
@@ -67,22 +67,7 @@ async function serversOnSmallDisks(): Promise<Servers> {
   };
 }
 
-async function cluster() {
-  const servers = await serversOnSmallDisks();
-  try {
-    const made = await startForFaults({ servers });
-    return {
-      ...made,
-      async stop() {
-        await made.stop();
-        await servers.stop();
-      },
-    };
-  } catch (error) {
-    await servers.stop();
-    throw error;
-  }
-}
+const cluster = async () => startForFaultsOn(await serversOnSmallDisks());
 
 if (!mountDisks())
   describe.skip('the disks under NATS are full (not run: only root may mount a small one)', () => {});

@@ -5,7 +5,7 @@ import { startNatsCluster } from '../../tools/services/nats.ts';
 import { freePort } from '../../tools/services/ports.ts';
 import { type PostgresServer, startPostgres } from '../../tools/services/postgres.ts';
 import { startRedisCluster } from '../../tools/services/redis.ts';
-import { onACluster, type Round, startForFaults } from './stage.ts';
+import { onACluster, type Round, startForFaultsOn } from './stage.ts';
 
 /** Stretches of network between the engine's processes and its servers, by what lies behind them. */
 const lines: Record<'log' | 'shards' | 'control', TcpProxy[]> = { log: [], shards: [], control: [] };
@@ -43,22 +43,7 @@ async function serversBehindProxies(): Promise<Servers> {
   };
 }
 
-async function cluster() {
-  const servers = await serversBehindProxies();
-  try {
-    const made = await startForFaults({ servers });
-    return {
-      ...made,
-      async stop() {
-        await made.stop();
-        await servers.stop();
-      },
-    };
-  } catch (error) {
-    await servers.stop();
-    throw error;
-  }
-}
+const cluster = async () => startForFaultsOn(await serversBehindProxies());
 
 const all = (): TcpProxy[] => Object.values(lines).flat();
 const some = (round: Round, proxies: readonly TcpProxy[]): TcpProxy[] =>

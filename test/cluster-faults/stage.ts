@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readHistory } from '../../rehearsal/audit/check-history.ts';
 import type { AuditReport } from '../../rehearsal/audit/index.ts';
 import { type Crowd, type CrowdCounts, startCrowd } from '../../rehearsal/crowd/index.ts';
-import { type Cluster, type ClusterOptions, startCluster } from '../../tools/cluster/index.ts';
+import { type Cluster, type ClusterOptions, type Servers, startCluster } from '../../tools/cluster/index.ts';
 import { auditOf, untilSettled } from '../../tools/cluster/night.ts';
 import type { ServerNode } from '../../tools/services.ts';
 import { seeded } from '../support/orders.ts';
@@ -96,6 +96,23 @@ export function onACluster(
 
 export const startForFaults = (options: ClusterOptions = {}): Promise<Cluster> =>
   startCluster({ buckets: BUCKETS, ...options });
+
+/** On servers of the test's own, which go with it. */
+export async function startForFaultsOn(servers: Servers, options: ClusterOptions = {}): Promise<Cluster> {
+  try {
+    const made = await startForFaults({ ...options, servers });
+    return {
+      ...made,
+      async stop() {
+        await made.stop();
+        await servers.stop();
+      },
+    };
+  } catch (error) {
+    await servers.stop();
+    throw error;
+  }
+}
 
 async function playRound(
   cluster: Cluster,
