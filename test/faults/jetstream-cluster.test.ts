@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decodeRecord } from '../../src/engines/embedded/journal/record-codec.ts';
+import { mayPass } from '../../src/engines/jetstream/faults.ts';
 import { createJetStreamLog, type JetStreamLog } from '../../src/engines/jetstream/grant-log.ts';
 import { openOwnedLog } from '../../src/engines/jetstream/owned-log.ts';
 import { createOwnership } from '../../src/engines/jetstream/ownership.ts';
@@ -11,6 +12,7 @@ import { startTestNats, type TestNats, type TestNatsServer } from '../support/na
 import { until } from '../support/rig.ts';
 
 const SPACE = 'cluster';
+const PATIENCE_MS = 60_000;
 const STREAM = `${SPACE}-0`;
 let nats: TestNats;
 let log: JetStreamLog;
@@ -18,24 +20,25 @@ let log: JetStreamLog;
 beforeAll(async () => {
   nats = await startTestNats(3);
   const link = await nats.link();
-  await until(
-    async () => {
-      try {
-        await ensureStreams(link, { space: SPACE, buckets: 1, replicas: 3, bytesMax: 1 << 28 });
-        return true;
-      } catch {
-        return false;
-      }
-    },
-    'the cluster has placed the stream',
-    60_000,
-  );
+  await patiently(() => ensureStreams(link, { space: SPACE, buckets: 1, replicas: 3, bytesMax: 1 << 28 }));
   log = createJetStreamLog({ link, space: SPACE, bucket: 0, bootId: 'boot', replicas: 3 });
 }, 90_000);
 afterAll(async () => {
   await log.close();
   await nats.stop();
 });
+
+/** Servers that were killed have no leader for a while, and refuse what they are asked: as the engine, asks again. */
+async function patiently<Result>(act: () => Promise<Result>): Promise<Result> {
+  for (const lastMs = performance.now() + PATIENCE_MS; ; ) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!mayPass(error) || performance.now() > lastMs) throw error;
+      await delay(50);
+    }
+  }
+}
 
 let person = 0;
 /** What was answered, by its place in the log. */
@@ -88,9 +91,10 @@ async function leader(): Promise<TestNatsServer> {
 /** Each answered batch stands where its answer said, once; nothing else but what was left unknown is there. */
 async function expectTruth(): Promise<void> {
   const link = await nats.link();
-  const { state } = await link.jsm.streams.info(STREAM);
+  const { state } = await patiently(() => link.jsm.streams.info(STREAM));
   const people: number[] = [];
-  for (const sequence of upTo(state.last_seq)) people.push(...peopleOf([await log.at(sequence)]));
+  for (const sequence of upTo(state.last_seq))
+    people.push(...peopleOf([await patiently(() => log.at(sequence))]));
   expect(new Set(people).size).toBe(people.length);
   for (const [sequence, one] of answered) expect(people[sequence - 1]).toBe(one);
   const told = new Set(answered.values());
@@ -104,10 +108,12 @@ async function expectTruth(): Promise<void> {
  */
 async function expectNothingMissing(): Promise<void> {
   const link = await nats.link();
-  const { state } = await link.jsm.streams.info(STREAM);
+  const { state } = await patiently(() => link.jsm.streams.info(STREAM));
   const people = new Set<number>();
   for (const seq of upTo(state.last_seq)) {
-    const found = await Promise.all(upTo(12).map(() => link.jsm.direct.getMessage(STREAM, { seq })));
+    const found = await patiently(() =>
+      Promise.all(upTo(12).map(() => link.jsm.direct.getMessage(STREAM, { seq }))),
+    );
     for (const one of found) {
       const record = one && decodeRecord(seq, Buffer.from(one.data));
       if (record) for (const person of peopleOf([record])) people.add(person);
@@ -150,14 +156,16 @@ describe('three NATS servers', { timeout: 120_000 }, () => {
   it('are read in strict order, each record once, while their leaders are killed', async () => {
     const link = await nats.link('creditor');
     const seen: number[] = [];
-    const owner = await openOwnedLog({
-      link,
-      space: SPACE,
-      bucket: 0,
-      epoch: 1,
-      confirm: async () => true,
-      onLost: () => {},
-    });
+    const owner = await patiently(() =>
+      openOwnedLog({
+        link,
+        space: SPACE,
+        bucket: 0,
+        epoch: 1,
+        confirm: async () => true,
+        onLost: () => {},
+      }),
+    );
     const ending = new AbortController();
     const reading = (async () => {
       while (!ending.signal.aborted) {
@@ -193,21 +201,23 @@ describe('three NATS servers', { timeout: 120_000 }, () => {
     const owners: string[] = [];
     const join = async (memberId: string) => {
       const link = await nats.link(memberId);
-      const keeper = await createOwnership({
-        link,
-        space: SPACE,
-        buckets: 1,
-        replicas: 3,
-        memberId,
-        ttlMs: 4_000,
-        onFatal: (error) => owners.push(String(error)),
-        open: async ({ bucket, epoch, confirm, onLost }) => {
-          // The test before has made a consumer of epoch 1 without asking anybody: the next owner has to go above it.
-          const reader = await openOwnedLog({ link, space: SPACE, bucket, epoch, confirm, onLost });
-          owners.push(`${memberId} ${epoch}`);
-          return { close: () => reader.close() };
-        },
-      });
+      const keeper = await patiently(() =>
+        createOwnership({
+          link,
+          space: SPACE,
+          buckets: 1,
+          replicas: 3,
+          memberId,
+          ttlMs: 4_000,
+          onFatal: (error) => owners.push(String(error)),
+          open: async ({ bucket, epoch, confirm, onLost }) => {
+            // The test before has made a consumer of epoch 1 without asking anybody: the next owner has to go above it.
+            const reader = await openOwnedLog({ link, space: SPACE, bucket, epoch, confirm, onLost });
+            owners.push(`${memberId} ${epoch}`);
+            return { close: () => reader.close() };
+          },
+        }),
+      );
       await keeper.start();
       return { keeper, link };
     };

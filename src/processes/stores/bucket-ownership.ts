@@ -1,9 +1,11 @@
 import type { Logger } from 'pino';
 import type { NatsLink } from '../../engines/jetstream/connection.ts';
+import { mayPass } from '../../engines/jetstream/faults.ts';
 import { openOwnedLog } from '../../engines/jetstream/owned-log.ts';
 import { createOwnership, type OwnershipKeeper } from '../../engines/jetstream/ownership.ts';
 import type { ClusterConfig } from '../config-cluster.ts';
 import type { BucketOwnership } from './index.ts';
+import { untilItIs } from './until.ts';
 
 /** Buckets come and go as creditors come and go: each is read by one owner at a time. */
 export function createBucketOwnership(options: {
@@ -12,28 +14,31 @@ export function createBucketOwnership(options: {
   memberId: string;
   logger: Logger;
 }): BucketOwnership {
-  const { link, cluster } = options;
+  const { link, cluster, logger } = options;
   let keeper: OwnershipKeeper | undefined;
   return {
     async start(owner, onFatal) {
-      keeper = await createOwnership({
-        link,
-        space: cluster.space,
-        buckets: cluster.buckets,
-        replicas: cluster.logReplicas,
-        memberId: options.memberId,
-        onFatal,
-        async open({ bucket, epoch, confirm, onLost }) {
-          const reader = await openOwnedLog({ link, space: cluster.space, bucket, epoch, confirm, onLost });
-          owner.gained(bucket, reader, reader.fences);
-          return {
-            async close() {
-              await owner.lost(bucket);
-              await reader.close();
-            },
-          };
-        },
-      });
+      const join = () =>
+        createOwnership({
+          link,
+          space: cluster.space,
+          buckets: cluster.buckets,
+          replicas: cluster.logReplicas,
+          memberId: options.memberId,
+          onFatal,
+          async open({ bucket, epoch, confirm, onLost }) {
+            const reader = await openOwnedLog({ link, space: cluster.space, bucket, epoch, confirm, onLost });
+            owner.gained(bucket, reader, reader.fences);
+            return {
+              async close() {
+                await owner.lost(bucket);
+                await reader.close();
+              },
+            };
+          },
+        });
+      // Servers that have just come back have no leader for a while, and refuse everybody.
+      keeper = await untilItIs('the owners of the log', logger, join, mayPass);
       await keeper.start();
     },
     stop: async () => keeper?.stop(),

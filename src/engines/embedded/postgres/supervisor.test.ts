@@ -43,7 +43,13 @@ beforeAll(async () => {
 
 afterAll(() => {
   for (const child of children) child.kill('SIGKILL');
-  for (const pid of servers(root)) process.kill(pid, 'SIGQUIT');
+  for (const pid of servers(root)) {
+    try {
+      process.kill(pid, 'SIGQUIT');
+    } catch {
+      // It has ended since it was listed.
+    }
+  }
   for (const folder of elsewhere) rmSync(folder, { recursive: true, force: true });
   rmSync(root, { recursive: true, force: true, maxRetries: 10 });
 });
@@ -157,6 +163,27 @@ describe.runIf(hasProc)('the embedded Postgres', { timeout: 90_000 }, () => {
     expect(isGone(pid)).toBe(false);
 
     const next = await startEmbeddedPostgres({ dataFolder, logger: quiet });
+    expect(next.pid()).toBe(pid);
+    expect(await recall(next.url)).toEqual([42]);
+    await next.stop();
+    expect(servers(dataFolder)).toEqual([]);
+  });
+
+  it('finds a server whose pid file is written only after the first look', async () => {
+    const dataFolder = newFolder();
+    const killed = await run(dataFolder);
+    const { url, pid } = await killed.answered;
+    await remember(url);
+    await killed.kill();
+    const pidFile = path.join(dataFolder, 'cluster', 'postmaster.pid');
+    const written = readFileSync(pidFile);
+    writeFileSync(pidFile, '');
+    const starting = startEmbeddedPostgres({ dataFolder, logger: quiet });
+    const log = path.join(dataFolder, 'cluster', 'server.log');
+    while (!readFileSync(log, 'utf8').includes('"postmaster.pid" is empty')) await delay(5);
+    writeFileSync(pidFile, written);
+
+    const next = await starting;
     expect(next.pid()).toBe(pid);
     expect(await recall(next.url)).toEqual([42]);
     await next.stop();

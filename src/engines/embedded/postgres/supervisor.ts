@@ -103,13 +103,14 @@ function supervise(starting: Starting, first: Postmaster, unlock: () => void): E
 /** A server that answers: the one that was left running, or a new one. */
 async function startServer(starting: Starting): Promise<Postmaster> {
   const { cluster, logger } = starting;
-  const found = findPostmaster(cluster.folder);
-  if (found?.asWeWould && (await isReady(starting, found))) {
-    logger.info({ pid: found.pid }, 'took over the Postgres that an earlier engine left running');
-    return found;
-  }
-  if (found) await endPostmaster(found, STOP_PATIENCE_MS);
   for (let tries = 1; ; tries += 1) {
+    // At each try: an engine that was killed at its start leaves a server that has written its pid file only just now.
+    const found = findPostmaster(cluster.folder);
+    if (found?.asWeWould && (await isReady(starting, found))) {
+      logger.info({ pid: found.pid }, 'took over the Postgres that an earlier engine left running');
+      return found;
+    }
+    if (found) await endPostmaster(found, STOP_PATIENCE_MS);
     const port = await choosePort(starting.dataFolder);
     const postmaster = spawnPostmaster(cluster.folder, port, starting.binaries, starting.runAs);
     if (await isReady(starting, postmaster)) return postmaster;
