@@ -1,4 +1,5 @@
-import { nearest } from './nearest.ts';
+import { checkPayable, checkScene, type Say } from './check-scene.ts';
+import { oneOf } from './nearest.ts';
 import type { PathPart, PathProblem } from './problems.ts';
 import type { CampaignDraft, PhaseDraft, RainDraft, SceneDraft } from './schema.ts';
 import { formatLike, parseDurationMs, parseInstant } from './times.ts';
@@ -66,12 +67,11 @@ function checkScenes(
       say,
     ),
   );
-  for (const { scene, path } of scenes) part(() => checkScene(scene, path, sponsors, say));
+  for (const { scene, path } of scenes) part(() => checkScene(scene, path, { sponsors, scenes: byId, say }));
 }
 
 /** Runs a check; one that meets a part of the wrong shape is over, the others go on. */
 type Part = (check: () => void) => void;
-type Say = (path: readonly PathPart[], message: string, expected: string) => void;
 
 export const scenesOf = (
   draft: CampaignDraft,
@@ -113,54 +113,6 @@ function checkInstant(text: string, path: readonly PathPart[], say: Say): number
   return at;
 }
 
-function checkScene(
-  scene: SceneDraft,
-  path: readonly PathPart[],
-  sponsors: ReadonlySet<string>,
-  say: Say,
-): void {
-  // No sponsors at all is a mistake of its own, and not one of every scene.
-  if (sponsors.size > 0 && !sponsors.has(scene.sponsor))
-    say([...path, 'sponsor'], `there is no sponsor "${scene.sponsor}"`, oneOf(scene.sponsor, [...sponsors]));
-  if (scene.amount.rule === 'fixed' && scene.amount.fen === undefined)
-    say([...path, 'amount'], 'a fixed amount needs its fen', 'fen: the amount of each packet');
-  if (scene.amount.rule !== 'fixed' && scene.amount.fen !== undefined)
-    say(
-      [...path, 'amount', 'fen'],
-      `rule ${scene.amount.rule} takes no fen`,
-      'leave it out, or write rule: fixed',
-    );
-  checkPayable(scene, scene.budget, [...path, 'budget'], say);
-}
-
-/** A budget must be payable in its number of packets: each at least 1 fen, at most the cap, and even if fixed. */
-function checkPayable(
-  scene: SceneDraft,
-  budget: { fen: number; packets: number },
-  path: readonly PathPart[],
-  say: Say,
-): void {
-  const { fen, packets } = budget;
-  if (scene.amount.rule === 'given') return;
-  if (fen < packets)
-    say(path, `${fen} fen are too few for ${packets} packets`, `at least ${packets} fen: 1 fen a packet`);
-  if (BigInt(fen) > BigInt(packets) * BigInt(scene.caps.packetFen)) {
-    say(
-      path,
-      `${fen} fen can't be given in ${packets} packets of at most ${scene.caps.packetFen} fen`,
-      `at most ${BigInt(packets) * BigInt(scene.caps.packetFen)} fen, or more packets, or a higher cap`,
-    );
-  }
-  const each = scene.amount.fen;
-  if (scene.amount.rule === 'fixed' && each !== undefined && BigInt(each) * BigInt(packets) !== BigInt(fen)) {
-    say(
-      path,
-      `${packets} packets of ${each} fen do not make ${fen} fen`,
-      `${BigInt(each) * BigInt(packets)} fen`,
-    );
-  }
-}
-
 interface Window {
   readonly from: number;
   readonly to: number;
@@ -200,13 +152,6 @@ function checkPhase(
   checkApart(windows, say);
   part(() => checkRainIds(phase, path, say));
   part(() => checkDealt(phase, path, scenes, say));
-}
-
-const NAMES_SHOWN_MAX = 20;
-
-function oneOf(id: string, known: readonly string[]): string {
-  const names = known.slice(0, NAMES_SHOWN_MAX).join(', ');
-  return nearest(id, known) ?? `one of ${names}${known.length > NAMES_SHOWN_MAX ? ', …' : ''}`;
 }
 
 /** The scene that a phase names; undefined, and said, when there is none. */
@@ -251,9 +196,9 @@ function checkDeal(
     say(
       [...path, 'scene'],
       `scene "${deal.scene}" is granted by upstreams`,
-      'a scene whose amount is split or fixed',
+      'a scene whose amount is split, fixed or a piece',
     );
-  else checkPayable(scene, { fen: deal.budgetFen, packets: deal.packets }, path, say);
+  else checkPayable(scene, { fen: deal.budgetFen, packets: deal.packets }, path, say, 'budgetFen');
 }
 
 function checkRain(rain: RainDraft, path: readonly PathPart[], say: Say): Window[] {
@@ -345,15 +290,15 @@ function checkDealt(
     if (rain.id === undefined) continue;
     for (const deal of rain.deals) {
       const sum = dealt.get(deal.scene) ?? { fen: 0, packets: 0 };
-      dealt.set(deal.scene, { fen: sum.fen + deal.budgetFen, packets: sum.packets + deal.packets });
+      dealt.set(deal.scene, { fen: sum.fen + (deal.budgetFen ?? 0), packets: sum.packets + deal.packets });
     }
   }
   for (const [id, sum] of dealt) {
     const budget = phase.budgets?.find((one) => one.scene === id) ?? scenes.get(id)?.budget;
-    if (budget && (sum.fen > budget.fen || sum.packets > budget.packets)) {
+    if (budget && (sum.fen > (budget.fen ?? 0) || sum.packets > budget.packets)) {
       say(
         [...path, 'rains'],
-        `the rounds give ${sum.packets} packets, ${sum.fen} fen of scene "${id}"; its budget is ${budget.packets} packets, ${budget.fen} fen`,
+        `the rounds give ${sum.packets} packets, ${sum.fen} fen of scene "${id}"; its budget is ${budget.packets} packets, ${budget.fen ?? 0} fen`,
         'rounds that sum to no more than the budget',
       );
     }

@@ -3,7 +3,15 @@ import type { Fen } from '../vocabulary/fen.ts';
 import type { AppId, CampaignId, PhaseId, PhaseKey, RainId, SceneId, SponsorId } from '../vocabulary/ids.ts';
 import { scenesOf } from './check-meaning.ts';
 import type { CampaignDraft, PhaseDraft, RainDraft, SceneDraft } from './schema.ts';
-import type { AmountRule, Budget, CampaignSnapshot, Phase, RainSeries, Scene } from './snapshot.ts';
+import type {
+  AmountRule,
+  Budget,
+  BudgetLevel,
+  CampaignSnapshot,
+  Phase,
+  RainSeries,
+  Scene,
+} from './snapshot.ts';
 import { parseDurationMs, parseInstant } from './times.ts';
 
 const fenOf = (amount: number): Fen => BigInt(amount) as Fen;
@@ -27,6 +35,7 @@ export interface CompileContext {
 
 /** The snapshot of a checked draft (read.ts). Throws an Error when a phase has no key. */
 export function compileCampaign(draft: CampaignDraft, context: CompileContext): CampaignSnapshot {
+  const drafts = new Map(scenesOf(draft).map(({ scene }) => [scene.id, scene]));
   const scenes = new Map(
     scenesOf(draft).map(({ scene, rewardId, itemId }) => [
       scene.id as SceneId,
@@ -45,8 +54,9 @@ export function compileCampaign(draft: CampaignDraft, context: CompileContext): 
       draft.sponsors.map((sponsor) => [sponsor.id as SponsorId, { ...sponsor, id: sponsor.id as SponsorId }]),
     ),
     scenes,
+    levels: levelsOf(draft),
     phases: draft.phases
-      .map((phase) => compilePhase(phase, keyOf(phase, context), scenes))
+      .map((phase) => compilePhase(phase, keyOf(phase, context), drafts))
       .sort((a, b) => a.opensAtMs - b.opensAtMs),
   };
 }
@@ -64,20 +74,52 @@ const compileScene = (scene: SceneDraft, rewardId: string, itemId: string): Scen
   award: scene.award,
   sponsorId: scene.sponsor as SponsorId,
   amount: amountRule(scene),
-  packetCapFen: fenOf(scene.caps.packetFen),
+  packetCapFen: fenOf(scene.amount.rule === 'piece' ? worthFen(scene) : scene.caps.packetFen!),
   personPacketsMax: scene.caps.personPackets,
-  budget: { fen: fenOf(scene.budget.fen), packets: scene.budget.packets },
+  budget: budgetOf(scene, scene.budget),
   bill: scene.bill,
+  fulfil: scene.fulfil,
+  consolation: scene.consolation as SceneId | undefined,
   flags: scene.flags,
 });
 
-const amountRule = ({ amount }: SceneDraft): AmountRule =>
-  amount.rule === 'fixed' ? { rule: 'fixed', fen: fenOf(amount.fen!) } : { rule: amount.rule };
+function amountRule(scene: SceneDraft): AmountRule {
+  const { rule, fen } = scene.amount;
+  if (rule === 'piece') return { rule, fen: fenOf(worthFen(scene)) };
+  return rule === 'fixed' ? { rule, fen: fenOf(fen!) } : { rule };
+}
 
-function compilePhase(phase: PhaseDraft, key: PhaseKey, scenes: ReadonlyMap<SceneId, Scene>): Phase {
-  const budgets = new Map<SceneId, Budget>([...scenes].map(([id, scene]) => [id, scene.budget]));
+const worthFen = ({ amount }: SceneDraft): number => amount.worthFen ?? 0;
+
+/** Pieces are counted, and cost what they are worth; of money both is written. */
+const budgetOf = (
+  scene: SceneDraft,
+  { fen, packets }: { readonly fen?: number | undefined; readonly packets: number },
+): Budget => ({
+  fen: scene.amount.rule === 'piece' ? ((BigInt(worthFen(scene)) * BigInt(packets)) as Fen) : fenOf(fen!),
+  packets,
+});
+
+/** The totals above the scenes that the file sets. */
+function levelsOf(draft: CampaignDraft): BudgetLevel[] {
+  const levels = [
+    { path: '/', budget: draft.budget },
+    ...draft.rewards.flatMap((reward) => [
+      { path: `/${reward.id}`, budget: reward.budget },
+      ...reward.items.map((item) => ({ path: `/${reward.id}/${item.id}`, budget: item.budget })),
+    ]),
+  ];
+  return levels.flatMap(({ path, budget }) =>
+    budget ? [{ path, total: { fen: fenOf(budget.fen), packets: budget.packets } }] : [],
+  );
+}
+
+function compilePhase(phase: PhaseDraft, key: PhaseKey, drafts: ReadonlyMap<string, SceneDraft>): Phase {
+  const budgets = new Map<SceneId, Budget>(
+    [...drafts].map(([id, scene]) => [id as SceneId, budgetOf(scene, scene.budget)]),
+  );
   for (const own of phase.budgets ?? [])
-    budgets.set(own.scene as SceneId, { fen: fenOf(own.fen), packets: own.packets });
+    budgets.set(own.scene as SceneId, budgetOf(drafts.get(own.scene)!, own));
   return {
     id: phase.id as PhaseId,
     key,
@@ -86,11 +128,13 @@ function compilePhase(phase: PhaseDraft, key: PhaseKey, scenes: ReadonlyMap<Scen
     closesAtMs: parseInstant(phase.closesAt)!,
     audiencePermille: phase.audiencePermille ?? 1000,
     budgets,
-    series: phase.rains.map(compileSeries).sort((a, b) => a.startsAtMs - b.startsAtMs),
+    series: phase.rains
+      .map((rain) => compileSeries(rain, drafts))
+      .sort((a, b) => a.startsAtMs - b.startsAtMs),
   };
 }
 
-function compileSeries(rain: RainDraft): RainSeries {
+function compileSeries(rain: RainDraft, drafts: ReadonlyMap<string, SceneDraft>): RainSeries {
   const lastsMs = parseDurationMs(rain.lasts)!;
   return {
     firstRainId: (rain.id ?? rain.firstId) as RainId,
@@ -98,10 +142,10 @@ function compileSeries(rain: RainDraft): RainSeries {
     everyMs: rain.every === undefined ? lastsMs : parseDurationMs(rain.every)!,
     lastsMs,
     count: rain.count ?? 1,
-    deals: rain.deals.map((deal) => ({
-      sceneId: deal.scene as SceneId,
-      packets: deal.packets,
-      budgetFen: fenOf(deal.budgetFen),
+    deals: rain.deals.map(({ scene, packets, budgetFen }) => ({
+      sceneId: scene as SceneId,
+      packets,
+      budgetFen: budgetOf(drafts.get(scene)!, { packets, fen: budgetFen }).fen,
     })),
   };
 }

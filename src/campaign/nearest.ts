@@ -23,3 +23,11 @@ export function editDistance(a: string, b: string): number {
   }
   return row[b.length]!;
 }
+
+const NAMES_SHOWN_MAX = 20;
+
+/** What to write instead of a name that is not known: the one that was probably meant, or all there are. */
+export function oneOf(id: string, known: readonly string[]): string {
+  const names = known.slice(0, NAMES_SHOWN_MAX).join(', ');
+  return nearest(id, known) ?? `one of ${names}${known.length > NAMES_SHOWN_MAX ? ', …' : ''}`;
+}

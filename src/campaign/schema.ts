@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import { AWARD_TYPES } from '../vocabulary/award-type.ts';
 import { ID_PART } from '../vocabulary/ids.ts';
 import { PHASE_KINDS } from './snapshot.ts';
 
@@ -48,30 +49,54 @@ const Sponsor = Type.Object(
 const Scene = Type.Object(
   {
     id: id('The scene; part of every order number.'),
-    award: Type.Enum(['cash'], { description: 'What it gives.' }),
+    award: Type.Enum([...AWARD_TYPES], { description: 'What it gives.' }),
     sponsor: id('Who pays, by sponsor id.'),
     amount: Type.Object(
       {
-        rule: Type.Enum(['split', 'fixed', 'given'], {
+        rule: Type.Enum(['split', 'fixed', 'given', 'piece'], {
           description:
-            'split: cut at random by double mean. fixed: every packet the same. given: the upstream service names each amount; never dealt by a shake.',
+            'split: cut at random by double mean. fixed: every packet the same. given: the upstream service names each amount; never dealt by a shake. piece: a coupon, ticket or other thing; for every award but cash.',
         }),
         fen: Type.Optional(fenOf('Of each packet; only with rule fixed.')),
+        worthFen: Type.Optional(
+          Type.Integer({
+            minimum: 0,
+            maximum: Number.MAX_SAFE_INTEGER,
+            description: 'What a piece is worth, in fen; only with rule piece. 0, when left out.',
+          }),
+        ),
       },
       { ...strict, description: 'How a packet gets its amount.' },
     ),
     caps: Type.Object(
       {
-        packetFen: fenOf('No packet is worth more.'),
+        packetFen: Type.Optional(fenOf('No packet is worth more. Not for pieces.')),
         personPackets: count('Packets of this scene that one person may have in a phase.'),
       },
       { ...strict, description: 'Caps per packet and per person.' },
     ),
     budget: Type.Object(
-      { fen: fenOf('All that the scene may give in a phase.'), packets: count('In how many packets.') },
+      {
+        fen: Type.Optional(fenOf('All that the scene may give in a phase. Not for pieces.')),
+        packets: count('In how many packets or pieces.'),
+      },
       { ...strict, description: 'Total per phase.' },
     ),
     bill: words('The line in the wallet.'),
+    fulfil: Type.Optional(
+      Type.Object(
+        {
+          connector: id('The connector that hands it out, as operations have configured it.'),
+          item: Type.String({
+            minLength: 1,
+            maxLength: 128,
+            description: 'What it is called downstream: the id of the coupon template, for example.',
+          }),
+        },
+        { ...strict, description: 'Who hands a piece out. For every award but cash and greeting.' },
+      ),
+    ),
+    consolation: Type.Optional(id('The scene that is given instead once nothing is left of this one.')),
     flags: Type.Object(
       {
         compensate: Type.Boolean({ description: 'Retried and reissued when a downstream fails.' }),
@@ -84,11 +109,21 @@ const Scene = Type.Object(
   strict,
 );
 
+const LevelBudget = Type.Optional(
+  Type.Object(
+    {
+      fen: fenOf('All that may be given below here in a phase, pieces counted at their worth.'),
+      packets: count('In how many packets and pieces.'),
+    },
+    { ...strict, description: 'A total over everything below, in each phase.' },
+  ),
+);
+
 const Deal = Type.Object(
   {
     scene: id('What is given.'),
     packets: count('How many packets in one round.'),
-    budgetFen: fenOf('For all of them together.'),
+    budgetFen: Type.Optional(fenOf('For all of them together. Not for pieces.')),
   },
   strict,
 );
@@ -124,7 +159,7 @@ const Phase = Type.Object(
         Type.Object(
           {
             scene: id('Whose budget.'),
-            fen: fenOf('Total in this phase.'),
+            fen: Type.Optional(fenOf('Total in this phase. Not for pieces.')),
             packets: count('In how many packets.'),
           },
           strict,
@@ -158,6 +193,7 @@ export const CampaignFile = Type.Object(
       },
       { ...strict, description: 'What a person may win.' },
     ),
+    budget: LevelBudget,
     ticketTtl: duration('How long a packet may stay unopened.'),
     sponsors: Type.Array(Sponsor, { minItems: 1, maxItems: 500 }),
     rewards: Type.Array(
@@ -165,11 +201,13 @@ export const CampaignFile = Type.Object(
         {
           id: id('The reward.'),
           title: words('Its name.'),
+          budget: LevelBudget,
           items: Type.Array(
             Type.Object(
               {
                 id: id('The item.'),
                 title: words('Its name.'),
+                budget: LevelBudget,
                 scenes: Type.Array(Scene, { minItems: 1, maxItems: 500 }),
               },
               strict,

@@ -19,15 +19,25 @@ export interface Sponsor {
 /**
  * How a packet gets its amount. `split`: a slice is cut at random by double mean, at least 1 fen each. `fixed`: every
  * packet the same. `given`: the upstream service names it with each grant; such a scene is never dealt by a shake.
+ * `piece`: no money but a thing, worth `fen` to whoever pays for it (0: nothing); the only rule of what is not cash.
  */
 export type AmountRule =
   | { readonly rule: 'split' }
   | { readonly rule: 'fixed'; readonly fen: Fen }
-  | { readonly rule: 'given' };
+  | { readonly rule: 'given' }
+  | { readonly rule: 'piece'; readonly fen: Fen };
 
 export interface Budget {
   readonly fen: Fen;
   readonly packets: number;
+}
+
+/** Who hands a piece out, and what it is called there. */
+export interface Fulfilment {
+  /** Names one of the connectors that operations have configured. */
+  readonly connector: string;
+  /** The downstream's own id of the coupon, ticket or pendant. */
+  readonly item: string;
 }
 
 /** A scene: one kind of award with its own configuration (seed 2022, 3.2). Leaf of the tree reward ▸ item ▸ scene. */
@@ -45,11 +55,24 @@ export interface Scene {
   /** What it may give in all, in one phase, unless the phase sets its own. */
   readonly budget: Budget;
   readonly bill: Bilingual;
+  /** Undefined for money, and for greetings, which nobody downstream has to hand out. */
+  readonly fulfil: Fulfilment | undefined;
+  /** Given instead once nothing is left of this one. */
+  readonly consolation: SceneId | undefined;
   readonly flags: {
     readonly compensate: boolean;
     readonly stockControlled: boolean;
     readonly reconcile: boolean;
   };
+}
+
+/**
+ * A total above the scenes, of each phase on its own. The path is `/` for the whole campaign, `/reward`, or
+ * `/reward/item`: a slash, which no scene's id has.
+ */
+export interface BudgetLevel {
+  readonly path: string;
+  readonly total: Budget;
 }
 
 /** What one round gives of one scene. */
@@ -113,5 +136,7 @@ export interface CampaignSnapshot {
   readonly ticketTtlMs: number;
   readonly sponsors: ReadonlyMap<SponsorId, Sponsor>;
   readonly scenes: ReadonlyMap<SceneId, Scene>;
+  /** Only the levels for which the file sets a total. */
+  readonly levels: readonly BudgetLevel[];
   readonly phases: readonly Phase[];
 }

@@ -3,7 +3,7 @@
  * (test/contracts). Amounts are fen, times are ms since 1970 UTC unless they say otherwise. Unless stated, a call
  * that fails throws `RetryableFault`: it may or may not have been done, and doing it again is safe.
  */
-import type { Budget } from '../campaign/snapshot.ts';
+import type { AmountRule, Budget } from '../campaign/snapshot.ts';
 import type { Refusal } from '../protocol/failures.ts';
 import type { Fen } from '../vocabulary/fen.ts';
 import type {
@@ -211,6 +211,33 @@ export interface WithdrawalRequest {
   readonly force: readonly Order[];
 }
 
+/**
+ * A piece (coupon, ticket, pendant, greeting) on its way to the person: granted ▸ asking ▸ fulfilled ▸ used; or dead,
+ * when no downstream will hand it out, until somebody replays it. "Unknown" is no state: it stays `asking`.
+ */
+export const AWARD_STATES = ['granted', 'asking', 'fulfilled', 'used', 'dead'] as const;
+export type AwardState = (typeof AWARD_STATES)[number];
+
+/** A credited piece: once for its order number, whatever the downstream does. */
+export interface Award {
+  readonly account: Account;
+  readonly orderNumber: OrderNumber;
+  /** What it is worth, in fen. */
+  readonly worthFen: Fen;
+  readonly state: AwardState;
+  /** When it was drawn. */
+  readonly drawnAtMs: InstantMs;
+  /** How often the downstream was asked for it, or about it. */
+  readonly tries: number;
+  /** Nobody asks before that. */
+  readonly dueAtMs: InstantMs;
+  /** What the downstream gave: a code, a number, a link. Shown to this person only. */
+  readonly voucher?: string;
+  /** What the downstream said last, when it did not hand it out. */
+  readonly reason?: string;
+  readonly usedAtMs?: InstantMs;
+}
+
 export interface Ledger {
   /**
    * Credits orders: one row each under the order number's key, one balance update per account, one funding posting
@@ -251,6 +278,37 @@ export interface Ledger {
   sliceTally(phaseKey: PhaseKey, sliceId: SliceId): Promise<{ readonly packets: number; readonly fen: Fen }>;
   health(): Promise<{ readonly reachable: boolean; readonly reason?: string }>;
   close(): Promise<void>;
+}
+
+/** The ledger's pieces: credited like money (purse 6), handed out by downstreams behind it. */
+export interface Awards {
+  /** All pieces of this person in the phase, newest first (drawn, then order number). */
+  awards(account: Account): Promise<readonly Award[]>;
+  award(account: Account, orderNumber: OrderNumber): Promise<Award | undefined>;
+  /** Pieces that are granted or asking and due, those that have waited longest first. */
+  dueAwards(nowMs: InstantMs, limit: number): Promise<readonly Award[]>;
+  /** granted → asking, before the downstream is first asked. False when it was in neither state. */
+  markAsking(account: Account, orderNumber: OrderNumber): Promise<boolean>;
+  /** Notes a try that settled nothing: asked again from `dueAtMs` on; `again` takes it back to granted. */
+  deferAward(
+    account: Account,
+    orderNumber: OrderNumber,
+    next: { readonly dueAtMs: InstantMs; readonly reason: string; readonly again: boolean },
+  ): Promise<void>;
+  /** asking → fulfilled or dead. Repeats change nothing; another end than the first one throws BrokenInvariant. */
+  settleAward(
+    account: Account,
+    orderNumber: OrderNumber,
+    end:
+      | { readonly state: 'fulfilled'; readonly voucher?: string }
+      | { readonly state: 'dead'; readonly reason: string },
+  ): Promise<Award>;
+  /** fulfilled → used. Repeats change nothing. Undefined when it is not fulfilled. */
+  useAward(account: Account, orderNumber: OrderNumber, atMs: InstantMs): Promise<Award | undefined>;
+  /** The dead letters, by order number, strictly behind `after`. */
+  deadAwards(after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
+  /** dead → asking: what became of it is asked before it is asked for anew. False when it was not dead. */
+  replayAward(account: Account, orderNumber: OrderNumber, dueAtMs: InstantMs): Promise<boolean>;
 }
 
 // ───────────────────────────── Allotments: exact budgets, seed slices ─────────────────────────────
@@ -306,7 +364,7 @@ export interface Allotments {
       rainId: RainId | undefined;
       total: Budget;
       packetCapFen: Fen;
-      rule: 'split' | 'fixed' | 'given';
+      rule: AmountRule['rule'];
     }[],
   ): Promise<Refusal | undefined>;
   /** Leases at most what is wanted, cut so that the slice sums exactly; undefined when nothing remains. */
@@ -388,6 +446,63 @@ export interface Signals {
   /** Told of each that comes by, old and repeated ones too; gives back how to end it. */
   subscribe(onEnvelope: (envelope: Uint8Array) => void): () => void;
   close(): Promise<void>;
+}
+
+// ───────────────────────────── HotTotals: the number on everybody's screen ─────────────────────────────
+
+/** A running total of a phase, by name: what all instances together have given. */
+export interface HotTotal {
+  readonly fen: Fen;
+  readonly packets: number;
+}
+
+/**
+ * Each instance has a running sum of its own, which only grows, and tells it as a whole (a G-counter): telling it
+ * again after a time-out changes nothing. Readers look into local memory only.
+ */
+export interface HotTotals {
+  /** Adds to this instance's own sum. Memory only; never throws, never waits. */
+  add(phaseKey: PhaseKey, given: HotTotal): void;
+  /** Sets this instance's own sum after a restart, from what it knows durably; never lowers it. */
+  restore(phaseKey: PhaseKey, given: HotTotal): void;
+  /** The last total that is known here, at most a second old while an engine answers. The first look waits for data. */
+  read(phaseKey: PhaseKey): Promise<HotTotal>;
+  /** Tells what is not told yet, if an engine answers. */
+  close(): Promise<void>;
+}
+
+// ───────────────────────────── Connector: pieces out of the house ─────────────────────────────
+
+/** What a downstream's answer means, whatever it looks like there. */
+export type FulfilAnswer =
+  | { readonly answer: 'fulfilled'; readonly voucher?: string }
+  /** Final: it was not handed out and never will be. */
+  | { readonly answer: 'rejected'; readonly reason: string }
+  /** It was certainly not handed out; asking for it again may help. */
+  | { readonly answer: 'failed'; readonly reason: string }
+  /** Being worked on. Ask about it again. */
+  | { readonly answer: 'processing' }
+  /** No such order was ever received. */
+  | { readonly answer: 'unheard-of' }
+  /** A time-out, a cut connection, an answer that can't be read: nothing is known. Never treated as failed. */
+  | { readonly answer: 'unknown'; readonly reason: string };
+
+/** A piece as a downstream is asked for it. */
+export interface FulfilAsk {
+  /** The downstream's idempotency key, whoever asks and however often. */
+  readonly orderNumber: OrderNumber;
+  /** The downstream's own name of the piece. */
+  readonly item: string;
+  readonly actId: ActId;
+  readonly worthFen: Fen;
+}
+
+export interface Connector {
+  readonly name: string;
+  /** Asks for the piece; the same order number again is the same piece. Never throws. */
+  give(ask: FulfilAsk): Promise<FulfilAnswer>;
+  /** What became of it. Never throws. */
+  query(ask: FulfilAsk): Promise<FulfilAnswer>;
 }
 
 // ───────────────────────────── Payout: money out of the house ─────────────────────────────

@@ -30,6 +30,8 @@ const scene: Scene = {
   personPacketsMax: 1_000,
   budget: BUDGET,
   bill: { zh: '红包雨', en: 'Packet rain' },
+  fulfil: undefined,
+  consolation: undefined,
   flags: { compensate: true, stockControlled: true, reconcile: true },
 };
 
@@ -55,6 +57,7 @@ export const testCampaign: CampaignSnapshot = {
   ticketTtlMs: 60_000,
   sponsors: new Map(),
   scenes: new Map([[scene.id, scene]]),
+  levels: [],
   phases: [
     phase('gray', 2, 'gray-drill', GRAY_OPENS_MS, LIVE_OPENS_MS),
     phase('live', 3, 'live', LIVE_OPENS_MS, LIVE_CLOSES_MS),
