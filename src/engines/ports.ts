@@ -20,6 +20,7 @@ import type {
 import type { InstantMs } from '../vocabulary/instant.ts';
 import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
+import type { Person } from '../vocabulary/person.ts';
 import type { TokenStatus } from '../vocabulary/token-status.ts';
 
 // ───────────────────────────── GrantLog: the promise ─────────────────────────────
@@ -403,9 +404,47 @@ export interface UpstreamCredential {
   readonly scenes: ReadonlySet<SceneId>;
 }
 
+/** What became of the wish to bind a phone number. `kept`: the person has another one. `of-another`: both have one. */
+export const PHONE_OUTCOMES = ['known', 'bound', 'replaced', 'joined', 'kept', 'of-another'] as const;
+export type PhoneOutcome = (typeof PHONE_OUTCOMES)[number];
+
+/** The id that (app, user) was given at first, which never changes, and the person whose it is by now. */
+export interface Known {
+  readonly given: ActId;
+  readonly person: Person;
+}
+
+export interface PhoneBinding extends Known {
+  readonly outcome: PhoneOutcome;
+}
+
 export interface ControlStore {
-  /** The same person again gets the same ActId. `userKey` is a keyed hash of (app, user): no user id is stored. */
-  actIdFor(appId: AppId, userKey: Uint8Array): Promise<ActId>;
+  /**
+   * Who (app, user) is: the same person again whenever it is asked, and a new one at the first asking. `userKey` is a
+   * keyed hash of (app, user): no user id is stored.
+   */
+  personFor(appId: AppId, userKey: Uint8Array): Promise<Known>;
+  /** Who an id is by now, be it the person's own or an alias. */
+  personOf(actId: ActId): Promise<Person>;
+  /**
+   * Binds a phone number (its keyed hash) to (app, user), who may be new, and joins persons by it. One transaction;
+   * repeats change nothing. `mayReplace`: a person who has another number gets this one, if nobody has it.
+   */
+  bindPhone(
+    appId: AppId,
+    userKey: Uint8Array,
+    phoneKey: Uint8Array,
+    mayReplace: boolean,
+  ): Promise<PhoneBinding>;
+  /** Persons who were joined since `mark`, as they are now; and the mark for the next asking. A person may come twice. */
+  joinedSince(
+    mark: string | undefined,
+  ): Promise<{ readonly mark: string; readonly persons: readonly Person[] }>;
+  /** Aliases, rising, strictly behind `after`. */
+  aliases(
+    after: ActId | undefined,
+    limit: number,
+  ): Promise<readonly { readonly alias: ActId; readonly actId: ActId }[]>;
   /** Stores a new version unless the newest has the same content; phase keys are given once and kept. */
   storeCampaign(campaign: {
     id: CampaignId;

@@ -13,6 +13,7 @@ import { demoRoutes, demoSessionKey } from '../guard/demo-sessions.ts';
 import { startLoadMeter } from '../guard/load-meter.ts';
 import { bearerOf } from '../guard/secrets.ts';
 import { createSessions, type SessionKey } from '../guard/sessions.ts';
+import { createPeople } from '../identity/people.ts';
 import type { Announcement } from '../protocol/announcement.ts';
 import { THROTTLE_WITHOUT_LOG, type ThrottleLevel } from '../rules/throttle.ts';
 import { openKeyring } from '../stations/4-seal/keyring.ts';
@@ -164,12 +165,15 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const sessionKeys: SessionKey[] = [...config.sessionKeys];
   const demoKey = demoSessionKey(demoApp([...campaigns.values()]), keyring.secrets.demoSession);
   if (options.demo) sessionKeys.push(demoKey);
-  const sessions = createSessions({
-    keys: sessionKeys,
-    clock,
+  const people = createPeople({
+    store: control,
     identityKey: keyring.secrets.identity,
-    actIdFor: control.actIdFor,
+    logger,
+    onJoined: () => {},
+    onPhone: () => {},
   });
+  people.start();
+  const sessions = createSessions({ keys: sessionKeys, clock, identities: people });
   const authenticate = (request: FastifyRequest) =>
     sessions.authenticate(bearerOf(request.headers.authorization));
 
@@ -180,6 +184,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         keyring,
         granter,
         sessions,
+        people,
         authenticate,
         campaigns: () => campaigns,
         throttle,
@@ -290,6 +295,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       reader.stop();
       load.stop();
       clearInterval(logWatch);
+      await people.stop();
       clock.stop();
       await stores.close();
     },

@@ -2,11 +2,12 @@ import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { LogPosition, TokenBook, Win } from '../../engines/ports.ts';
 import { recent } from '../../guard/recent.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
-import { type Refusal, refuse } from '../../protocol/failures.ts';
+import { type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { capRefusal } from '../../rules/person-caps.ts';
-import type { ActId, SliceId } from '../../vocabulary/ids.ts';
+import type { ActId, PhaseKey, SliceId } from '../../vocabulary/ids.ts';
 import { type Order, type SliceUnit, sameOrder } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
+import { aloneAs, idsOf, type Person } from '../../vocabulary/person.ts';
 import { createTurns } from './turns.ts';
 
 /** A promise that was kept durable: what the person may be told. */
@@ -35,10 +36,20 @@ export interface Granter {
   /**
    * Makes the order's promise, or gives the first answer again, or says why not. Refused orders move nothing.
    * `leaseUntilMs`: after it (and a moment) the slice may be closed, and a promise that was held up is "unknown".
+   * `person`: who stands behind the order's ActId; caps count what was won under all their ids. Nobody else by default.
    */
-  grant(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal>;
+  grant(order: Order, leaseUntilMs?: number, person?: Person): Promise<Granted | Refusal>;
   /** The first answer to an order number, when there was one. */
   find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined>;
+  /**
+   * The first answers to what would be one order number were the person's ids one. Throws book-unavailable when there
+   * may be one under an alias that can't be looked up: granting anew, under another id, no key would stop.
+   */
+  findAny(
+    person: Person,
+    phaseKey: PhaseKey,
+    numberOf: (actId: ActId) => OrderNumber,
+  ): Promise<readonly Granted[]>;
   /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
   acceptSlice(sliceId: SliceId): void;
   /** From now on no order of this slice is accepted. Resolves when those on their way are in the log, or failed. */
@@ -46,6 +57,7 @@ export interface Granter {
 }
 
 const LAST_ANSWERS_MAX = 50_000;
+const LOOK_AGAIN_MS = 1_000;
 /** Less than control waits between the end of a lease and its fence (RECLAIM_MARGIN_MS). */
 const ANSWER_LATE_MS_MAX = 3_000;
 
@@ -71,6 +83,23 @@ export function createGranter(deps: GranterDeps): Granter {
   const winsOf = (order: Pick<Order, 'actId' | 'phaseKey'>): Promise<readonly Win[]> =>
     unlessBookIsAway(() => deps.book.winsOf(order.actId, order.phaseKey), []);
 
+  async function findAny(
+    person: Person,
+    phaseKey: PhaseKey,
+    numberOf: (actId: ActId) => OrderNumber,
+  ): Promise<readonly Granted[]> {
+    const names = idsOf(person).map((actId) => ({ actId, phaseKey, orderNumber: numberOf(actId) }));
+    const found = (await Promise.all(names.map(find))).flatMap((granted) => granted ?? []);
+    if (found.length > 0 || person.aliases.length === 0) return found;
+    const whole = await unlessBookIsAway(
+      () => Promise.all(person.aliases.map((actId) => deps.book.isWhole(actId))),
+      [false],
+    );
+    if (whole.includes(false))
+      throw new RetryableFault('book-unavailable', 'first answers can’t be looked up now', LOOK_AGAIN_MS);
+    return found;
+  }
+
   const firstAnswer = async (actId: ActId, win: Win): Promise<Granted> => ({
     ...(await deps.promisedAt(actId, win.position)),
     replayed: true,
@@ -90,8 +119,13 @@ export function createGranter(deps: GranterDeps): Granter {
     return making;
   }
 
-  async function grantInTurn(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal> {
-    const wins = await winsOf(order);
+  async function grantInTurn(
+    order: Order,
+    person: Person,
+    leaseUntilMs: number | undefined,
+  ): Promise<Granted | Refusal> {
+    const { phaseKey } = order;
+    const wins = (await Promise.all(idsOf(person).map((actId) => winsOf({ actId, phaseKey })))).flat();
     const earlier = wins.find((win) => win.orderNumber === order.orderNumber);
     const first = earlier ? await firstAnswer(order.actId, earlier) : lastAnswers.get(order.orderNumber);
     if (first) return repeat(first, order);
@@ -108,8 +142,17 @@ export function createGranter(deps: GranterDeps): Granter {
   }
 
   return {
-    grant: (order, leaseUntilMs) => turns.take(order.actId, () => grantInTurn(order, leaseUntilMs)),
+    grant(order, leaseUntilMs, person = aloneAs(order.actId)) {
+      // Rising, so that nobody waits in a circle. Who was not joined yet a moment ago waits under the old id.
+      const ids = [...idsOf(person)].sort((a, b) => (a < b ? -1 : 1));
+      const inTurn = ids.reduceRight<() => Promise<Granted | Refusal>>(
+        (act, actId) => () => turns.take(actId, act),
+        () => grantInTurn(order, person, leaseUntilMs),
+      );
+      return inTurn();
+    },
     find,
+    findAny,
     acceptSlice: (sliceId) => void openSlices.add(sliceId),
     async refuseSlice(sliceId) {
       openSlices.delete(sliceId);

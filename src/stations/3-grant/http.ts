@@ -7,15 +7,16 @@ import { isUserName } from '../../guard/sessions.ts';
 import { isRefusal } from '../../protocol/failures.ts';
 import { FenShape, problemResponses, sendProblem, sendProblemOf, TimeMsShape } from '../../protocol/http.ts';
 import { fenToJson, parsePositiveFen } from '../../vocabulary/fen.ts';
-import { type ActId, type AppId, parseRainId, parseSceneId } from '../../vocabulary/ids.ts';
+import { type AppId, parseRainId, parseSceneId } from '../../vocabulary/ids.ts';
 import { instantMs } from '../../vocabulary/instant.ts';
+import type { Person } from '../../vocabulary/person.ts';
 import type { UpstreamGranter } from './upstream.ts';
 
 export interface GrantRouteDeps {
   readonly upstream: UpstreamGranter;
   readonly credentialOf: (secret: string | undefined) => Promise<UpstreamCredential | undefined>;
   readonly campaign: (id: string) => CampaignSnapshot | undefined;
-  readonly actIdOf: (appId: AppId, user: string) => Promise<ActId>;
+  readonly personOf: (appId: AppId, user: string) => Promise<Person>;
 }
 
 /** POST /v1/grants: services upstream give a packet to a person. */
@@ -82,7 +83,7 @@ export const grantRoutes: FastifyPluginAsyncTypebox<GrantRouteDeps> = async (app
         scene,
         rainId,
         appId: appOf.id,
-        actId: await deps.actIdOf(appOf.id, body.user),
+        person: await deps.personOf(appOf.id, body.user),
         amountFen,
         drawnAtMs: body.drawnAtMs === undefined ? undefined : instantMs(body.drawnAtMs),
       });

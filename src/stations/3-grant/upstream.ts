@@ -3,10 +3,11 @@ import type { CampaignSnapshot, Scene } from '../../campaign/snapshot.ts';
 import type { UpstreamCredential } from '../../engines/ports.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
-import type { ActId, AppId, RainId } from '../../vocabulary/ids.ts';
+import type { ActId, AppId, PhaseId, PhaseKey, RainId } from '../../vocabulary/ids.ts';
 import type { Clock, InstantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
-import { formatOrderNumber } from '../../vocabulary/order-number.ts';
+import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
+import type { Person } from '../../vocabulary/person.ts';
 import type { Granted, Granter } from './grant.ts';
 import type { SceneSlices } from './slices.ts';
 
@@ -15,7 +16,7 @@ export interface UpstreamGrant {
   readonly scene: Scene;
   readonly rainId: RainId;
   readonly appId: AppId;
-  readonly actId: ActId;
+  readonly person: Person;
   /** Needed for a `given` scene, not taken for others. */
   readonly amountFen: Fen | undefined;
   readonly drawnAtMs: InstantMs | undefined;
@@ -50,24 +51,15 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
       const amountRefusal = checkAmount(scene, ask.amountFen);
       if (amountRefusal) return amountRefusal;
 
-      const parts = {
-        actId: ask.actId,
-        sceneId: scene.id,
-        rainId: ask.rainId,
-        awardType: scene.award,
-        stage: phase.id,
-      };
-      const orderNumber = formatOrderNumber(parts);
-      const name = { actId: ask.actId, phaseKey: phase.key, orderNumber };
-      const earlier = await granter.find(name);
+      const earlier = await firstAnswer(granter, ask, phase);
       if (earlier) return again(earlier, ask);
       const taken = await slices.take(scene, phase.key, ask.amountFen);
       if (isRefusal(taken)) return taken;
       const { grantUntilMs, ...paid } = taken;
       const order: Order = {
-        orderNumber,
+        orderNumber: orderNumberOf(ask, phase.id)(ask.person.actId),
         appId: ask.appId,
-        actId: ask.actId,
+        actId: ask.person.actId,
         campaignId: campaign.id,
         phaseId: phase.id,
         phaseKey: phase.key,
@@ -77,10 +69,10 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
         drawnAtMs,
         ...paid,
       };
-      const granted = await granter.grant(order, grantUntilMs);
+      const granted = await granter.grant(order, grantUntilMs, ask.person);
       // Two requests with one number at the same moment: the other took another unit, which comes back by its slice.
       if (isRefusal(granted) && granted.refused === 'order-conflict') {
-        const first = await granter.find(name);
+        const first = await firstAnswer(granter, ask, phase);
         return first ? again(first, ask) : granted;
       }
       return granted;
@@ -101,12 +93,30 @@ function checkAmount(scene: Scene, amountFen: Fen | undefined): Refusal | undefi
     : undefined;
 }
 
-/** The first answer, if this asks for the same: what the caller named must be what it named then. */
+const orderNumberOf =
+  ({ scene, rainId }: UpstreamGrant, stage: PhaseId) =>
+  (actId: ActId): OrderNumber =>
+    formatOrderNumber({ actId, sceneId: scene.id, rainId, awardType: scene.award, stage });
+
+/**
+ * What this person was given for the same scene and round, whichever app asked for it. Two apps may have got two
+ * before they were known to be of one person: each goes on getting its own answer.
+ */
+async function firstAnswer(
+  granter: Granter,
+  ask: UpstreamGrant,
+  phase: { readonly id: PhaseId; readonly key: PhaseKey },
+): Promise<Granted | undefined> {
+  const found = await granter.findAny(ask.person, phase.key, orderNumberOf(ask, phase.id));
+  return found.find(({ order }) => order.appId === ask.appId) ?? found[0];
+}
+
+/** The first answer. What the same app named must be what it named then; another app could not know that. */
 function again(first: Granted, ask: UpstreamGrant): Granted | Refusal {
   const same =
-    (ask.amountFen === undefined || ask.amountFen === first.order.amountFen) &&
-    (ask.drawnAtMs === undefined || ask.drawnAtMs === first.order.drawnAtMs) &&
-    ask.appId === first.order.appId;
+    ask.appId !== first.order.appId ||
+    ((ask.amountFen === undefined || ask.amountFen === first.order.amountFen) &&
+      (ask.drawnAtMs === undefined || ask.drawnAtMs === first.order.drawnAtMs));
   return same
     ? { ...first, replayed: true }
     : refuse('order-conflict', `order ${first.order.orderNumber} was granted with other content`);
