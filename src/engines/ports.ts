@@ -167,6 +167,11 @@ export interface LedgerWallet {
   readonly heldFen: Fen;
   /** All credits ever. */
   readonly incomeFen: Fen;
+  /**
+   * What transfers between a person's ids brought in all, less what they took. Balance less this is what no transfer
+   * changes: summed over the ids it is what the person has, at whatever moments each was read.
+   */
+  readonly movedFen: Fen;
   /** Those of the asked order numbers that are credited, pieces too; the amounts are money only. */
   readonly credited: ReadonlySet<OrderNumber>;
 }
@@ -271,6 +276,18 @@ export interface Ledger {
     request: WithdrawalRequest,
   ): Promise<{ readonly withdrawal: Withdrawal; readonly replayed: boolean } | Refusal>;
   withdrawal(account: Account, id: WithdrawalId): Promise<Withdrawal | undefined>;
+  /** The withdrawal that has this key, if there is one; idempotency-key-reused when it was for something else. */
+  replayOf(
+    account: Account,
+    ask: Pick<WithdrawalRequest, 'idempotencyKey' | 'payloadHash'>,
+  ): Promise<Withdrawal | Refusal | undefined>;
+  /**
+   * Moves all that an alias's wallet holds to another id of the person, in the same phase and wherever both lie; an
+   * earlier move that was broken off is finished first. Gives what arrived anywhere. Repeats move nothing twice.
+   */
+  moveBalance(from: Account, to: ActId, atMs: InstantMs): Promise<Fen>;
+  /** Which accounts of these people `moveBalance` finds something in; of databases that answer. */
+  fundedAmong(actIds: readonly ActId[]): Promise<readonly Account[]>;
   /** held → paying, before the payout is asked for. False when it was in neither state. */
   markPaying(id: WithdrawalId, account: Account): Promise<boolean>;
   /** paying → paid (held money leaves) or paying → returned (held money goes back). Repeats change nothing. */

@@ -6,6 +6,11 @@ SELECT
   coalesce((SELECT balance_fen FROM ledger.account WHERE act_id = $1 AND phase_key = $2 AND purse = 1), 0)::bigint AS balance_fen,
   coalesce((SELECT balance_fen FROM ledger.account WHERE act_id = $1 AND phase_key = $2 AND purse = 2), 0)::bigint AS held_fen,
   coalesce((SELECT income_fen FROM ledger.account WHERE act_id = $1 AND phase_key = $2 AND purse = 1), 0)::bigint AS income_fen,
+  coalesce((
+    SELECT sum(amount_fen) FROM ledger.posting
+    WHERE act_id = $1 AND phase_key = $2 AND purse = 1
+      AND ref >= 'transfer:' COLLATE "C" AND ref < 'transfer;' COLLATE "C"
+  ), 0)::bigint AS moved_fen,
   ARRAY(
     SELECT ref FROM ledger.posting
     WHERE act_id = $1 AND phase_key = $2 AND purse IN (1, 6) AND ref = ANY ($3::text[])
