@@ -5,10 +5,9 @@ import { BrokenInvariant } from '../protocol/failures.ts';
 import { type Fen, fen } from '../vocabulary/fen.ts';
 import { type ActId, type PhaseKey, parseActId } from '../vocabulary/ids.ts';
 import type { InstantMs } from '../vocabulary/instant.ts';
-import { type Base, guardWrite } from './partition.ts';
+import { type Base, guardWrite, lockAccount } from './partition.ts';
 import fundedAmongSql from './sql/funded-among.sql';
 import arrivedSql from './sql/transfer-arrived.sql';
-import lockSql from './sql/transfer-lock.sql';
 import receiveSql from './sql/transfer-receive.sql';
 import sendSql from './sql/transfer-send.sql';
 import standingSql from './sql/transfer-standing.sql';
@@ -65,10 +64,8 @@ export const transfersOn = (base: Base): TransferSteps => ({
 const sendAll = (base: Base, from: Account, to: ActId, atMs: InstantMs): Promise<Transfer | undefined> =>
   transaction(base.pool, async (client) => {
     await guardWrite(client, base.buckets, [from]);
-    const { rows } = await client.query<{ balance_fen: Fen }>(lockSql, [from.actId, from.phaseKey]);
-    if (!rows[0]) return undefined;
-    const { left, standing } = await standingOf(client, from);
-    const amountFen = rows[0].balance_fen;
+    await lockAccount(client, from);
+    const { amountFen, left, standing } = await standingOf(client, from);
     if (standing || amountFen === 0n) return standing;
     const ref = `transfer:${from.actId}:${to}:${left + 1}`;
     await client.query(sendSql, [from.actId, from.phaseKey, ref, amountFen, atMs]);
@@ -78,19 +75,21 @@ const sendAll = (base: Base, from: Account, to: ActId, atMs: InstantMs): Promise
 async function standingOf(
   client: PoolClient,
   from: Account,
-): Promise<{ readonly left: number; readonly standing: Transfer | undefined }> {
+): Promise<{ readonly amountFen: Fen; readonly left: number; readonly standing: Transfer | undefined }> {
   const { rows } = await client.query<{
+    balance_fen: Fen;
     left: number;
     ref: string | null;
     amount_fen: Fen;
     at_ms: bigint;
   }>(standingSql, [from.actId, from.phaseKey]);
-  const { left, ref, amount_fen, at_ms } = rows[0]!;
-  if (ref === null) return { left, standing: undefined };
+  const { balance_fen: amountFen, left, ref, amount_fen, at_ms } = rows[0]!;
+  if (ref === null) return { amountFen, left, standing: undefined };
   const to = parseActId(ref.split(':')[2]);
   if (!to) throw new BrokenInvariant('I6', `a transfer of ${from.actId} goes to nobody`);
   const atMs = Number(at_ms) as InstantMs;
   return {
+    amountFen,
     left,
     standing: { ref, from: from.actId, to, phaseKey: from.phaseKey, amountFen: amount_fen, atMs },
   };

@@ -1,7 +1,10 @@
--- The transfer that left this account and is not known to have arrived: at most one. $1 act_id bigint, $2 phase_key int4.
--- Also how many ever left: the next one's number. Returns one row: left, and ref, amount_fen, at_ms (null: none stands).
--- Under the account's lock (transfer-lock.sql), in a statement of its own: it must see who held the lock before.
-SELECT count(*)::int4 AS left, max(s.ref) FILTER (WHERE NOT s.arrived) AS ref,
+-- What a wallet has and what is on its way out of it. $1 act_id bigint, $2 phase_key int4. Returns one row: balance_fen;
+-- left, how many transfers ever left it: the next one's number; and the one that is not known to have arrived, of which
+-- there is at most one: ref, amount_fen, at_ms (null: none). The account is locked by the caller (ledger.lock_account).
+SELECT
+  (SELECT coalesce(sum(amount_fen), 0)::bigint FROM ledger.posting
+   WHERE act_id = $1 AND phase_key = $2 AND purse = 1) AS balance_fen,
+  count(s.ref)::int4 AS left, max(s.ref) FILTER (WHERE NOT s.arrived) AS ref,
   max(s.amount_fen) FILTER (WHERE NOT s.arrived) AS amount_fen, max(s.at_ms) FILTER (WHERE NOT s.arrived) AS at_ms
 FROM (
   SELECT p.ref, p.amount_fen, p.at_ms, EXISTS (
