@@ -14,6 +14,7 @@ export interface PeopleOptions {
   /** Keys the hashes of users and phone numbers. Kept for ever: with another one everybody would be new. */
   readonly identityKey: Buffer;
   readonly logger: Logger;
+  readonly monotonicMs: () => number;
   /** Two persons were joined by this process. */
   readonly onJoined: (person: Person) => void;
   /** A number bound nobody: its outcome, never the number. */
@@ -37,6 +38,9 @@ export interface People extends Identities {
 const CACHED_USERS = 1_000_000;
 const CACHED_PERSONS = 1_000_000;
 const LOOK_EVERY_MS = 1_000;
+const PATIENCE_MS = 1_000;
+/** So long after it was away control is not waited for. */
+const AWAY_MS = 2_000;
 
 /**
  * Everybody's identity, from memory after the first look. What (app, user) was given never changes; who that is changes
@@ -52,6 +56,7 @@ export function createPeople(options: PeopleOptions): People {
   let running: Promise<void> = Promise.resolve();
   let changes = 0;
   let mark: string | undefined;
+  let awayUntilMs = Number.NEGATIVE_INFINITY;
 
   /** Different uses of the key can't be taken for one another: no app's number has a colon. */
   const keyed = (text: string): Buffer => createHmac('sha256', options.identityKey).update(text).digest();
@@ -134,6 +139,21 @@ export function createPeople(options: PeopleOptions): People {
     }
   }
 
+  /** Control is a weak dependency: a database that hangs is taken for one that is away, long before it says so itself. */
+  async function withPatience(answer: Promise<Person>): Promise<Person> {
+    const giveUp = new AbortController();
+    const late = delay(PATIENCE_MS, undefined, { signal: giveUp.signal }).then(() => {
+      throw new RetryableFault('control-unavailable', 'control did not answer in time', AWAY_MS);
+    });
+    answer.catch(() => {});
+    late.catch(() => {});
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      giveUp.abort();
+    }
+  }
+
   async function look(): Promise<void> {
     const seen = await store.joinedSince(mark);
     // Before the first mark nobody told us of joins: what was read till then may be old.
@@ -165,12 +185,14 @@ export function createPeople(options: PeopleOptions): People {
       return persons.get(actId) ?? ask(actId);
     },
     async personNow(actId) {
+      const known = persons.get(actId);
+      if (known && options.monotonicMs() < awayUntilMs) return known;
       try {
-        return await ask(actId);
+        return await (known ? withPatience(ask(actId)) : ask(actId));
       } catch (error) {
-        const known = error instanceof RetryableFault ? persons.get(actId) : undefined;
-        if (known) return known;
-        throw error;
+        if (!known || !(error instanceof RetryableFault)) throw error;
+        awayUntilMs = options.monotonicMs() + AWAY_MS;
+        return known;
       }
     },
     start() {

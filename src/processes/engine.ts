@@ -169,6 +169,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     store: control,
     identityKey: keyring.secrets.identity,
     logger,
+    monotonicMs: clock.monotonicMs,
     onJoined: () => {},
     onPhone: () => {},
   });
@@ -201,6 +202,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         stores,
         keyring,
         granter,
+        people,
         authenticate,
         campaign,
         clock,

@@ -118,7 +118,8 @@ describe.each(ledgerEngines())('transfers between a person’s ids on $name', ({
       (['before', 'after'] as const).map((when) => [when, step] as const),
     ),
   )('that crash %s %s are finished by whoever comes next, once', async (when, step) => {
-    const from = 22 + 20 * (['sendAll', 'receive', 'arrived'] as const).indexOf(step) + (when === 'after' ? 10 : 0);
+    const from =
+      22 + 20 * (['sendAll', 'receive', 'arrived'] as const).indexOf(step) + (when === 'after' ? 10 : 0);
     const to = from - 1;
     await credit(from, 300);
     const broken = moveBalance(crashing(ledger, step, when), accountOf(from), idOf(to), NOW);
@@ -151,7 +152,9 @@ describe.each(ledgerEngines())('transfers between a person’s ids on $name', ({
     const payloadHash = Buffer.alloc(32, withdrawals % 250);
     const key = { idempotencyKey: `k${withdrawals}`, payloadHash };
     expect(!isRefusal(held) && held.withdrawal).toEqual(await ledger.replayOf(accountOf(110), key));
-    expect(await ledger.replayOf(accountOf(110), { ...key, payloadHash: Buffer.alloc(32, 251) })).toMatchObject({
+    expect(
+      await ledger.replayOf(accountOf(110), { ...key, payloadHash: Buffer.alloc(32, 251) }),
+    ).toMatchObject({
       refused: 'idempotency-key-reused',
     });
     expect(await ledger.replayOf(accountOf(110), { ...key, idempotencyKey: 'other' })).toBeUndefined();

@@ -5,10 +5,11 @@ import type { Player } from '../../guard/player.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import { encodeCursor, mergeRecords, type WalletRecord } from '../../rules/merge-records.ts';
-import { type Balances, overlayBalances } from '../../rules/wallet-overlay.ts';
+import { type Balances, overlayBalances, viewOfAll } from '../../rules/wallet-overlay.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
+import { idsOf, type Person } from '../../vocabulary/person.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
 
 export interface WalletDeps extends PhoneTokensDeps {
@@ -66,23 +67,38 @@ export function createWallet(deps: WalletDeps): Wallet {
    * the first look misses the second one has, and what both have is taken once, by its order number. The other way
    * round, a packet that is credited between the two looks would be seen by neither.
    */
-  async function promised(account: Account): Promise<Promised> {
-    return unlessBookIsAway(async () => {
-      const entries = await book.outstandingOf(account.actId, account.phaseKey);
-      return { orders: entries.map((entry) => entry.order), complete: await book.isWhole(account.actId) };
+  async function promised(accounts: readonly Account[]): Promise<Promised> {
+    const looks = await Promise.all(accounts.map(promisedTo));
+    return { orders: looks.flatMap((one) => one.orders), complete: looks.every((one) => one.complete) };
+  }
+
+  const promisedTo = ({ actId, phaseKey }: Account): Promise<Promised> =>
+    unlessBookIsAway(async () => {
+      const entries = await book.outstandingOf(actId, phaseKey);
+      return { orders: entries.map((entry) => entry.order), complete: await book.isWhole(actId) };
     }, NOTHING_KNOWN);
+
+  async function balancesOf(accounts: readonly Account[], tokens: readonly Order[]): Promise<Balances> {
+    const looks = accounts.map((account) => {
+      const own = tokens.filter((order) => order.actId === account.actId);
+      return ledger.wallet(
+        account,
+        own.map((order) => order.orderNumber),
+      );
+    });
+    return overlayBalances(viewOfAll(await Promise.all(looks)), tokens);
   }
 
   /** `tokens` were read before this is called. */
   async function page(
-    account: Account,
+    accounts: readonly Account[],
     campaign: CampaignSnapshot,
     tokens: readonly Order[],
     after: RecordCursor | undefined,
     limit: number,
   ): Promise<RecordsPage> {
-    const lines = await ledger.records(account, after, limit + 1);
-    const merged = mergeRecords(lines, tokens, after, limit + 1);
+    const lines = await Promise.all(accounts.map((account) => ledger.records(account, after, limit + 1)));
+    const merged = mergeRecords(lines.flat(), tokens, after, limit + 1);
     const shown = merged.slice(0, limit);
     return {
       records: shown.map((record) => withBill(record, campaign)),
@@ -95,14 +111,12 @@ export function createWallet(deps: WalletDeps): Wallet {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
       const { refused, shown } = await takeIn(deps, player, campaign, phase, phoneTokens);
-      const account = { actId: player.actId, phaseKey: phase.key };
-      const known = await promised(account);
+      const accounts = accountsOf(player, phase);
+      const known = await promised(accounts);
       const tokens = known.complete ? known.orders : eachOnce([...known.orders, ...shown]);
-      const numbers = tokens.map((order) => order.orderNumber);
-      const balances = overlayBalances(await ledger.wallet(account, numbers), tokens);
       return {
-        ...balances,
-        ...(await page(account, campaign, tokens, undefined, FIRST_PAGE_LINES)),
+        ...(await balancesOf(accounts, tokens)),
+        ...(await page(accounts, campaign, tokens, undefined, FIRST_PAGE_LINES)),
         refusedTokens: refused,
         complete: known.complete,
       };
@@ -110,11 +124,15 @@ export function createWallet(deps: WalletDeps): Wallet {
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
-      const account = { actId: player.actId, phaseKey: phase.key };
-      return page(account, campaign, (await promised(account)).orders, after, limit);
+      const accounts = accountsOf(player, phase);
+      return page(accounts, campaign, (await promised(accounts)).orders, after, limit);
     },
   };
 }
+
+/** One for each id of the person: what was earned under an alias stays in its account, wherever its money goes. */
+const accountsOf = (person: Person, phase: Phase): readonly Account[] =>
+  idsOf(person).map((actId) => ({ actId, phaseKey: phase.key }));
 
 /** What the book has, and whether that is all. */
 interface Promised {
