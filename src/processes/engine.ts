@@ -108,7 +108,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   // What control announces, put in force as a whole.
   let campaigns: ReadonlyMap<string, CampaignSnapshot> = new Map();
   const campaign = (id: string) => campaigns.get(id);
-  const promises = createPromises({ stores, keyring, campaign, clock, metrics });
+  const promises = createPromises({ stores, keyring, campaign, clock, metrics, logger });
   const { granter } = promises;
   const creditors = createCreditors({
     stores,
@@ -239,6 +239,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     announcement: reader.current().sequence,
     connections: gateway?.connections() ?? 0,
     throttle: throttle(),
+    doubtfulOrders: promises.doubts.open(),
     ledger: await ledger.health(),
     ...(await stores.status()),
     unclosedSlices: await allotments.unclosed().then(

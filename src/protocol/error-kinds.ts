@@ -186,6 +186,14 @@ export const ERROR_KINDS = {
     'Packets that are not credited yet cannot be looked up right now',
     '暂时无法查询未入账红包',
   ),
+  'totals-unavailable': kind(
+    75,
+    503,
+    'info',
+    true,
+    'The total is not known here yet; ask again in a moment',
+    '累计金额暂未获取，请稍后再试',
+  ),
   internal: kind(99, 500, 'error', true, 'Something broke on our side', '服务内部错误'),
 } as const satisfies Record<string, ErrorKindSpec>;
 

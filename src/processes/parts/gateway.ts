@@ -19,6 +19,7 @@ import { grantRoutes } from '../../stations/3-grant/http.ts';
 import { createSceneSlices } from '../../stations/3-grant/slices.ts';
 import { createUpstreamGranter } from '../../stations/3-grant/upstream.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
+import { totalRoutes } from '../../stations/9-total/http.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { random } from '../randomness.ts';
@@ -98,6 +99,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     actIdOf: sessions.actIdOf,
     credentialOf: createCredentialCheck((hash) => control.upstreamBySecret(hash), 5_000),
   });
+  await app.register(totalRoutes, { totals: stores.totals, campaign, clock });
   const socket: PlaySocket = attachPlaySocket(app.server, {
     play,
     clock,

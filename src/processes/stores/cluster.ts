@@ -25,6 +25,7 @@ import type { ClusterConfig } from '../config-cluster.ts';
 import { random, randomBelow } from '../randomness.ts';
 import { createBucketOwnership } from './bucket-ownership.ts';
 import { openClusterLedger } from './cluster-ledger.ts';
+import { openClusterTotals } from './cluster-totals.ts';
 import type { Stores } from './index.ts';
 import { switchable } from './switchable-log.ts';
 import { untilItIs } from './until.ts';
@@ -58,6 +59,7 @@ export async function openClusterStores(
   });
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
   const restorable = createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS });
+  const totals = openClusterTotals({ config, cluster, bookClient: redis, logger });
   const book = createGuardedBook({
     book: restorable,
     buckets,
@@ -78,7 +80,12 @@ export async function openClusterStores(
       }),
     isNotAFlaw,
   );
-  const journal = await openJournal({ folder: path.join(config.dataFolder, 'journal'), logger });
+  const journal = await openJournal({
+    folder: path.join(config.dataFolder, 'journal'),
+    logger,
+    onRecord: totals.recount,
+  });
+  totals.recounted();
   const bootId = randomUUID();
   const streams = Array.from({ length: buckets }, (_, bucket) =>
     createJetStreamLog({ link, space, bucket, bootId, replicas: cluster.logReplicas }),
@@ -89,7 +96,11 @@ export async function openClusterStores(
     streams,
     logger,
     // What is replayed may be void, which only a look from the log's beginning tells: the bookkeeper's.
-    onReplayed: (_, bucket) => tear(bucket),
+    onReplayed: (batch, bucket, standsAt, sequence) => {
+      tear(bucket);
+      totals.replayed(batch.orders, standsAt, sequence);
+    },
+    onUncounted: totals.notCounted,
   });
   const log = switchable(Array.from({ length: buckets }, (_, bucket): GrantLog => journaled.bucket(bucket)));
   const ways = await openWays(
@@ -116,6 +127,12 @@ export async function openClusterStores(
     ownership,
     shared: true,
     appendLocally: (batch, bucket) => journaled.bucket(bucket).appendLocal(batch),
+    logsAgain: log.logs.map((one, bucket) => ({ ...one, append: journaled.bucket(bucket).appendAgain })),
+    totals: totals.totals,
+    countPromised: totals.promised,
+    onUntold: totals.onUntold,
+    notCounted: totals.notCounted,
+    toldUnlogged: totals.toldUnlogged,
     setOff(off) {
       if (off.includes('book')) book.switchOff();
       else book.switchOn();
@@ -125,11 +142,13 @@ export async function openClusterStores(
       log: log.logs.map((one) => one.health()).find((one) => !one.accepting) ?? { accepting: true },
       owedToTheLog: journaled.owed(),
       book: book.status(),
+      totals: totals.totals.status(),
       shards: await ledger.ledger.shardHealth(),
     }),
     async close() {
       await journaled.close();
       await journal.close();
+      await totals.close();
       await Promise.all(ways.map((way) => way.close()));
       book.stop();
       await redis.close();
