@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Allotments, Slice } from '../../src/engines/ports.ts';
+import type { Allotments, BudgetSetting, Slice } from '../../src/engines/ports.ts';
 import { allotmentMigrations, createAllotments } from '../../src/engines/postgres/allotments/index.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
@@ -17,7 +17,7 @@ const line = (
   rain: number | undefined,
   fen: number,
   packets: number,
-  rule: 'split' | 'fixed' | 'given' = 'split',
+  rule: BudgetSetting['rule'] = 'split',
 ) => ({
   phaseKey,
   sceneId: scene as SceneId,
@@ -63,9 +63,17 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
     await server.stop();
   });
 
-  const remaining = async (scene: string, rain?: number) => {
-    const lines = await allotments.budgets(phaseKey);
-    return lines.find((one) => one.sceneId === scene && one.rainId === rain)!.remaining;
+  const lineOf = async (scene: string, rain?: number, key = phaseKey) => {
+    const lines = await allotments.budgets(key);
+    return lines.find((one) => one.sceneId === scene && one.rainId === rain)!;
+  };
+  const remaining = async (scene: string, rain?: number) => (await lineOf(scene, rain)).remaining;
+  /** Leases until there are so many packets; a single slice is at most half of what is left. */
+  const leaseInAll = async (scene: string, rain: number | undefined, packets: number): Promise<Slice[]> => {
+    const slices: Slice[] = [];
+    for (let left = packets; left > 0; left -= slices.at(-1)!.packets)
+      slices.push((await allotments.lease(ask(scene, rain, left)))!);
+    return slices;
   };
 
   it('cuts a whole budget into slices that sum to it exactly, and then has nothing', async () => {
@@ -119,13 +127,18 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
 
   it('leases by money for a scene whose amounts upstreams name', async () => {
     await allotments.setBudgets([line('c', undefined, 1_000, 10, 'given')]);
-    expect(await allotments.lease(ask('c', undefined, 4, 900n))).toMatchObject({
+    expect(await allotments.lease(ask('c', undefined, 4, 400n))).toMatchObject({
       packets: 4,
-      fen: 900n,
+      fen: 400n,
       packetsFen: undefined,
     });
-    expect(await allotments.lease(ask('c', undefined, 40, 900n))).toMatchObject({ packets: 6, fen: 100n });
-    expect(await allotments.lease(ask('c', undefined, 1, 1n))).toBeUndefined();
+    // Half of what is left; but no less than the grant that waits for it.
+    expect(await allotments.lease(ask('c', undefined, 40, 900n))).toMatchObject({ packets: 3, fen: 300n });
+    const waiting = { ...ask('c', undefined, 40, 900n), fenLeast: 250n as Fen };
+    expect(await allotments.lease(waiting)).toMatchObject({ packets: 2, fen: 250n });
+    expect(await allotments.lease(waiting)).toBeUndefined();
+    expect(await allotments.lease(ask('c', undefined, 1, 50n))).toMatchObject({ packets: 1, fen: 25n });
+    expect(await allotments.lease(ask('c', undefined, 1, 50n))).toBeUndefined();
   });
 
   it('stops at the scene’s total even when a round would have more', async () => {
@@ -134,24 +147,25 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
       line('d', 1, 100, 10),
       line('d', 2, 100, 10),
     ]);
-    await allotments.lease(ask('d', 1, 7));
-    const second = await allotments.lease(ask('d', 2, 10));
-    expect(second!.packets).toBeLessThanOrEqual(3);
-    expect((await remaining('d')).packets).toBeGreaterThanOrEqual(0);
+    await leaseInAll('d', 1, 7);
+    await leaseInAll('d', 2, 3);
+    expect(await allotments.lease(ask('d', 2, 10))).toBeUndefined();
+    expect(await remaining('d')).toEqual({ packets: 0, fen: 0n });
+    expect((await remaining('d', 2)).packets).toBe(7);
   });
 
   it('raises a total, refuses one below what is out, and stops loudly when a slice gave too much', async () => {
     await allotments.setBudgets([line('e', undefined, 100, 10)]);
-    const slice = await allotments.lease(ask('e', undefined, 8));
+    const [slice] = await leaseInAll('e', undefined, 8);
     expect(await allotments.setBudgets([line('e', undefined, 200, 20)])).toBeUndefined();
     expect((await allotments.setBudgets([line('e', undefined, 100, 7)]))?.refused).toBe('budget-exhausted');
     await allotments.fence(slice!);
-    await expect(allotments.close(slice!, { packets: 9, fen: 1n as Fen })).rejects.toThrow('I4 is broken');
+    await expect(allotments.close(slice!, { packets: 6, fen: 1n as Fen })).rejects.toThrow('I4 is broken');
   });
 
   it('refuses a change that would leave a round with what can’t be cut, and changes nothing then', async () => {
     await allotments.setBudgets([line('f', undefined, 100_000, 1_000), line('f', 1, 1_000, 100)]);
-    await allotments.lease(ask('f', 1, 99));
+    await leaseInAll('f', 1, 99);
     const refusal = await allotments.setBudgets([
       line('f', undefined, 100_000, 900),
       line('f', 1, 1_000, 2_000),
@@ -166,15 +180,17 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
 
   it('leases what can be paid from a total whose packets can’t carry all of its money', async () => {
     await allotments.setBudgets([line('g', undefined, 1_000, 100)]);
-    await allotments.lease(ask('g', undefined, 98));
+    await leaseInAll('g', undefined, 98);
     await allotments.setBudgets([line('g', undefined, 9_000, 100)]);
-    expect(await allotments.lease(ask('g', undefined, 5))).toMatchObject({ packets: 2, fen: 2_000n });
+    for (const _ of [1, 2])
+      expect(await allotments.lease(ask('g', undefined, 5))).toMatchObject({ packets: 1, fen: 1_000n });
     expect(await allotments.lease(ask('g', undefined, 5))).toBeUndefined();
     await allotments.setBudgets([line('h', undefined, 1_000, 100)]);
-    await allotments.lease(ask('h', undefined, 99));
+    await leaseInAll('h', undefined, 99);
     await allotments.setBudgets([line('h', undefined, 1_000, 2_000)]);
-    const thin = await allotments.lease(ask('h', undefined, 1_901));
-    expect(thin!.packetsFen).toEqual(Array(10).fill(1n));
+    const thin = await leaseInAll('h', undefined, 10);
+    expect(thin.flatMap(({ packetsFen }) => packetsFen!)).toEqual(Array(10).fill(1n));
+    expect(await allotments.lease(ask('h', undefined, 1_891))).toBeUndefined();
   });
 
   it('knows no line that was never set', async () => {
