@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { checkHistory, readHistory, type Seen } from './check-history.ts';
+import { checkTotals } from './check-lines.ts';
 import { checkBalances, checkBudgets, checkCredits, checkWithdrawals, creditsOf } from './check-money.ts';
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
 import { checkSeals } from './check-seals.ts';
@@ -109,6 +110,7 @@ function judge(evidence: Evidence): AuditReport {
   checkBalances(books, findings);
   checkWithdrawals(books, payments, settled, findings);
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);
+  checkTotals(orders, catalog, findings);
   checkHistory(history, orders, books, findings);
   return {
     ok: findings.list.length === 0,
