@@ -414,7 +414,7 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
       ];
       await allotments.setBudgets(files[0]!);
       const spend = async (at: number) => {
-        for (let turn = 0; turn < 12; turn += 1) {
+        for (let turn = 0; turn < 8; turn += 1) {
           const slice = await leaseOf(at % 2 ? 'x' : 'y', 1 + Math.floor(random() * 9), `holder ${at % 4}`);
           if (!slice) continue;
           const dealt = Math.floor(random() * (slice.packets + 1));
@@ -424,12 +424,16 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
         }
       };
       const change = async () => {
-        for (let turn = 0; turn < 24; turn += 1) await allotments.setBudgets(files[turn % files.length]!);
+        for (let turn = 0; turn < 16; turn += 1) await allotments.setBudgets(files[turn % files.length]!);
       };
       await Promise.all([...Array.from({ length: 12 }, (_, at) => spend(at)), change()]);
       expect(await faults()).toEqual([]);
       const lines = await allotments.budgets(key);
       expect(lines.every(({ leased }) => leased.packets === 0 && leased.fen === 0n)).toBe(true);
+      const { rows } = await pool.query<{ deadlocks: bigint }>(
+        'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()',
+      );
+      expect(rows).toEqual([{ deadlocks: 0n }]);
     });
 
     it('says what a scene has left, and that it is low when any total above it is', async () => {

@@ -29,7 +29,9 @@ export async function lockChain(
     levels,
   ]);
   const now = lines.find((line) => isTotalOf(key, line))?.levels ?? [];
-  if (now.length !== levels.length || now.some((path) => !levels.includes(path)))
+  // A level that was dropped and set anew while we waited for its lock is another row, which is not locked.
+  const isWhole = levels.every((path) => lines.some(({ scene_id }) => scene_id === path));
+  if (!isWhole || now.length !== levels.length || now.some((path) => !levels.includes(path)))
     throw new RetryableFault('ledger-unavailable', `scene ${key.scene_id} was given other levels`, 1);
   return { key, levels, lines };
 }
