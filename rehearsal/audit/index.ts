@@ -123,7 +123,6 @@ function judge(evidence: Evidence): AuditReport {
       outstanding,
       voided,
       postings: books.postings.length,
-      accounts: books.accounts.length,
       withdrawals: books.withdrawals.length,
       slices: books.slices.length,
       history: history.length,

@@ -11,13 +11,6 @@ export interface Posting {
   readonly slice_epoch: number | null;
   readonly slice_index: number | null;
 }
-export interface AccountRow {
-  readonly act_id: bigint;
-  readonly phase_key: number;
-  readonly purse: number;
-  readonly balance_fen: bigint;
-  readonly income_fen: bigint;
-}
 export interface WithdrawalRow {
   readonly act_id: bigint;
   readonly phase_key: number;
@@ -57,7 +50,6 @@ export interface SliceRow {
 }
 export interface LedgerRows {
   readonly postings: readonly Posting[];
-  readonly accounts: readonly AccountRow[];
   readonly withdrawals: readonly WithdrawalRow[];
 }
 export interface Books extends LedgerRows {
@@ -93,7 +85,6 @@ export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
   postings: await rows(
     'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
   ),
-  accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
   withdrawals: await rows(
     'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
   ),
