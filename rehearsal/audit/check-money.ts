@@ -1,3 +1,4 @@
+import { checkLines } from './check-lines.ts';
 import type { JournalEntry } from './journal.ts';
 import type { Books, Catalog, LedgerRows, Posting } from './ledger.ts';
 import type { Findings } from './report.ts';
@@ -232,41 +233,5 @@ function checkSlices(
         `closed with ${slice.given_packets}, journal has ${given.packets}`,
       );
     }
-  }
-}
-
-function checkLines(books: Books, findings: Findings): void {
-  for (const line of books.lines) {
-    const where = `phase ${line.phase_key}, scene ${line.scene_id}, round ${line.rain_id}`;
-    const own = books.slices.filter(
-      (slice) =>
-        slice.phase_key === line.phase_key &&
-        slice.scene_id === line.scene_id &&
-        (line.rain_id === 0 || slice.rain_id === line.rain_id),
-    );
-    const sum = (pick: (slice: Books['slices'][number]) => bigint) =>
-      own.reduce((total, slice) => total + pick(slice), 0n);
-    const leased = sum((slice) => (slice.state === 'closed' ? 0n : slice.packets));
-    const leasedFen = sum((slice) => (slice.state === 'closed' ? 0n : slice.fen));
-    const given = sum((slice) => slice.given_packets ?? 0n);
-    const givenFen = sum((slice) => slice.given_fen ?? 0n);
-    if (
-      line.remaining_packets + leased + given !== line.total_packets ||
-      line.remaining_fen + leasedFen + givenFen !== line.total_fen
-    ) {
-      findings.add(
-        'I4',
-        'a budget does not add up',
-        where,
-        `${line.remaining_packets} remain, ${leased} leased, ${given} given of ${line.total_packets}`,
-      );
-    }
-    if (
-      line.leased_packets !== leased ||
-      line.given_packets !== given ||
-      line.leased_fen !== leasedFen ||
-      line.given_fen !== givenFen
-    )
-      findings.add('I4', 'a budget’s own counts are wrong', where);
   }
 }

@@ -28,6 +28,9 @@ export interface LineRow {
   readonly phase_key: number;
   readonly scene_id: string;
   readonly rain_id: number;
+  readonly rule: string;
+  /** Of a scene's total: the paths of the levels that it counts for. */
+  readonly levels: readonly string[];
   readonly packet_cap_fen: bigint;
   readonly total_packets: bigint;
   readonly total_fen: bigint;
@@ -97,7 +100,7 @@ export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
 
 const budgetRows = async (rows: Rows): Promise<Pick<Books, 'lines' | 'slices'>> => ({
   lines: await rows(
-    'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
+    'SELECT phase_key, scene_id, rain_id, rule, levels, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
   ),
   slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice`),
 });
