@@ -5,6 +5,8 @@ import type {
   Ledger,
   LogReader,
   MicroBatch,
+  Operators,
+  Reissues,
   RestorableBook,
   Signals,
   TokenBook,
@@ -33,6 +35,8 @@ export interface Stores {
   readonly ledger: Ledger;
   readonly allotments: Allotments;
   readonly control: ControlStore;
+  readonly reissues: Reissues;
+  readonly operators: Operators;
   /** By bucket. */
   readonly logs: readonly GrantLog[];
   readonly book: TokenBook;
