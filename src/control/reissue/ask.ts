@@ -105,11 +105,7 @@ function ofRefusal(line: ReissueLineDue, refusal: Refusal): ReissueAnswer {
 }
 
 /** The order that the campaign, as it is now, would make of the line. */
-function numberNow(
-  campaign: CampaignSnapshot,
-  scene: Scene,
-  line: ReissueLineDue,
-): OrderNumber | undefined {
+function numberNow(campaign: CampaignSnapshot, scene: Scene, line: ReissueLineDue): OrderNumber | undefined {
   const phase = phaseAt(campaign, line.drawnAtMs);
   return phase?.key === line.phaseKey
     ? formatOrderNumber({

@@ -155,8 +155,7 @@ export function createReissueDesk(deps: DeskDeps): ReissueDesk {
     jobs: () => reissues.jobs(JOBS_SHOWN),
     act: async (id, act, by, contentHash) =>
       changed(await reissues.act(id, { act, by, atMs: clock.now(), contentHash })),
-    setRate: async (id, perSecond, by) =>
-      changed(await reissues.setRate(id, perSecond, by, clock.now())),
+    setRate: async (id, perSecond, by) => changed(await reissues.setRate(id, perSecond, by, clock.now())),
     async result(id, only) {
       return (await reissues.job(id)) ? pages(id, only) : refuse('reissue-unknown', `there is no job ${id}`);
     },

@@ -2,12 +2,7 @@ import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import {
-  REISSUE_ACTS,
-  REISSUE_OUTCOMES,
-  type ReissueAct,
-  type ReissueOutcome,
-} from '../../engines/ports.ts';
+import { REISSUE_ACTS, REISSUE_OUTCOMES, type ReissueAct, type ReissueOutcome } from '../../engines/ports.ts';
 import { bearerOf } from '../../guard/secrets.ts';
 import { isRefusal } from '../../protocol/failures.ts';
 import { sendProblem, sendProblemOf } from '../../protocol/http.ts';
@@ -23,7 +18,10 @@ const JobParams = Type.Object({ job: Type.Integer({ minimum: 1, maximum: 2 ** 31
 export const PER_SECOND_MAX = 10_000;
 
 /** /ops/v1/reissues and /ops/v1/operators: lists that are given after the fact, and the people who approve them. */
-export const reissueRoutes: FastifyPluginAsyncTypebox<ReissueRouteDeps> = async (app, { desk, operatorOf }) => {
+export const reissueRoutes: FastifyPluginAsyncTypebox<ReissueRouteDeps> = async (
+  app,
+  { desk, operatorOf },
+) => {
   const names = new WeakMap<FastifyRequest, string>();
   const by = (request: FastifyRequest): string => names.get(request)!;
   app.addHook('onRequest', async (request, reply) => {

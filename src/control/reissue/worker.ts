@@ -134,9 +134,7 @@ export function createReissueWorker(options: ReissueWorkerOptions): ReissueWorke
   }
 
   async function ask(run: Run, lines: readonly ReissueLineDue[]): Promise<void> {
-    const answers = await Promise.all(
-      lines.map(async (line) => ({ line, answer: await options.ask(line) })),
-    );
+    const answers = await Promise.all(lines.map(async (line) => ({ line, answer: await options.ask(line) })));
     const settled = answers.flatMap(({ answer }) => (answer.answer === 'settled' ? [answer.settled] : []));
     await settle(run, settled);
     const exhausted = answers.filter(({ answer }) => answer.answer === 'exhausted').map(({ line }) => line);

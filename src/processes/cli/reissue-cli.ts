@@ -43,7 +43,10 @@ export function addReissueCommands(
     );
   asOperator(reissue.command('approve').argument(...JOB))
     .description('by somebody other than who made it: its content may be given')
-    .action((id: number, _: object, command: Command) => reissueApprove(id, options(command)));
+    .option('-f, --file <list.csv>', 'the list as the approver has it: refused when the job’s is another')
+    .action((id: number, _: object, command: Command) =>
+      reissueApprove(id, all(command).file, options(command)),
+    );
   const acts = {
     start: 'begins, goes on after a pause, or asks again for what was refused',
     pause: 'begins no more lines',
@@ -52,7 +55,9 @@ export function addReissueCommands(
   for (const [act, description] of Object.entries(acts))
     asOperator(reissue.command(act).argument(...JOB))
       .description(description)
-      .action((id: number, _: object, command: Command) => reissueAct(act as keyof typeof acts, id, options(command)));
+      .action((id: number, _: object, command: Command) =>
+        reissueAct(act as keyof typeof acts, id, options(command)),
+      );
   asOperator(
     reissue
       .command('rate')
@@ -70,9 +75,7 @@ export function addReissueCommands(
     .description('what became of each line, as CSV')
     .option('-f, --file <list.csv>', 'the list: its columns are put beside the result')
     .option('-o, --out <result.csv>', 'where to (default: standard output)')
-    .action((id: number, _: object, command: Command) =>
-      reissueResult(id, all(command), options(command)),
-    );
+    .action((id: number, _: object, command: Command) => reissueResult(id, all(command), options(command)));
 
   const operator = cli.command('operator').description('who may operate, and approve');
   asOperator(operator.command('add').argument('<name>', 'letters, digits, hyphens'))
@@ -85,6 +88,7 @@ export function addReissueCommands(
 
 const asOperator = (command: Command): Command =>
   command
+    .configureHelp({ showGlobalOptions: false })
     .option('--key-file <file>', 'file with your operator key (default: this machine’s own)')
     .option('--ops <url>', 'where operations listen (default: the engine on this data folder)')
     .option('--json', 'one JSON object on a line');

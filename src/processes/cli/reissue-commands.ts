@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -78,9 +79,14 @@ async function wrongLines(
   return rows.map(({ fields }) => ({ line: Number(fields[0]), reason: fields[5]! }));
 }
 
-export async function reissueApprove(id: number, options: OperatorOptions): Promise<void> {
-  // What is approved is what stands there now; whoever approves has looked at its status.
-  const { contentHash } = await askJob(options, `/${id}`);
+/** With a file, what is approved is that file's content, and refused when the job's is another. */
+export async function reissueApprove(
+  id: number,
+  file: string | undefined,
+  options: OperatorOptions,
+): Promise<void> {
+  const contentHash =
+    file === undefined ? (await askJob(options, `/${id}`)).contentHash : hashOf(readBytes(file));
   const job = await askJob(options, `/${id}/approve`, { method: 'POST', body: { contentHash } });
   print(options, job, reportJob(job));
 }
@@ -194,9 +200,12 @@ async function send(
   );
 }
 
-function read(file: string): string {
+const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const read = (file: string): string => readBytes(file).toString('utf8');
+
+function readBytes(file: string): Buffer {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file);
   } catch (error) {
     throw new CliFailure(EXIT.usage, `${file} can't be read (${(error as NodeJS.ErrnoException).code}).`, {
       code: 'unreadable',

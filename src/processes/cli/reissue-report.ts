@@ -49,8 +49,8 @@ export function reportJob(job: JobView, isNew?: boolean): string {
         `  ${need.suffices ? 'enough   ' : 'TOO LITTLE'} ${need.campaign}/${need.scene} (phase ${need.phaseKey}): ${need.lines} lines, ${need.fen === null ? 'amounts cut by the scene' : yuan(need.fen)}; remain ${need.remaining.packets} pieces, ${yuan(need.remaining.fen)}`,
     ),
     `  rate      at most ${job.perSecond} a second${job.perSecondNow === undefined ? '' : `, now ${job.perSecondNow}; about ${job.secondsLeft} s left`}`,
-    ...job.events.map(
-      ({ atMs, by, act, detail }) => `  ${new Date(atMs).toISOString()}  ${by}  ${act}  ${detail}`.trimEnd(),
+    ...job.events.map(({ atMs, by, act, detail }) =>
+      `  ${new Date(atMs).toISOString()}  ${by}  ${act}  ${detail}`.trimEnd(),
     ),
     ...nextOf(job),
   ].join('\n');
@@ -91,9 +91,7 @@ export function reportWrong(job: JobView, wrong: readonly { line: number; reason
     '',
     'Wrong lines:',
     ...wrong.map(({ line, reason }) => `  line ${line}: ${reason}`),
-    ...(more > 0
-      ? [`  … and ${more} more: \`hongbao reissue result ${job.id}\` has them all`]
-      : []),
+    ...(more > 0 ? [`  … and ${more} more: \`hongbao reissue result ${job.id}\` has them all`] : []),
   ].join('\n');
 }
 

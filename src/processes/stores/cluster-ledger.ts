@@ -78,7 +78,12 @@ async function found(
   map: ReturnType<typeof createShardMap>,
   openShardPool: (shard: ShardAddress) => Pool,
 ): Promise<void> {
-  await migrate(controlPool, [...controlMigrations, ...allotmentMigrations, ...shardMapMigrations, ...reissueMigrations]);
+  await migrate(controlPool, [
+    ...controlMigrations,
+    ...allotmentMigrations,
+    ...shardMapMigrations,
+    ...reissueMigrations,
+  ]);
   await map.found(
     cluster.buckets,
     config.ledgerUrls.map((url, at) => ({ name: `s${at + 1}`, url })),

@@ -36,7 +36,13 @@ export async function openEmbeddedStores(config: Config, logger: Logger): Promis
   const pool = openPool({ url, logger, connectionsMax: CONNECTIONS_MAX, applicationName: 'hongbao' });
   try {
     await withRetry(
-      () => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations, ...reissueMigrations]),
+      () =>
+        migrate(pool, [
+          ...controlMigrations,
+          ...ledgerMigrations,
+          ...allotmentMigrations,
+          ...reissueMigrations,
+        ]),
       {
         tries: 10,
         sleepMs,

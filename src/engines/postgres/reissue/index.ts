@@ -10,9 +10,9 @@ import { asFault } from '../retryable.ts';
 import { RollBack, transaction } from '../transaction.ts';
 import schema from './0001-reissue.sql';
 import insertLinesSql from './insert-lines.sql';
+import { lockJob, noteEvent } from './job-row.ts';
 import resultsSql from './results.sql';
 import { JOB_COLUMNS, type JobRow, jobOf, type ResultRow, resultOf } from './rows.ts';
-import { lockJob, noteEvent } from './job-row.ts';
 import { createWork } from './work.ts';
 
 export const reissueMigrations: readonly Migration[] = [{ name: 'reissue/0001-reissue', sql: schema }];
@@ -57,40 +57,40 @@ export function createReissues(pool: Pool): Reissues {
   return {
     ...createWork(safely),
     async keep(list, lines, contentHash) {
-        const kept = await safely(async (client) => {
-          const { rows } = await client.query<{ job_id: number }>(
-            `INSERT INTO reissue.job (state, made_by, made_at_ms, per_second) VALUES ('checking', $1, $2, $3) RETURNING job_id`,
-            [list.madeBy, list.madeAtMs, list.perSecond],
-          );
-          const id = rows[0]!.job_id;
-          let count = 0;
-          for await (const batch of lines) {
-            await insertLines(client, id, batch);
-            count += batch.length;
-          }
-          try {
-            await client.query('UPDATE reissue.job SET content_hash = $2, lines = $3 WHERE job_id = $1', [
-              id,
-              Buffer.from(contentHash()),
-              count,
-            ]);
-          } catch (error) {
-            if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
-            throw new RollBack(undefined);
-          }
-          await noteEvent(client, id, {
-            atMs: list.madeAtMs,
-            by: list.madeBy,
-            act: 'made',
-            detail: `${count} lines, ${Buffer.from(contentHash()).toString('hex')}`,
-          });
-          return jobOf((await lockJob(client, id))!);
+      const kept = await safely(async (client) => {
+        const { rows } = await client.query<{ job_id: number }>(
+          `INSERT INTO reissue.job (state, made_by, made_at_ms, per_second) VALUES ('checking', $1, $2, $3) RETURNING job_id`,
+          [list.madeBy, list.madeAtMs, list.perSecond],
+        );
+        const id = rows[0]!.job_id;
+        let count = 0;
+        for await (const batch of lines) {
+          await insertLines(client, id, batch);
+          count += batch.length;
+        }
+        try {
+          await client.query('UPDATE reissue.job SET content_hash = $2, lines = $3 WHERE job_id = $1', [
+            id,
+            Buffer.from(contentHash()),
+            count,
+          ]);
+        } catch (error) {
+          if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
+          throw new RollBack(undefined);
+        }
+        await noteEvent(client, id, {
+          atMs: list.madeAtMs,
+          by: list.madeBy,
+          act: 'made',
+          detail: `${count} lines, ${Buffer.from(contentHash()).toString('hex')}`,
         });
-        if (kept) return { job: kept, isNew: true };
-        const known = await jobByContent(contentHash());
-        if (known) return { job: known, isNew: false };
-        // The lines were read once and are gone, so the caller brings them again.
-        throw new RetryableFault('control-unavailable', 'the same list was cancelled at this moment', 100);
+        return jobOf((await lockJob(client, id))!);
+      });
+      if (kept) return { job: kept, isNew: true };
+      const known = await jobByContent(contentHash());
+      if (known) return { job: known, isNew: false };
+      // The lines were read once and are gone, so the caller brings them again.
+      throw new RetryableFault('control-unavailable', 'the same list was cancelled at this moment', 100);
     },
     async job(id) {
       const [row] = await query<JobRow>(`SELECT ${JOB_COLUMNS} FROM reissue.job WHERE job_id = $1`, [id]);
