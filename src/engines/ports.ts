@@ -22,6 +22,8 @@ import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import type { TokenStatus } from '../vocabulary/token-status.ts';
 
+export * from './ports-reissue.ts';
+
 // ───────────────────────────── GrantLog: the promise ─────────────────────────────
 
 /** What one signature holds: the ciphertexts of a micro-batch, in the order of its orders. */
