@@ -127,7 +127,8 @@ const KINDS: Readonly<Record<string, (schema: JsonSchema) => string>> = {
   string: ({ maxLength }) => (maxLength ? `text of 1 to ${maxLength} characters` : 'text'),
   boolean: () => 'true or false',
   array: ({ minItems, maxItems }) => `a list of ${minItems ?? 0} to ${maxItems} entries`,
-  object: ({ properties }) => `a mapping with ${Object.keys(properties as object).join(', ')}`,
+  object: ({ properties }) =>
+    properties ? `a mapping with ${Object.keys(properties as object).join(', ')}` : 'a mapping',
 };
 
 export { editDistance } from './nearest.ts';
