@@ -3,7 +3,7 @@ import type { FulfilAsk } from '../ports.ts';
 /** What may stand between braces in a request's path, headers and body. */
 export const PLACEHOLDERS = {
   orderNumber: 'the order number: letters, digits, hyphens and underscores, at most 128',
-  phaseKey: 'the phase’s number; with the order number it is unique over all campaigns',
+  phaseKey: 'the phase’s number (a number as worthFen is); with the order number unique over all campaigns',
   item: 'the downstream’s own name of the piece, from the scene',
   actId: 'the person’s number',
   worthFen: 'what it is worth, in fen; a number where it is a JSON value of its own',
@@ -47,10 +47,11 @@ export function fillPath(path: string, filling: Filling): string | undefined {
 export const fillHeader = (value: string, filling: Filling): string =>
   fill(value, filling, (one) => one.replace(/[^\x21-\x7e]+/gu, encodeURIComponent));
 
-/** A JSON value: texts are filled in, names are not. A text that is nothing but {worthFen} becomes a number. */
+/** A JSON value: texts are filled in, names are not. A text that is nothing but a number's placeholder becomes one. */
 export function fillJson(value: unknown, filling: Filling): unknown {
-  if (typeof value === 'string')
-    return value === '{worthFen}' ? Number(filling.worthFen) : fill(value, filling, (one) => one);
+  if (value === '{worthFen}') return Number(filling.worthFen);
+  if (value === '{phaseKey}') return Number(filling.phaseKey);
+  if (typeof value === 'string') return fill(value, filling, (one) => one);
   if (Array.isArray(value)) return value.map((one) => fillJson(one, filling));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, fillJson(one, filling)]));
