@@ -33,6 +33,20 @@ export interface WalletLine {
   readonly status: string;
   readonly bill: Bilingual;
 }
+/** A coupon, ticket, pendant or greeting. */
+export interface AwardLine {
+  readonly orderNumber: string;
+  /** As in the campaign file: drinks-coupon, cinema-ticket, greeting and so on. */
+  readonly awardType: string;
+  /** granted and asking: on its way. fulfilled: can be used. used. dead: somebody has to look at it. */
+  readonly state: 'granted' | 'asking' | 'fulfilled' | 'used' | 'dead';
+  readonly worthFen: number;
+  readonly drawnAtMs: number;
+  readonly bill: Bilingual;
+  /** The code or link that it is used with. */
+  readonly voucher?: string;
+  readonly usedAtMs?: number;
+}
 export interface Page {
   readonly records: readonly WalletLine[];
   readonly nextCursor?: string;
@@ -46,6 +60,8 @@ export interface WalletOverview extends Page {
   readonly heldFen: number;
   /** Which of the phone's tokens were not counted in, by their place in the request. */
   readonly refusedTokens: readonly { readonly index: number; readonly code: string }[];
+  /** Everything that is not money, newest first. */
+  readonly awards?: readonly AwardLine[];
   /** False: what is not credited yet could not be looked up, and shows only if this phone has its token. */
   readonly complete?: boolean;
 }

@@ -1,4 +1,4 @@
-import type { CampaignInfo, Packet, Page, Prize, WalletOverview, Withdrawal } from './answers.ts';
+import type { AwardLine, CampaignInfo, Packet, Page, Prize, WalletOverview, Withdrawal } from './answers.ts';
 import { fromBase64Url, isBase64Url, toBase64Url } from './base64url.ts';
 import { type Cabinet, createCabinet, type KeptTicket, type UnconfirmedWithdrawal } from './cabinet.ts';
 import { type ConnectionState, createConnection } from './connection.ts';
@@ -72,6 +72,8 @@ export interface HongbaoClient {
   wallet(): Promise<WalletOverview>;
   /** Lines behind a page's `nextCursor`. */
   records(cursor?: string): Promise<Page>;
+  /** Marks an award as used; asking again for the same one changes nothing. */
+  useAward(orderNumber: string): Promise<AwardLine>;
   /** Asking again for the same amount after a lost answer is the same withdrawal. */
   withdraw(amountFen: number): Promise<Withdrawal>;
   withdrawal(withdrawalId: string): Promise<Withdrawal>;
@@ -106,6 +108,8 @@ const NOTHING_IS_HELD: ReadonlySet<string> = new Set([
 
 const isOneOf = (codes: ReadonlySet<string>, error: unknown): boolean =>
   error instanceof HongbaoProblem && codes.has(error.code);
+/** Perhaps not credited yet: then its token is still of use. */
+const isOnItsWay = (award: AwardLine): boolean => award.state === 'granted';
 const isOfAnotherKind = () => new HongbaoProblem('unknown', 'An answer of another kind', true);
 
 export function createHongbaoClient(options: ClientOptions): HongbaoClient {
@@ -258,8 +262,9 @@ export function createHongbaoClient(options: ClientOptions): HongbaoClient {
       const refused = new Map((overview.refusedTokens ?? []).map(({ index, code }) => [index, code]));
       dropCredited(drawer, overview);
       // Nothing is outstanding: whatever was shown and taken is credited, on whichever page its line stands.
+      const allCredited = overview.outstandingFen === 0 && !overview.awards?.some(isOnItsWay);
       const isOver = (code: string | undefined): boolean =>
-        code === undefined ? overview.outstandingFen === 0 : TOKEN_IS_OVER.has(code);
+        code === undefined ? allCredited : TOKEN_IS_OVER.has(code);
       drawer.dropTokens(
         shown.filter((_, index) => isOver(refused.get(index))).map(({ orderNumber }) => orderNumber),
       );
@@ -272,6 +277,11 @@ export function createHongbaoClient(options: ClientOptions): HongbaoClient {
       dropCredited(await cabinet(), page);
       return page;
     },
+
+    useAward: (orderNumber) =>
+      ask<AwardLine>(`/awards/${encodeURIComponent(orderNumber)}/use`, ['orderNumber', 'state'], {
+        method: 'POST',
+      }),
 
     async withdraw(amountFen) {
       if (!Number.isSafeInteger(amountFen) || amountFen <= 0)

@@ -6,6 +6,7 @@ import type {
   WalletOverview,
   Withdrawal,
 } from '../client/index.ts';
+import { Awards } from './awards.tsx';
 import { yuan } from './money.ts';
 import { problemText } from './problem-text.ts';
 import { Records } from './records.tsx';
@@ -146,6 +147,15 @@ export function WalletScreen({ client, words, language }: Props) {
           </button>
         </div>
       ))}
+      {overview?.awards && overview.awards.length > 0 && (
+        <Awards
+          awards={overview.awards}
+          client={client}
+          words={words}
+          language={language}
+          onUsed={() => void refresh()}
+        />
+      )}
       <h2>{words.records}</h2>
       {overview && (
         <Records lines={[...overview.records, ...(more?.lines ?? [])]} words={words} language={language} />

@@ -166,7 +166,7 @@ export interface LedgerWallet {
   readonly heldFen: Fen;
   /** All credits ever. */
   readonly incomeFen: Fen;
-  /** Those of the asked order numbers that are credited. */
+  /** Those of the asked order numbers that are credited, pieces too; the amounts are money only. */
   readonly credited: ReadonlySet<OrderNumber>;
 }
 
@@ -227,7 +227,7 @@ export interface Award {
   readonly state: AwardState;
   /** When it was drawn. */
   readonly drawnAtMs: InstantMs;
-  /** How often the downstream was asked for it, or about it. */
+  /** How often the downstream was asked for it, or about it, since it was credited or replayed. */
   readonly tries: number;
   /** Nobody asks before that. */
   readonly dueAtMs: InstantMs;
@@ -241,7 +241,9 @@ export interface Award {
 export interface Ledger {
   /**
    * Credits orders: one row each under the order number's key, one balance update per account, one funding posting
-   * per slice and batch (accounts of slices are −sliceId). All or nothing. Orders may repeat, inside a batch too.
+   * per slice and batch (accounts of slices are −sliceId). All or nothing, money and pieces each by itself: after a
+   * fault one kind may be there and the other not. Orders may repeat, inside a batch too.
+   * A piece goes into the person's purse 6 at its worth, and is one of `Awards` from then on: granted, due at once.
    */
   credit(orders: readonly Order[]): Promise<CreditReceipt>;
   /**
@@ -257,7 +259,7 @@ export interface Ledger {
    */
   fence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<void>;
   wallet(account: Account, orderNumbers: readonly OrderNumber[]): Promise<LedgerWallet>;
-  /** Newest first, strictly behind the cursor. */
+  /** Money only (pieces: `Awards`). Newest first, strictly behind the cursor. */
   records(account: Account, after: RecordCursor | undefined, limit: number): Promise<readonly LedgerRecord[]>;
   /**
    * Credits `force`, but for orders of fenced slices, then holds the amount, in one transaction. The same key and payload again gives the first answer
@@ -311,7 +313,10 @@ export interface Awards {
       readonly asked?: boolean;
     },
   ): Promise<void>;
-  /** asking → fulfilled or dead. Repeats change nothing; another end than the first one throws BrokenInvariant. */
+  /**
+   * asking → fulfilled or dead; from granted too, where another worker took it back meanwhile. Repeats change nothing
+   * (the first voucher stays); another end than the first one throws BrokenInvariant.
+   */
   settleAward(
     account: Account,
     orderNumber: OrderNumber,

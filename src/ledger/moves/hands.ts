@@ -39,6 +39,7 @@ interface Rows {
   readonly postings: string;
   readonly accounts: string;
   readonly withdrawals: string;
+  readonly awards: string;
 }
 
 /** A transaction in which nobody writes the bucket; those who began before it have ended. */
@@ -121,7 +122,13 @@ export async function copyAccounts(
   const rows = await rowsOf(source, accounts);
   await transaction(hands.to, async (client) => {
     await assertStillMine(client, hands, 'arriving');
-    await client.query(takeInSql, [rows.postings, rows.accounts, rows.withdrawals, carriedRef(hands)]);
+    await client.query(takeInSql, [
+      rows.postings,
+      rows.accounts,
+      rows.withdrawals,
+      carriedRef(hands),
+      rows.awards,
+    ]);
     await then(client);
   });
 }

@@ -16,6 +16,7 @@ import { createPlay } from '../../stations/1-play/play.ts';
 import { attachPlaySocket, type PlaySocket } from '../../stations/1-play/socket.ts';
 import type { Granter } from '../../stations/3-grant/grant.ts';
 import { grantRoutes } from '../../stations/3-grant/http.ts';
+import { createSceneSlices } from '../../stations/3-grant/slices.ts';
 import { createUpstreamGranter } from '../../stations/3-grant/upstream.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
@@ -63,7 +64,8 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     logger,
     onLeased: granter.acceptSlice,
   });
-  const upstream = createUpstreamGranter({ granter, allotments, holder: deps.holder, clock });
+  const slices = createSceneSlices({ granter, allotments, holder: deps.holder, clock });
+  const upstream = createUpstreamGranter({ granter, slices, clock });
   const play = createPlay({
     dealer,
     book,
@@ -114,7 +116,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     closeSockets: socket.close,
     async stop() {
       await dealer.stop();
-      await upstream.stop();
+      await slices.stop();
     },
   };
 }

@@ -106,6 +106,7 @@ export async function openClusterStores(
     ledgerUrl: config.ledgerUrls.join(' '),
     ledgerName: `${ledger.shards} Postgres shards`,
     ledger: ledger.ledger,
+    awards: ledger.ledger,
     allotments: createAllotments({ pool, randomBelow, retry }),
     control: createControlStore(pool),
     logs: log.logs,

@@ -49,6 +49,7 @@ export async function openEmbeddedStores(config: Config, logger: Logger): Promis
   }
   const retry = { tries: 5, sleepMs, random };
   const { log, book, fences } = promises.value;
+  const ledger = createLedger({ pool, retry });
   return {
     buckets: 1,
     logs: [log],
@@ -60,7 +61,8 @@ export async function openEmbeddedStores(config: Config, logger: Logger): Promis
     status: async () => ({ journal: log.health(), logRecords: log.end() }),
     ledgerUrl: url,
     ledgerName: name,
-    ledger: createLedger({ pool, retry }),
+    ledger,
+    awards: ledger,
     allotments: createAllotments({ pool, randomBelow, retry }),
     control: createControlStore(pool),
     async close() {

@@ -1,5 +1,6 @@
 import type {
   Allotments,
+  Awards,
   ControlStore,
   GrantLog,
   Ledger,
@@ -31,6 +32,8 @@ export interface Stores {
   readonly ledgerUrl: string;
   readonly ledgerName: string;
   readonly ledger: Ledger;
+  /** The ledger's pieces. */
+  readonly awards: Awards;
   readonly allotments: Allotments;
   readonly control: ControlStore;
   /** By bucket. */

@@ -1,14 +1,14 @@
 import { phaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot, Scene } from '../../campaign/snapshot.ts';
-import type { Allotments, Slice, UpstreamCredential } from '../../engines/ports.ts';
+import type { UpstreamCredential } from '../../engines/ports.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
-import type { ActId, AppId, PhaseKey, RainId } from '../../vocabulary/ids.ts';
-import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
-import type { Order, SliceUnit } from '../../vocabulary/order.ts';
+import type { ActId, AppId, RainId } from '../../vocabulary/ids.ts';
+import type { Clock, InstantMs } from '../../vocabulary/instant.ts';
+import type { Order } from '../../vocabulary/order.ts';
 import { formatOrderNumber } from '../../vocabulary/order-number.ts';
 import type { Granted, Granter } from './grant.ts';
-import { createTurns } from './turns.ts';
+import type { SceneSlices } from './slices.ts';
 
 export interface UpstreamGrant {
   readonly campaign: CampaignSnapshot;
@@ -23,95 +23,19 @@ export interface UpstreamGrant {
 
 export interface UpstreamGranter {
   grant(credential: UpstreamCredential, ask: UpstreamGrant): Promise<Granted | Refusal>;
-  /** Gives back what its slices have left. */
-  stop(): Promise<void>;
 }
 
 export interface UpstreamGranterOptions {
   readonly granter: Granter;
-  readonly allotments: Allotments;
-  readonly holder: string;
+  readonly slices: Pick<SceneSlices, 'take'>;
   readonly clock: Clock;
 }
 
-const SLICE_PACKETS = 100;
-const SLICE_DEALS_FOR_MS = 60_000;
-const GRANT_MARGIN_MS = 10_000;
 const DRAWN_AHEAD_MS_MAX = 5_000;
-
-interface Payment {
-  readonly unit: SliceUnit;
-  readonly amountFen: Fen;
-  readonly grantUntilMs: InstantMs;
-}
-
-interface Held {
-  readonly slice: Slice;
-  nextIndex: number;
-  fenLeft: bigint;
-}
 
 /** Grants for services upstream: they name campaign and scene, the draw's time names the phase, a slice pays. */
 export function createUpstreamGranter(options: UpstreamGranterOptions): UpstreamGranter {
-  const { granter, allotments, clock } = options;
-  const turns = createTurns<string>();
-  const held = new Map<string, Held>();
-
-  /** The next unit of the scene's slice; leases another when this one can't pay. One lease at a time per scene. */
-  function takeUnit(
-    scene: Scene,
-    phaseKey: PhaseKey,
-    amountFen: Fen | undefined,
-  ): Promise<Payment | Refusal> {
-    const key = `${phaseKey}/${scene.id}`;
-    return turns.take(key, async () => {
-      for (let leased = false; ; leased = true) {
-        const unit = unitFrom(held.get(key), amountFen);
-        if (unit) return unit;
-        if (leased) return refuse('budget-exhausted', `scene ${scene.id} has nothing left that can pay this`);
-        const before = held.get(key);
-        held.delete(key);
-        if (before) await giveBack(before);
-        const slice = await lease(scene, phaseKey, amountFen);
-        if (!slice) return refuse('budget-exhausted', `scene ${scene.id} has nothing left`);
-        granter.acceptSlice(slice.sliceId);
-        held.set(key, { slice, nextIndex: 0, fenLeft: slice.fen });
-      }
-    });
-  }
-
-  function unitFrom(from: Held | undefined, amountFen: Fen | undefined): Payment | undefined {
-    if (!from || from.nextIndex >= from.slice.packets || clock.now() >= from.slice.dealUntilMs)
-      return undefined;
-    const amount = from.slice.packetsFen?.[from.nextIndex] ?? amountFen!;
-    if (amount > from.fenLeft) return undefined;
-    const unit = { sliceId: from.slice.sliceId, epoch: from.slice.epoch, index: from.nextIndex };
-    from.nextIndex += 1;
-    from.fenLeft -= amount;
-    return { unit, amountFen: amount, grantUntilMs: from.slice.grantUntilMs };
-  }
-
-  function lease(scene: Scene, phaseKey: PhaseKey, amountFen: Fen | undefined): Promise<Slice | undefined> {
-    const dealUntilMs = instantMs(clock.now() + SLICE_DEALS_FOR_MS);
-    const mean = scene.budget.fen / BigInt(scene.budget.packets) || 1n;
-    const fenWanted = (
-      mean * BigInt(SLICE_PACKETS) > (amountFen ?? 0n) ? mean * BigInt(SLICE_PACKETS) : amountFen!
-    ) as Fen;
-    return allotments.lease({
-      phaseKey,
-      sceneId: scene.id,
-      rainId: undefined,
-      holder: options.holder,
-      packetsWanted: SLICE_PACKETS,
-      ...(scene.amount.rule === 'given' ? { fenWanted } : {}),
-      dealUntilMs,
-      grantUntilMs: instantMs(dealUntilMs + GRANT_MARGIN_MS),
-    });
-  }
-
-  async function giveBack({ slice, nextIndex, fenLeft }: Held): Promise<void> {
-    if (nextIndex < slice.packets) await allotments.returnTail(slice, nextIndex, fenLeft as Fen);
-  }
+  const { granter, slices, clock } = options;
 
   return {
     async grant(credential, ask) {
@@ -137,7 +61,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
       const name = { actId: ask.actId, phaseKey: phase.key, orderNumber };
       const earlier = await granter.find(name);
       if (earlier) return again(earlier, ask);
-      const taken = await takeUnit(scene, phase.key, ask.amountFen);
+      const taken = await slices.take(scene, phase.key, ask.amountFen);
       if (isRefusal(taken)) return taken;
       const { grantUntilMs, ...paid } = taken;
       const order: Order = {
@@ -160,9 +84,6 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
         return first ? again(first, ask) : granted;
       }
       return granted;
-    },
-    async stop() {
-      for (const one of held.values()) await giveBack(one).catch(() => {});
     },
   };
 }
