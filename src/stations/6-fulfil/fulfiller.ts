@@ -207,7 +207,7 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
       const { account, orderNumber } = award;
       logger.warn({ orderNumber, reason }, 'a piece waits for its configuration');
       const dueAtMs = later(strayMs * STRAY_LEFT_ALONE_TIMES);
-      await awards.deferAward(account, orderNumber, { dueAtMs, reason, again: false, asked: false });
+      await awards.deferAward(account, orderNumber, { dueAtMs, reason, again: false });
     }
   }
 
