@@ -28,7 +28,7 @@ export const ERROR_KINDS = {
   'too-large': kind(2, 413, 'info', false, 'The request is too large', '请求内容过大'),
   'not-found': kind(3, 404, 'debug', false, 'There is nothing here', '没有找到内容'),
   'method-not-allowed': kind(4, 405, 'debug', false, 'This method is not offered here', '不支持此方法'),
-  'unsupported-media-type': kind(5, 415, 'info', false, 'Send application/json', '请发送 application/json'),
+  'unsupported-media-type': kind(5, 415, 'info', false, 'This content type is not taken here', '不支持此内容类型'),
   'session-missing': kind(10, 401, 'info', false, 'A session is needed', '请先登录'),
   'session-invalid': kind(11, 401, 'info', false, 'This session is not valid', '登录已失效'),
   'session-expired': kind(12, 401, 'info', false, 'This session has expired', '登录已过期'),

@@ -96,6 +96,8 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     upstream,
     campaign,
     actIdOf: sessions.actIdOf,
+    isLow: () => false,
+    onUnknown: (error) => logger.error({ err: error }, 'a grant could not be answered'),
     credentialOf: createCredentialCheck((hash) => control.upstreamBySecret(hash), 5_000),
   });
   const socket: PlaySocket = attachPlaySocket(app.server, {

@@ -39,6 +39,8 @@ export interface Granter {
   grant(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal>;
   /** The first answer to an order number, when there was one. */
   find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined>;
+  /** Whether what `find` does not find was never granted. While the book is away nobody can say so. */
+  isSure(actId: ActId): Promise<boolean>;
   /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
   acceptSlice(sliceId: SliceId): void;
   /** From now on no order of this slice is accepted. Resolves when those on their way are in the log, or failed. */
@@ -110,6 +112,7 @@ export function createGranter(deps: GranterDeps): Granter {
   return {
     grant: (order, leaseUntilMs) => turns.take(order.actId, () => grantInTurn(order, leaseUntilMs)),
     find,
+    isSure: (actId) => unlessBookIsAway(() => deps.book.isWhole(actId), false),
     acceptSlice: (sliceId) => void openSlices.add(sliceId),
     async refuseSlice(sliceId) {
       openSlices.delete(sliceId);
@@ -129,7 +132,7 @@ function overCap(deps: GranterDeps, order: Order, wins: readonly Win[]): Refusal
       `${order.amountFen} fen is over the scene's cap of ${scene.packetCapFen} fen`,
     );
   }
-  return capRefusal({ sceneIds: wins.map((win) => win.sceneId) }, scene, campaign.scenes, campaign.limits);
+  return capRefusal({ sceneIds: wins.map((win) => win.sceneId) }, scene, campaign);
 }
 
 const repeat = (first: Granted, again: Order): Granted | Refusal =>
