@@ -102,12 +102,12 @@ export const grantRoutes: FastifyPluginAsync<GrantRouteDeps> = async (app, deps)
   /** Never rejects, but for what the process must not survive. */
   async function answer(credential: UpstreamCredential, raw: unknown): Promise<GrantOutcome> {
     const ask = readAsk(raw, deps.campaign);
-    if (isRefusal(ask)) return outcomeOf(ask, false);
+    if (isRefusal(ask)) return outcomeOf(ask, undefined, false);
     try {
       const actId = await deps.actIdOf(ask.appId, ask.user);
       const granted = await deps.upstream.grant(credential, { ...ask, actId });
       const low = !isRefusal(granted) && deps.isLow(granted.order.phaseKey, ask.scene.id);
-      return outcomeOf(granted, low);
+      return outcomeOf(granted, ask.scene.id, low);
     } catch (error) {
       if (error instanceof BrokenInvariant) throw error;
       if (!(error instanceof RetryableFault)) deps.onUnknown(error);

@@ -42,7 +42,8 @@ export type GrantOutcome =
 
 const UNFORESEEN_AGAIN_MS = 1_000;
 
-export function outcomeOf(answer: Granted | Refusal, low: boolean): GrantOutcome {
+/** `asked` is the scene that the caller named, `low` whether little is left of it. */
+export function outcomeOf(answer: Granted | Refusal, asked: SceneId | undefined, low: boolean): GrantOutcome {
   if (isRefusal(answer)) {
     const { retryable } = ERROR_KINDS[answer.refused];
     return { outcome: 'refused', code: answer.refused, detail: answer.detail, retryable };
@@ -56,7 +57,7 @@ export function outcomeOf(answer: Granted | Refusal, low: boolean): GrantOutcome
     amountFen: isMoney(order.awardType) ? order.amountFen : ZERO_FEN,
     worthFen: order.amountFen,
     drawnAtMs: order.drawnAtMs,
-    consolation: order.insteadOf !== undefined,
+    consolation: order.sceneId !== asked,
     low,
   };
 }

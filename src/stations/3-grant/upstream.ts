@@ -2,13 +2,14 @@ import { phaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot, Phase, Scene } from '../../campaign/snapshot.ts';
 import type { UpstreamCredential } from '../../engines/ports.ts';
 import { recent } from '../../guard/recent.ts';
+import { ERROR_KINDS } from '../../protocol/error-kinds.ts';
 import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, AppId, RainId } from '../../vocabulary/ids.ts';
 import type { Clock, InstantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
-import type { Granted, Granter } from './grant.ts';
+import { type Granted, type Granter, isUnknown } from './grant.ts';
 import type { SceneSlices } from './slices.ts';
 import { createTurns } from './turns.ts';
 
@@ -61,7 +62,7 @@ const ASK_AGAIN_MS = 1_000;
 export function createUpstreamGranter(options: UpstreamGranterOptions): UpstreamGranter {
   const { granter, slices, clock } = options;
   const turns = createTurns<OrderNumber>();
-  /** By the number of what was asked for: as long as the try is unsettled, nothing else is tried in its place. */
+  /** By the number of what was asked for, and by its own: until it is settled, nothing else is tried in its place. */
   const unsettled = recent<OrderNumber, Unsettled>(UNSETTLED_MAX);
 
   /** What this ask was answered with before: its own scene's order, or the consolation that was given in its place. */
@@ -96,7 +97,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
   async function instead(draw: Draw): Promise<Granted | Refusal | undefined> {
     const consolation = consolationOf(draw);
     const given = consolation && (await give(draw, consolation));
-    const isNone = given && isRefusal(given) && given.refused !== 'slice-fenced';
+    const isNone = given && isRefusal(given) && !ERROR_KINDS[given.refused].retryable;
     return isNone ? undefined : given;
   }
 
@@ -132,7 +133,9 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     try {
       return await granter.grant(order, untilMs);
     } catch (error) {
-      if (isUnknown(error)) unsettled.set(nameOf(draw, draw.scene).orderNumber, { order, untilMs });
+      if (isUnknown(error))
+        for (const name of [nameOf(draw, draw.scene), order])
+          unsettled.set(name.orderNumber, { order, untilMs });
       throw error;
     }
   }
@@ -206,6 +209,3 @@ function conflictOf(order: Order, draw: Draw): Refusal | undefined {
     ? undefined
     : refuse('order-conflict', `order ${order.orderNumber} was granted with other content`);
 }
-
-const isUnknown = (error: unknown): boolean =>
-  error instanceof RetryableFault && error.kind === 'outcome-unknown';
