@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, importJWK, type JWK, jwtVerify } from 'jose';
 import { isRefusal, type Refusal, RetryableFault, refuse } from '../protocol/failures.ts';
 import { type PhoneNumber, parsePhone } from '../rules/phone.ts';
@@ -49,6 +49,10 @@ const CACHED_SESSIONS = 200_000;
 /** Anything visible in any script; no control characters, no lone surrogates. */
 export const isUserName = (user: unknown): user is string =>
   typeof user === 'string' && user.length >= 1 && user.length <= 128 && !/[\p{Cc}\p{Cs}]/u.test(user);
+
+/** A person of an app as a keyed hash: all that is stored of a name. */
+export const userKeyOf = (identityKey: Buffer, appId: AppId, user: string): Buffer =>
+  createHmac('sha256', identityKey).update(`${appId}\0${user}`).digest();
 
 /** Checks sessions once and remembers the answer until they expire, so that a reconnect costs a hash. */
 export function createSessions(options: SessionsOptions): Sessions {

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { ControlStore, PhoneBinding } from '../engines/ports.ts';
 import type { Identities } from '../guard/player.ts';
 import { recent } from '../guard/recent.ts';
+import { userKeyOf } from '../guard/sessions.ts';
 import { RetryableFault } from '../protocol/failures.ts';
 import type { PhoneNumber } from '../rules/phone.ts';
 import type { ActId, AppId } from '../vocabulary/ids.ts';
@@ -58,10 +59,10 @@ export function createPeople(options: PeopleOptions): People {
   let mark: string | undefined;
   let awayUntilMs = Number.NEGATIVE_INFINITY;
 
-  /** Different uses of the key can't be taken for one another: no app's number has a colon. */
-  const keyed = (text: string): Buffer => createHmac('sha256', options.identityKey).update(text).digest();
-  const userKeyOf = (appId: AppId, user: string): Buffer => keyed(`${appId}\0${user}`);
-  const phoneKeyOf = (phone: PhoneNumber): Buffer => keyed(`phone:\0${phone}`);
+  const keyOfUser = (appId: AppId, user: string): Buffer => userKeyOf(options.identityKey, appId, user);
+  /** Can't be taken for a user's key, which begins with the app's number. */
+  const phoneKeyOf = (phone: PhoneNumber): Buffer =>
+    createHmac('sha256', options.identityKey).update(`phone\0${phone}`).digest();
 
   /** Keeps what was read unless a join came in between, which may be younger than what was read. */
   function remember(person: Person, readAt: number): void {
@@ -108,7 +109,7 @@ export function createPeople(options: PeopleOptions): People {
   }
 
   async function find(appId: AppId, user: string, phone: PhoneNumber | undefined): Promise<ActId> {
-    const userKey = userKeyOf(appId, user);
+    const userKey = keyOfUser(appId, user);
     const userName = userKey.toString('base64url');
     const name = phone === undefined ? userName : `${userName} ${phoneKeyOf(phone).toString('base64url')}`;
     const known = users.get(name);
@@ -179,7 +180,7 @@ export function createPeople(options: PeopleOptions): People {
     person: async (actId) => persons.get(actId) ?? ask(actId),
     remembered: (actId) => persons.get(actId),
     changes: () => changes,
-    bindPhone: (appId, user, phone) => bind(appId, userKeyOf(appId, user), phone, true),
+    bindPhone: (appId, user, phone) => bind(appId, keyOfUser(appId, user), phone, true),
     async personFor(appId, user) {
       const actId = await find(appId, user, undefined);
       return persons.get(actId) ?? ask(actId);

@@ -42,7 +42,9 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   let running: Promise<void> = Promise.resolve();
   let reached: ActId | undefined;
 
-  async function moveFor(pairs: readonly { readonly alias: ActId; readonly actId: ActId }[]): Promise<number> {
+  async function moveFor(
+    pairs: readonly { readonly alias: ActId; readonly actId: ActId }[],
+  ): Promise<number> {
     const rootOf = new Map(pairs.map(({ alias, actId }) => [alias, actId]));
     const funded = await ledger.fundedAmong([...rootOf.keys()]);
     for (const account of funded) {

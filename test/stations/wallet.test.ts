@@ -85,6 +85,7 @@ describe('the wallet', () => {
 
   it('of somebody who has nothing is empty', async () => {
     expect(await overview()).toEqual({
+      awards: [],
       balanceFen: 0n,
       creditedFen: 0n,
       outstandingFen: 0n,

@@ -6,7 +6,7 @@ import { recent } from '../../guard/recent.ts';
 import type { Mac, Sealbox } from '../../guard/sealbox.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
-import { sponsorsTaken } from '../../rules/person-caps.ts';
+import { isShaken, sponsorsTaken } from '../../rules/person-caps.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, RainId, SceneId, SponsorId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
@@ -179,7 +179,10 @@ export function createPlay(deps: PlayDeps): Play {
     const key = accountKey(player.actId, phase);
     const meanwhile = accounts.get(key);
     if (meanwhile && meanwhile.ids >= ids.length) return meanwhile;
-    const shaken = wins.filter((won) => campaign.scenes.get(won.sceneId)?.amount.rule !== 'given');
+    const shaken = wins.filter((won) => {
+      const scene = campaign.scenes.get(won.sceneId);
+      return !scene || isShaken(scene, campaign);
+    });
     // What was dealt here under either id and is not opened yet, no book knows.
     const here = ids.flatMap((actId) => accounts.get(accountKey(actId, phase)) ?? []);
     const memory: Memory = {
@@ -189,7 +192,7 @@ export function createPlay(deps: PlayDeps): Play {
         here.reduce((sum, one) => sum + one.packets, 0),
       ),
       sponsors: new Set([
-        ...sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign.scenes),
+        ...sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign),
         ...here.flatMap((one) => [...one.sponsors]),
       ]),
       wonHere: new Set([

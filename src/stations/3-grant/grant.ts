@@ -4,7 +4,7 @@ import { recent } from '../../guard/recent.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import { type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { capRefusal } from '../../rules/person-caps.ts';
-import type { ActId, PhaseKey, SliceId } from '../../vocabulary/ids.ts';
+import type { ActId, SliceId } from '../../vocabulary/ids.ts';
 import { type Order, type SliceUnit, sameOrder } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
 import { aloneAs, idsOf, type Person } from '../../vocabulary/person.ts';
@@ -41,15 +41,8 @@ export interface Granter {
   grant(order: Order, leaseUntilMs?: number, person?: Person): Promise<Granted | Refusal>;
   /** The first answer to an order number, when there was one. */
   find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined>;
-  /**
-   * The first answers to what would be one order number were the person's ids one. Throws book-unavailable when there
-   * may be one under an alias that can't be looked up: granting anew, under another id, no key would stop.
-   */
-  findAny(
-    person: Person,
-    phaseKey: PhaseKey,
-    numberOf: (actId: ActId) => OrderNumber,
-  ): Promise<readonly Granted[]>;
+  /** Whether what `find` does not find was never granted. While the book is away nobody can say so. */
+  isSure(actId: ActId): Promise<boolean>;
   /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
   acceptSlice(sliceId: SliceId): void;
   /** From now on no order of this slice is accepted. Resolves when those on their way are in the log, or failed. */
@@ -57,7 +50,7 @@ export interface Granter {
 }
 
 const LAST_ANSWERS_MAX = 50_000;
-const LOOK_AGAIN_MS = 1_000;
+const UNSETTLED_MAX = 50_000;
 /** Less than control waits between the end of a lease and its fence (RECLAIM_MARGIN_MS). */
 const ANSWER_LATE_MS_MAX = 3_000;
 
@@ -72,6 +65,9 @@ export function createGranter(deps: GranterDeps): Granter {
   /** The last answers of this process: all that is known of them while the book is away. */
   const lastAnswers = recent<OrderNumber, Granted>(LAST_ANSWERS_MAX);
 
+  /** Orders that may stand in the log or not: under their numbers nothing else may be promised. */
+  const unsettled = recent<OrderNumber, Order>(UNSETTLED_MAX);
+
   async function find(
     order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>,
   ): Promise<Granted | undefined> {
@@ -82,23 +78,6 @@ export function createGranter(deps: GranterDeps): Granter {
 
   const winsOf = (order: Pick<Order, 'actId' | 'phaseKey'>): Promise<readonly Win[]> =>
     unlessBookIsAway(() => deps.book.winsOf(order.actId, order.phaseKey), []);
-
-  async function findAny(
-    person: Person,
-    phaseKey: PhaseKey,
-    numberOf: (actId: ActId) => OrderNumber,
-  ): Promise<readonly Granted[]> {
-    const names = idsOf(person).map((actId) => ({ actId, phaseKey, orderNumber: numberOf(actId) }));
-    const found = (await Promise.all(names.map(find))).flatMap((granted) => granted ?? []);
-    if (found.length > 0 || person.aliases.length === 0) return found;
-    const whole = await unlessBookIsAway(
-      () => Promise.all(person.aliases.map((actId) => deps.book.isWhole(actId))),
-      [false],
-    );
-    if (whole.includes(false))
-      throw new RetryableFault('book-unavailable', 'first answers can’t be looked up now', LOOK_AGAIN_MS);
-    return found;
-  }
 
   const firstAnswer = async (actId: ActId, win: Win): Promise<Granted> => ({
     ...(await deps.promisedAt(actId, win.position)),
@@ -129,6 +108,12 @@ export function createGranter(deps: GranterDeps): Granter {
     const earlier = wins.find((win) => win.orderNumber === order.orderNumber);
     const first = earlier ? await firstAnswer(order.actId, earlier) : lastAnswers.get(order.orderNumber);
     if (first) return repeat(first, order);
+    const open = unsettled.get(order.orderNumber);
+    if (open && !sameOrder(open, order))
+      return refuse(
+        'idempotency-in-flight',
+        `nobody knows yet whether order ${order.orderNumber} was granted`,
+      );
     // Our own memory is asked without a pause before the promise: a fence must not slip in between.
     const isOpen = deps.sliceIsOpen ? await deps.sliceIsOpen(order.unit) : openSlices.has(order.unit.sliceId);
     const refusal = !isOpen
@@ -136,23 +121,28 @@ export function createGranter(deps: GranterDeps): Granter {
       : overCap(deps, order, wins);
     if (refusal) return refusal;
     const untilMs = leaseUntilMs === undefined ? undefined : leaseUntilMs + ANSWER_LATE_MS_MAX;
-    const { token } = await underWay(order.unit.sliceId, deps.promise(order, untilMs));
+    const { token } = await underWay(order.unit.sliceId, promise(order, untilMs));
+    unsettled.delete(order.orderNumber);
     lastAnswers.set(order.orderNumber, { order, token, replayed: true });
     return { order, token, replayed: false };
   }
 
+  async function promise(order: Order, untilMs: number | undefined): Promise<{ readonly token: Uint8Array }> {
+    try {
+      return await deps.promise(order, untilMs);
+    } catch (error) {
+      if (isUnknown(error)) unsettled.set(order.orderNumber, order);
+      throw error;
+    }
+  }
+
   return {
     grant(order, leaseUntilMs, person = aloneAs(order.actId)) {
-      // Rising, so that nobody waits in a circle. Who was not joined yet a moment ago waits under the old id.
-      const ids = [...idsOf(person)].sort((a, b) => (a < b ? -1 : 1));
-      const inTurn = ids.reduceRight<() => Promise<Granted | Refusal>>(
-        (act, actId) => () => turns.take(actId, act),
-        () => grantInTurn(order, person, leaseUntilMs),
-      );
-      return inTurn();
+      // Who was not joined yet a moment ago waits under the old id.
+      return turns.takeAll(idsOf(person), () => grantInTurn(order, person, leaseUntilMs));
     },
     find,
-    findAny,
+    isSure: (actId) => unlessBookIsAway(() => deps.book.isWhole(actId), false),
     acceptSlice: (sliceId) => void openSlices.add(sliceId),
     async refuseSlice(sliceId) {
       openSlices.delete(sliceId);
@@ -160,6 +150,10 @@ export function createGranter(deps: GranterDeps): Granter {
     },
   };
 }
+
+/** Nobody knows whether it was done. */
+export const isUnknown = (error: unknown): boolean =>
+  error instanceof RetryableFault && error.kind === 'outcome-unknown';
 
 function overCap(deps: GranterDeps, order: Order, wins: readonly Win[]): Refusal | undefined {
   const campaign = deps.campaign(order);
@@ -172,7 +166,7 @@ function overCap(deps: GranterDeps, order: Order, wins: readonly Win[]): Refusal
       `${order.amountFen} fen is over the scene's cap of ${scene.packetCapFen} fen`,
     );
   }
-  return capRefusal({ sceneIds: wins.map((win) => win.sceneId) }, scene, campaign.scenes, campaign.limits);
+  return capRefusal({ sceneIds: wins.map((win) => win.sceneId) }, scene, campaign);
 }
 
 const repeat = (first: Granted, again: Order): Granted | Refusal =>

@@ -10,9 +10,11 @@ import type { Clock } from '../../vocabulary/instant.ts';
 import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
 import { idsOf, type Person } from '../../vocabulary/person.ts';
+import type { AwardLine, AwardOwner, AwardShelf } from './awards.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
 
 export interface WalletDeps extends PhoneTokensDeps {
+  readonly shelf: AwardShelf;
   readonly ledger: Ledger;
   readonly clock: Clock;
 }
@@ -29,6 +31,8 @@ export interface RecordsPage {
 }
 
 export interface WalletOverview extends Balances, RecordsPage {
+  /** Everything that is not money, newest first. */
+  readonly awards: readonly AwardLine[];
   /** False while the book is away, or is being filled again: what is not credited yet shows only if the phone brought its token. */
   readonly complete: boolean;
   readonly refusedTokens: readonly RefusedToken[];
@@ -41,6 +45,8 @@ export interface Wallet {
     campaign: CampaignSnapshot,
     tokens: readonly string[],
   ): Promise<WalletOverview | Refusal>;
+  /** Marks a piece as used. */
+  use(player: Player, campaign: CampaignSnapshot, orderNumber: string): Promise<AwardLine | Refusal>;
   /** The lines behind a cursor; `limit` from 1. */
   records(
     player: Player,
@@ -116,10 +122,16 @@ export function createWallet(deps: WalletDeps): Wallet {
       const tokens = known.complete ? known.orders : eachOnce([...known.orders, ...shown]);
       return {
         ...(await balancesOf(accounts, tokens)),
+        awards: await deps.shelf.list(ownerOf(player, phase), campaign, tokens),
         ...(await page(accounts, campaign, tokens, undefined, FIRST_PAGE_LINES)),
         refusedTokens: refused,
         complete: known.complete,
       };
+    },
+    async use(player, campaign, orderNumber) {
+      const phase = phaseNow(campaign);
+      if (isRefusal(phase)) return phase;
+      return deps.shelf.use(ownerOf(player, phase), campaign, orderNumber);
     },
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);
@@ -133,6 +145,11 @@ export function createWallet(deps: WalletDeps): Wallet {
 /** One for each id of the person: what was earned under an alias stays in its account, wherever its money goes. */
 const accountsOf = (person: Person, phase: Phase): readonly Account[] =>
   idsOf(person).map((actId) => ({ actId, phaseKey: phase.key }));
+
+const ownerOf = (person: Person, phase: Phase): AwardOwner => ({
+  actIds: idsOf(person),
+  phaseKey: phase.key,
+});
 
 /** What the book has, and whether that is all. */
 interface Promised {
