@@ -171,7 +171,7 @@ export function createPeople(options: PeopleOptions): People {
       await look().catch((error: Error) =>
         logger.debug({ reason: error.message }, 'joins could not be asked for; persons are as last known'),
       );
-      await delay(LOOK_EVERY_MS, undefined, { signal: stopping.signal }).catch(() => {});
+      await delay(LOOK_EVERY_MS, undefined, { signal: stopping.signal, ref: false }).catch(() => {});
     }
   }
 

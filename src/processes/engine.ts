@@ -13,7 +13,6 @@ import { demoRoutes, demoSessionKey } from '../guard/demo-sessions.ts';
 import { startLoadMeter } from '../guard/load-meter.ts';
 import { bearerOf } from '../guard/secrets.ts';
 import { createSessions, type SessionKey } from '../guard/sessions.ts';
-import { createPeople } from '../identity/people.ts';
 import type { Announcement } from '../protocol/announcement.ts';
 import { THROTTLE_WITHOUT_LOG, type ThrottleLevel } from '../rules/throttle.ts';
 import { openKeyring } from '../stations/4-seal/keyring.ts';
@@ -27,6 +26,7 @@ import { forwardWallet } from './gateway/wallet-proxy.ts';
 import { createControl } from './parts/control.ts';
 import { createCreditors } from './parts/creditors.ts';
 import { createGateway } from './parts/gateway.ts';
+import { createIdentity } from './parts/identity.ts';
 import { createOperations } from './parts/operations.ts';
 import { createPromises } from './parts/promises.ts';
 import { createReissuePart } from './parts/reissue.ts';
@@ -167,15 +167,16 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const sessionKeys: SessionKey[] = [...config.sessionKeys];
   const demoKey = demoSessionKey(demoApp([...campaigns.values()]), keyring.secrets.demoSession);
   if (options.demo) sessionKeys.push(demoKey);
-  const people = createPeople({
-    store: control,
+  const identity = createIdentity({
+    stores,
     identityKey: keyring.secrets.identity,
+    sweeps: has('control'),
+    clock,
     logger,
-    monotonicMs: clock.monotonicMs,
-    onJoined: () => {},
-    onPhone: () => {},
+    metrics,
+    onFatal,
   });
-  people.start();
+  const { people } = identity;
   const sessions = createSessions({ keys: sessionKeys, clock, identities: people });
   const authenticate = (request: FastifyRequest) =>
     sessions.authenticate(bearerOf(request.headers.authorization));
@@ -290,6 +291,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   controlPart?.start();
   reissue?.start();
   wallet?.start();
+  identity.start();
 
   return {
     url: `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${port}`,
@@ -316,7 +318,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       reader.stop();
       load.stop();
       clearInterval(logWatch);
-      await people.stop();
+      await identity.stop();
       clock.stop();
       await stores.close();
     },

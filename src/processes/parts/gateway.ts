@@ -6,6 +6,7 @@ import { recent } from '../../guard/recent.ts';
 import { createMac, createSealbox } from '../../guard/sealbox.ts';
 import { createCredentialCheck } from '../../guard/secrets.ts';
 import type { Sessions } from '../../guard/sessions.ts';
+import { identityRoutes } from '../../identity/http.ts';
 import type { People } from '../../identity/people.ts';
 import type { ErrorKind } from '../../protocol/error-kinds.ts';
 import { isRefusal, type Refusal } from '../../protocol/failures.ts';
@@ -117,6 +118,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   });
   await app.register(totalRoutes, { totals: stores.totals, campaign, clock });
   await app.register(stockRoutes, { stock, credentialOf, campaign, clock });
+  await app.register(identityRoutes, { people: deps.people, campaign, credentialOf });
   const socket: PlaySocket = attachPlaySocket(app.server, {
     play,
     clock,

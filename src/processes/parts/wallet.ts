@@ -61,12 +61,8 @@ export async function createWalletPart(deps: WalletDeps): Promise<WalletPart> {
     onUnrecorded: () => deps.metrics.unrecordedTokens.inc(),
     logger,
   };
-  const wallet = createWallet({
-    ...phoneTokens,
-    ledger,
-    clock,
-    shelf: createAwardShelf({ awards: stores.awards, clock }),
-  });
+  const shelf = createAwardShelf({ awards: stores.awards, clock });
+  const wallet = createWallet({ ...phoneTokens, ledger, shelf, clock });
   const sandbox =
     config.payoutUrl === undefined
       ? await startPayoutSandbox({
