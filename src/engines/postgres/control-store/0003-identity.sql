@@ -38,6 +38,7 @@ DECLARE
   holder bigint;
   root   bigint;
   young  bigint;
+  is_new boolean := false;
 BEGIN
   -- The common case, without a lock: it is so already.
   SELECT i.act_id INTO given FROM control.identity i JOIN control.phone p ON p.act_id = control.root_of(i.act_id)
@@ -54,7 +55,8 @@ BEGIN
     INSERT INTO control.identity (app_id, user_key, act_id)
     VALUES (wanted_app, wanted_user, coalesce(holder, nextval('control.act_id')))
     ON CONFLICT (app_id, user_key) DO NOTHING RETURNING act_id INTO given;
-    IF given IS NULL THEN -- somebody else gave it an id at this moment
+    is_new := given IS NOT NULL;
+    IF NOT is_new THEN -- somebody else gave it an id at this moment
       SELECT i.act_id INTO given FROM control.identity i WHERE i.app_id = wanted_app AND i.user_key = wanted_user;
     END IF;
   END IF;
@@ -70,7 +72,7 @@ BEGIN
   END IF;
 
   IF holder = mine THEN
-    outcome := 'bound'; -- a user who is new here, of a number that is known
+    outcome := CASE WHEN is_new THEN 'bound' ELSE 'known' END;
   ELSIF holder IS NULL THEN
     IF NOT EXISTS (SELECT 1 FROM control.phone p WHERE p.act_id = mine) THEN
       INSERT INTO control.phone (phone_key, act_id) VALUES (wanted_phone, mine);
