@@ -136,6 +136,17 @@ export const ERROR_KINDS = {
   'insufficient-balance': kind(53, 409, 'info', false, 'The balance is too low', '余额不足'),
   'withdrawal-unknown': kind(54, 404, 'info', false, 'No such withdrawal', '提现记录不存在'),
   'cursor-invalid': kind(55, 400, 'info', false, 'This page cursor is not valid', '分页游标无效'),
+  'reissue-unknown': kind(56, 404, 'info', false, 'No such reissue job', '补发任务不存在'),
+  'reissue-not-now': kind(57, 409, 'info', false, 'This can’t be done with the job now', '当前状态不支持此操作'),
+  'reissue-changed': kind(
+    58,
+    409,
+    'warn',
+    false,
+    'The approval is of another content',
+    '审批内容与任务内容不一致',
+  ),
+  'name-taken': kind(59, 409, 'info', false, 'This name is taken', '名称已被使用'),
   throttled: kind(60, 429, 'debug', true, 'Too many requests, slow down', '操作太频繁，请稍后再试'),
   overloaded: kind(
     61,
@@ -185,6 +196,14 @@ export const ERROR_KINDS = {
     true,
     'Packets that are not credited yet cannot be looked up right now',
     '暂时无法查询未入账红包',
+  ),
+  'totals-unavailable': kind(
+    75,
+    503,
+    'info',
+    true,
+    'The total is not known here yet; ask again in a moment',
+    '累计金额暂未获取，请稍后再试',
   ),
   internal: kind(99, 500, 'error', true, 'Something broke on our side', '服务内部错误'),
 } as const satisfies Record<string, ErrorKindSpec>;

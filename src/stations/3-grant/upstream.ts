@@ -27,7 +27,7 @@ export interface UpstreamGranter {
 
 export interface UpstreamGranterOptions {
   readonly granter: Granter;
-  readonly slices: Pick<SceneSlices, 'take'>;
+  readonly slices: Pick<SceneSlices, 'take' | 'putBack'>;
   readonly clock: Clock;
 }
 
@@ -78,7 +78,8 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
         ...paid,
       };
       const granted = await granter.grant(order, grantUntilMs);
-      // Two requests with one number at the same moment: the other took another unit, which comes back by its slice.
+      if (isRefusal(granted)) slices.putBack(taken);
+      // Two requests with one number at the same moment: the other took another unit.
       if (isRefusal(granted) && granted.refused === 'order-conflict') {
         const first = await granter.find(name);
         return first ? again(first, ask) : granted;
