@@ -6,10 +6,13 @@ import type { Findings } from './report.ts';
 const WALLET = 1;
 const HELD = 2;
 const FUNDING = 3;
+const PIECES = 6;
 
-export const creditsOf = (books: Books): Posting[] =>
+/** Of money and of pieces. What is in a person's purse of pieces came there as one. */
+export const creditsOf = (books: LedgerRows): Posting[] =>
   books.postings.filter(
-    (posting) => posting.act_id > 0n && posting.purse === WALLET && posting.slice_id !== null,
+    ({ act_id, purse, slice_id }) =>
+      act_id > 0n && ((purse === WALLET && slice_id !== null) || purse === PIECES),
   );
 
 /** Credits are the journal's orders, each once and with its content (I1); in the end, all of them (I2, I8). */
@@ -40,6 +43,8 @@ export function checkCredits(
       credit.slice_epoch === order.epoch &&
       credit.slice_index === order.index;
     if (!same) findings.add('I1', 'a credit is not what was promised', credit.ref);
+    if (credit.purse !== (order.award === 'cash' ? WALLET : PIECES))
+      findings.add('I1', 'a piece was credited as money, or money as a piece', credit.ref);
     if (entry.isVoid) findings.add('I8', 'a void order was credited', credit.ref);
   }
   let outstanding = 0;
@@ -58,6 +63,21 @@ export function checkCredits(
     }
   }
   return { outstanding, voided };
+}
+
+/** Each credited piece is on its way to its person exactly once (I1, I2), and nothing is that was not credited (I8). */
+export function checkAwards(books: LedgerRows, findings: Findings): void {
+  const keyOf = (row: { act_id: bigint; phase_key: number; ref: string }) =>
+    `${row.act_id}/${row.phase_key}/${row.ref}`;
+  const awards = new Set<string>();
+  for (const award of books.awards) {
+    if (awards.has(keyOf(award))) findings.add('I1', 'a piece is to be handed out twice', award.ref);
+    awards.add(keyOf(award));
+  }
+  for (const credit of creditsOf(books))
+    if (credit.purse === PIECES && !awards.delete(keyOf(credit)))
+      findings.add('I2', 'a credited piece is handed out by nobody', credit.ref);
+  for (const key of awards) findings.add('I8', 'a piece is handed out that was never credited', key);
 }
 
 /** What each person's purses hold: nothing but the sum of their postings. */

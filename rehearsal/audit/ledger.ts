@@ -18,6 +18,12 @@ export interface WithdrawalRow {
   readonly amount_fen: bigint;
   readonly state: string;
 }
+export interface AwardRow {
+  readonly act_id: bigint;
+  readonly phase_key: number;
+  readonly ref: string;
+  readonly state: string;
+}
 export interface LineRow {
   readonly phase_key: number;
   readonly scene_id: string;
@@ -51,6 +57,7 @@ export interface SliceRow {
 export interface LedgerRows {
   readonly postings: readonly Posting[];
   readonly withdrawals: readonly WithdrawalRow[];
+  readonly awards: readonly AwardRow[];
 }
 export interface Books extends LedgerRows {
   readonly lines: readonly LineRow[];
@@ -88,6 +95,7 @@ export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
   withdrawals: await rows(
     'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
   ),
+  awards: await rows('SELECT act_id, phase_key, ref, state FROM ledger.award'),
 });
 
 const budgetRows = async (rows: Rows): Promise<Pick<Books, 'lines' | 'slices'>> => ({

@@ -22,6 +22,8 @@ import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import type { TokenStatus } from '../vocabulary/token-status.ts';
 
+export * from './ports-reissue.ts';
+
 // ───────────────────────────── GrantLog: the promise ─────────────────────────────
 
 /** What one signature holds: the ciphertexts of a micro-batch, in the order of its orders. */
@@ -287,15 +289,31 @@ export interface Awards {
   /** All pieces of this person in the phase, newest first (drawn, then order number). */
   awards(account: Account): Promise<readonly Award[]>;
   award(account: Account, orderNumber: OrderNumber): Promise<Award | undefined>;
-  /** Pieces that are granted or asking and due, those that have waited longest first. */
-  dueAwards(nowMs: InstantMs, limit: number): Promise<readonly Award[]>;
-  /** granted → asking, before the downstream is first asked. False when it was in neither state. */
-  markAsking(account: Account, orderNumber: OrderNumber): Promise<boolean>;
-  /** Notes a try that settled nothing: asked again from `dueAtMs` on; `again` takes it back to granted. */
+  /** Pieces that are granted or asking and due, those that have waited longest first; of these scenes, or of all. */
+  dueAwards(nowMs: InstantMs, limit: number, scenes?: readonly SceneId[]): Promise<readonly Award[]>;
+  /**
+   * granted → asking, before the downstream is first asked. False when it was in neither state. With a claim it is
+   * false too when it is due at another time than `dueAtMs`, because somebody else took it up since that was read; and
+   * from then on it is due at `untilMs`.
+   */
+  markAsking(
+    account: Account,
+    orderNumber: OrderNumber,
+    claim?: { readonly dueAtMs: InstantMs; readonly untilMs: InstantMs },
+  ): Promise<boolean>;
+  /**
+   * Notes a try that settled nothing: asked again from `dueAtMs` on; `again` takes it back to granted. With `asked`
+   * false nobody was asked, so it counts as no try.
+   */
   deferAward(
     account: Account,
     orderNumber: OrderNumber,
-    next: { readonly dueAtMs: InstantMs; readonly reason: string; readonly again: boolean },
+    next: {
+      readonly dueAtMs: InstantMs;
+      readonly reason: string;
+      readonly again: boolean;
+      readonly asked?: boolean;
+    },
   ): Promise<void>;
   /**
    * asking → fulfilled or dead; from granted too, where another worker took it back meanwhile. Repeats change nothing
@@ -312,6 +330,12 @@ export interface Awards {
   useAward(account: Account, orderNumber: OrderNumber, atMs: InstantMs): Promise<Award | undefined>;
   /** The dead letters, by order number, strictly behind `after`. */
   deadAwards(after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
+  /** Granted or asking after at least so many tries: for a person to look at. By order number, behind `after`. */
+  stuckAwards(triesMin: number, after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
+  /** Granted or asking pieces: how many, how many of them due, and when the oldest of them was drawn. */
+  awardsOnTheirWay(
+    nowMs: InstantMs,
+  ): Promise<{ readonly count: number; readonly due: number; readonly oldestDrawnAtMs?: InstantMs }>;
   /** dead → asking: what became of it is asked before it is asked for anew. False when it was not dead. */
   replayAward(account: Account, orderNumber: OrderNumber, dueAtMs: InstantMs): Promise<boolean>;
 }
@@ -484,22 +508,26 @@ export interface Signals {
 
 // ───────────────────────────── HotTotals: the number on everybody's screen ─────────────────────────────
 
-/** A running total of a phase, by name: what all instances together have given. */
+/** What was given in a phase: money (pieces are none), and packets of every kind. */
 export interface HotTotal {
   readonly fen: Fen;
   readonly packets: number;
 }
 
 /**
- * Each instance has a running sum of its own, which only grows, and tells it as a whole (a G-counter): telling it
- * again after a time-out changes nothing. Readers look into local memory only.
+ * What all instances together have given. Each has a running sum of its own, which only grows, and tells it as a whole
+ * (a G-counter): telling it again after a time-out changes nothing. Readers look into local memory only.
  */
 export interface HotTotals {
   /** Adds to this instance's own sum. Memory only; never throws, never waits. */
   add(phaseKey: PhaseKey, given: HotTotal): void;
   /** Sets this instance's own sum after a restart, from what it knows durably; never lowers it. */
   restore(phaseKey: PhaseKey, given: HotTotal): void;
-  /** The last total that is known here, at most a second old while an engine answers. The first look waits for data. */
+  /**
+   * The largest total that is known here; never less than was read here before, at most a second old while an engine
+   * answers. The first look at a phase waits for data, for a bounded time, and then throws
+   * `RetryableFault('totals-unavailable')`; every other one is answered from memory.
+   */
   read(phaseKey: PhaseKey): Promise<HotTotal>;
   /** Tells what is not told yet, if an engine answers. */
   close(): Promise<void>;
@@ -518,13 +546,18 @@ export type FulfilAnswer =
   | { readonly answer: 'processing' }
   /** No such order was ever received. */
   | { readonly answer: 'unheard-of' }
-  /** A time-out, a cut connection, an answer that can't be read: nothing is known. Never treated as failed. */
-  | { readonly answer: 'unknown'; readonly reason: string };
+  /**
+   * A time-out, a cut connection, an answer that can't be read: nothing is known. Never treated as failed.
+   * `isThere`: somebody did answer, so what is not understood is no sign of the downstream being away.
+   */
+  | { readonly answer: 'unknown'; readonly reason: string; readonly isThere?: boolean };
 
 /** A piece as a downstream is asked for it. */
 export interface FulfilAsk {
   /** The downstream's idempotency key, whoever asks and however often. */
   readonly orderNumber: OrderNumber;
+  /** An order number is unique in its phase: a downstream of several campaigns needs both to tell pieces apart. */
+  readonly phaseKey: PhaseKey;
   /** The downstream's own name of the piece. */
   readonly item: string;
   readonly actId: ActId;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import type { Allotments, Ledger } from '../../src/engines/ports.ts';
+import type { Allotments, Awards, Ledger } from '../../src/engines/ports.ts';
 import { allotmentMigrations, createAllotments } from '../../src/engines/postgres/allotments/index.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
@@ -33,7 +33,7 @@ export { openPromises, type Promises };
 /** Real engines in temporary folders. */
 export interface Rig {
   readonly pool: Pool;
-  readonly ledger: Ledger;
+  readonly ledger: Ledger & Awards;
   readonly allotments: Allotments;
   /** A fresh journal folder a name; opening it again is a restart. */
   journal(name: string): Promise<Promises>;

@@ -21,6 +21,7 @@ import { createStock } from '../../stations/3-grant/stock.ts';
 import { stockRoutes } from '../../stations/3-grant/stock-http.ts';
 import { createUpstreamGranter } from '../../stations/3-grant/upstream.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
+import { totalRoutes } from '../../stations/9-total/http.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { random } from '../randomness.ts';
@@ -108,8 +109,11 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     upstream,
     campaign,
     actIdOf: sessions.actIdOf,
+    isLow: stock.isLow,
+    onUnknown: (error) => logger.error({ err: error }, 'a grant could not be answered'),
     credentialOf,
   });
+  await app.register(totalRoutes, { totals: stores.totals, campaign, clock });
   await app.register(stockRoutes, { stock, credentialOf, campaign, clock });
   const socket: PlaySocket = attachPlaySocket(app.server, {
     play,
