@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { checkTotals } from '../../../rehearsal/audit/check-lines.ts';
+import { checkFileTotals } from '../../../rehearsal/audit/check-lines.ts';
 import { checkBudgets } from '../../../rehearsal/audit/check-money.ts';
 import { distinctOrders } from '../../../rehearsal/audit/check-orders.ts';
 import { readJournal } from '../../../rehearsal/audit/journal.ts';
@@ -114,7 +114,7 @@ async function auditFaults({ url, journals }: Evidence): Promise<string[]> {
   );
   const catalog = await readCatalog(url, []);
   checkBudgets(orders, books, catalog, Number.MAX_SAFE_INTEGER, findings);
-  checkTotals(orders, catalog, findings);
+  checkFileTotals(orders, catalog, findings);
   return findings.list.map(
     ({ invariant, what, where, detail }) => `the auditor: ${invariant}, ${what}, ${where} ${detail ?? ''}`,
   );
