@@ -15,6 +15,9 @@ export type Prize =
       readonly expiresAtMs: number;
     };
 export interface Packet {
+  /** `cash`, or what kind of coupon, ticket or pendant it is (src/vocabulary/award-type.ts). */
+  readonly awardType: string;
+  /** Money; of any other award what it is worth, 0 too. */
   readonly amountFen: number;
   readonly orderNumber: string;
   readonly bill: Bilingual;

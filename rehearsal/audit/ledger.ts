@@ -11,13 +11,6 @@ export interface Posting {
   readonly slice_epoch: number | null;
   readonly slice_index: number | null;
 }
-export interface AccountRow {
-  readonly act_id: bigint;
-  readonly phase_key: number;
-  readonly purse: number;
-  readonly balance_fen: bigint;
-  readonly income_fen: bigint;
-}
 export interface WithdrawalRow {
   readonly act_id: bigint;
   readonly phase_key: number;
@@ -25,10 +18,19 @@ export interface WithdrawalRow {
   readonly amount_fen: bigint;
   readonly state: string;
 }
+export interface AwardRow {
+  readonly act_id: bigint;
+  readonly phase_key: number;
+  readonly ref: string;
+  readonly state: string;
+}
 export interface LineRow {
   readonly phase_key: number;
   readonly scene_id: string;
   readonly rain_id: number;
+  readonly rule: string;
+  /** Of a scene's total: the paths of the levels that it counts for. */
+  readonly levels: readonly string[];
   readonly packet_cap_fen: bigint;
   readonly total_packets: bigint;
   readonly total_fen: bigint;
@@ -54,8 +56,8 @@ export interface SliceRow {
 }
 export interface LedgerRows {
   readonly postings: readonly Posting[];
-  readonly accounts: readonly AccountRow[];
   readonly withdrawals: readonly WithdrawalRow[];
+  readonly awards: readonly AwardRow[];
 }
 export interface Books extends LedgerRows {
   readonly lines: readonly LineRow[];
@@ -90,15 +92,15 @@ export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
   postings: await rows(
     'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
   ),
-  accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
   withdrawals: await rows(
     'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
   ),
+  awards: await rows('SELECT act_id, phase_key, ref, state FROM ledger.award'),
 });
 
 const budgetRows = async (rows: Rows): Promise<Pick<Books, 'lines' | 'slices'>> => ({
   lines: await rows(
-    'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
+    'SELECT phase_key, scene_id, rain_id, rule, levels, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
   ),
   slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice`),
 });

@@ -22,6 +22,8 @@ import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import type { TokenStatus } from '../vocabulary/token-status.ts';
 
+export * from './ports-reissue.ts';
+
 // ───────────────────────────── GrantLog: the promise ─────────────────────────────
 
 /** What one signature holds: the ciphertexts of a micro-batch, in the order of its orders. */
@@ -166,7 +168,7 @@ export interface LedgerWallet {
   readonly heldFen: Fen;
   /** All credits ever. */
   readonly incomeFen: Fen;
-  /** Those of the asked order numbers that are credited. */
+  /** Those of the asked order numbers that are credited, pieces too; the amounts are money only. */
   readonly credited: ReadonlySet<OrderNumber>;
 }
 
@@ -227,7 +229,7 @@ export interface Award {
   readonly state: AwardState;
   /** When it was drawn. */
   readonly drawnAtMs: InstantMs;
-  /** How often the downstream was asked for it, or about it. */
+  /** How often the downstream was asked for it, or about it, since it was credited or replayed. */
   readonly tries: number;
   /** Nobody asks before that. */
   readonly dueAtMs: InstantMs;
@@ -241,7 +243,9 @@ export interface Award {
 export interface Ledger {
   /**
    * Credits orders: one row each under the order number's key, one balance update per account, one funding posting
-   * per slice and batch (accounts of slices are −sliceId). All or nothing. Orders may repeat, inside a batch too.
+   * per slice and batch (accounts of slices are −sliceId). All or nothing, money and pieces each by itself: after a
+   * fault one kind may be there and the other not. Orders may repeat, inside a batch too.
+   * A piece goes into the person's purse 6 at its worth, and is one of `Awards` from then on: granted, due at once.
    */
   credit(orders: readonly Order[]): Promise<CreditReceipt>;
   /**
@@ -257,7 +261,7 @@ export interface Ledger {
    */
   fence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<void>;
   wallet(account: Account, orderNumbers: readonly OrderNumber[]): Promise<LedgerWallet>;
-  /** Newest first, strictly behind the cursor. */
+  /** Money only (pieces: `Awards`). Newest first, strictly behind the cursor. */
   records(account: Account, after: RecordCursor | undefined, limit: number): Promise<readonly LedgerRecord[]>;
   /**
    * Credits `force`, but for orders of fenced slices, then holds the amount, in one transaction. The same key and payload again gives the first answer
@@ -285,17 +289,36 @@ export interface Awards {
   /** All pieces of this person in the phase, newest first (drawn, then order number). */
   awards(account: Account): Promise<readonly Award[]>;
   award(account: Account, orderNumber: OrderNumber): Promise<Award | undefined>;
-  /** Pieces that are granted or asking and due, those that have waited longest first. */
-  dueAwards(nowMs: InstantMs, limit: number): Promise<readonly Award[]>;
-  /** granted → asking, before the downstream is first asked. False when it was in neither state. */
-  markAsking(account: Account, orderNumber: OrderNumber): Promise<boolean>;
-  /** Notes a try that settled nothing: asked again from `dueAtMs` on; `again` takes it back to granted. */
+  /** Pieces that are granted or asking and due, those that have waited longest first; of these scenes, or of all. */
+  dueAwards(nowMs: InstantMs, limit: number, scenes?: readonly SceneId[]): Promise<readonly Award[]>;
+  /**
+   * granted → asking, before the downstream is first asked. False when it was in neither state. With a claim it is
+   * false too when it is due at another time than `dueAtMs`, because somebody else took it up since that was read; and
+   * from then on it is due at `untilMs`.
+   */
+  markAsking(
+    account: Account,
+    orderNumber: OrderNumber,
+    claim?: { readonly dueAtMs: InstantMs; readonly untilMs: InstantMs },
+  ): Promise<boolean>;
+  /**
+   * Notes a try that settled nothing: asked again from `dueAtMs` on; `again` takes it back to granted. With `asked`
+   * false nobody was asked, so it counts as no try.
+   */
   deferAward(
     account: Account,
     orderNumber: OrderNumber,
-    next: { readonly dueAtMs: InstantMs; readonly reason: string; readonly again: boolean },
+    next: {
+      readonly dueAtMs: InstantMs;
+      readonly reason: string;
+      readonly again: boolean;
+      readonly asked?: boolean;
+    },
   ): Promise<void>;
-  /** asking → fulfilled or dead. Repeats change nothing; another end than the first one throws BrokenInvariant. */
+  /**
+   * asking → fulfilled or dead; from granted too, where another worker took it back meanwhile. Repeats change nothing
+   * (the first voucher stays); another end than the first one throws BrokenInvariant.
+   */
   settleAward(
     account: Account,
     orderNumber: OrderNumber,
@@ -307,6 +330,12 @@ export interface Awards {
   useAward(account: Account, orderNumber: OrderNumber, atMs: InstantMs): Promise<Award | undefined>;
   /** The dead letters, by order number, strictly behind `after`. */
   deadAwards(after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
+  /** Granted or asking after at least so many tries: for a person to look at. By order number, behind `after`. */
+  stuckAwards(triesMin: number, after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
+  /** Granted or asking pieces: how many, how many of them due, and when the oldest of them was drawn. */
+  awardsOnTheirWay(
+    nowMs: InstantMs,
+  ): Promise<{ readonly count: number; readonly due: number; readonly oldestDrawnAtMs?: InstantMs }>;
   /** dead → asking: what became of it is asked before it is asked for anew. False when it was not dead. */
   replayAward(account: Account, orderNumber: OrderNumber, dueAtMs: InstantMs): Promise<boolean>;
 }
@@ -337,39 +366,66 @@ export interface SliceLeaseAsk {
   readonly rainId: RainId | undefined;
   readonly holder: string;
   readonly packetsWanted: number;
-  /** For a `given` scene: how much money is wanted. */
+  /** For a `given` scene: how much money is wanted, and with how little nothing could be granted. */
   readonly fenWanted?: Fen;
+  readonly fenLeast?: Fen;
+  /** When dealing begins. With it, a slice that comes out smaller than wanted is dealt from for a shorter time. */
+  readonly dealFromMs?: InstantMs;
   readonly dealUntilMs: InstantMs;
   readonly grantUntilMs: InstantMs;
 }
 
+export interface BudgetSetting {
+  readonly phaseKey: PhaseKey;
+  /** The scene; of a level its path (`BudgetLevel`), which no scene's id can be. */
+  readonly sceneId: SceneId;
+  /** Undefined: the scene's total of the phase, or a level's. */
+  readonly rainId: RainId | undefined;
+  readonly total: Budget;
+  /** Of pieces: what each is worth. */
+  readonly packetCapFen: Fen;
+  readonly rule: AmountRule['rule'] | 'level';
+  /** Of a scene's total: the paths of the levels that it counts for. Those it had stay when this is left out. */
+  readonly levels?: readonly string[];
+}
+
+/** At any moment remaining + leased + given = total. */
 export interface BudgetLine {
   readonly phaseKey: PhaseKey;
+  /** A level's path, where the line is a level's. */
   readonly sceneId: SceneId;
   readonly rainId: RainId | undefined;
   readonly total: Budget;
   /** Neither leased nor given. */
   readonly remaining: Budget;
+  /** In slices that are not closed: given from them already, or not yet. */
+  readonly leased: Budget;
+  /** Counted when a slice is closed. */
+  readonly given: Budget;
+}
+
+/** What a scene has left in a phase. */
+export interface SceneStock extends Omit<BudgetLine, 'phaseKey' | 'rainId'> {
+  /** What may still be leased: the least that remains of the scene and of every level above it. */
+  readonly available: Budget;
+  /** Under 10 % remain, of the scene or of a level above it. */
+  readonly low: boolean;
 }
 
 export interface Allotments {
   /**
    * Makes sure that the budget lines of a phase exist with these totals; a total may be raised, never lowered below
-   * what is leased or given (refused with budget-exhausted).
+   * what is leased or given (refused with budget-exhausted). What a scene has out or given counts for the levels it
+   * has now, also for one that is set later. Settings that say levels are a whole file's: other levels are dropped.
    */
-  setBudgets(
-    lines: readonly {
-      phaseKey: PhaseKey;
-      sceneId: SceneId;
-      rainId: RainId | undefined;
-      total: Budget;
-      packetCapFen: Fen;
-      rule: AmountRule['rule'];
-    }[],
-  ): Promise<Refusal | undefined>;
-  /** Leases at most what is wanted, cut so that the slice sums exactly; undefined when nothing remains. */
+  setBudgets(lines: readonly BudgetSetting[]): Promise<Refusal | undefined>;
+  /**
+   * Leases at most what is wanted, and at most what rules/share.ts leaves one of several holders, from the round, the
+   * scene and every level above it; cut so that the slice sums exactly. Undefined when nothing remains. After a fault
+   * a slice may have been leased: its holder's reclaim brings it back.
+   */
   lease(ask: SliceLeaseAsk): Promise<Slice | undefined>;
-  /** Gives back the packets from `fromIndex` on, which were never dealt. Repeats change nothing. */
+  /** Gives back the packets from `fromIndex` on, which were never dealt, and ends the dealing. Repeats change nothing. */
   returnTail(slice: Pick<Slice, 'sliceId' | 'epoch'>, fromIndex: number, fenReturned: Fen): Promise<void>;
   /** Slices that are not closed: `open` ones may still be granted from, `fenced` ones wait for their tally. */
   unclosed(): Promise<
@@ -384,6 +440,8 @@ export interface Allotments {
     given: { readonly packets: number; readonly fen: Fen },
   ): Promise<void>;
   budgets(phaseKey: PhaseKey): Promise<readonly BudgetLine[]>;
+  /** Those of the asked scenes that have a budget in the phase. Looks at no round: cheap, however many there are. */
+  stock(phaseKey: PhaseKey, sceneIds: readonly SceneId[]): Promise<readonly SceneStock[]>;
 }
 
 // ───────────────────────────── ControlStore: what control remembers ─────────────────────────────
@@ -450,22 +508,26 @@ export interface Signals {
 
 // ───────────────────────────── HotTotals: the number on everybody's screen ─────────────────────────────
 
-/** A running total of a phase, by name: what all instances together have given. */
+/** What was given in a phase: money (pieces are none), and packets of every kind. */
 export interface HotTotal {
   readonly fen: Fen;
   readonly packets: number;
 }
 
 /**
- * Each instance has a running sum of its own, which only grows, and tells it as a whole (a G-counter): telling it
- * again after a time-out changes nothing. Readers look into local memory only.
+ * What all instances together have given. Each has a running sum of its own, which only grows, and tells it as a whole
+ * (a G-counter): telling it again after a time-out changes nothing. Readers look into local memory only.
  */
 export interface HotTotals {
   /** Adds to this instance's own sum. Memory only; never throws, never waits. */
   add(phaseKey: PhaseKey, given: HotTotal): void;
   /** Sets this instance's own sum after a restart, from what it knows durably; never lowers it. */
   restore(phaseKey: PhaseKey, given: HotTotal): void;
-  /** The last total that is known here, at most a second old while an engine answers. The first look waits for data. */
+  /**
+   * The largest total that is known here; never less than was read here before, at most a second old while an engine
+   * answers. The first look at a phase waits for data, for a bounded time, and then throws
+   * `RetryableFault('totals-unavailable')`; every other one is answered from memory.
+   */
   read(phaseKey: PhaseKey): Promise<HotTotal>;
   /** Tells what is not told yet, if an engine answers. */
   close(): Promise<void>;
@@ -484,13 +546,18 @@ export type FulfilAnswer =
   | { readonly answer: 'processing' }
   /** No such order was ever received. */
   | { readonly answer: 'unheard-of' }
-  /** A time-out, a cut connection, an answer that can't be read: nothing is known. Never treated as failed. */
-  | { readonly answer: 'unknown'; readonly reason: string };
+  /**
+   * A time-out, a cut connection, an answer that can't be read: nothing is known. Never treated as failed.
+   * `isThere`: somebody did answer, so what is not understood is no sign of the downstream being away.
+   */
+  | { readonly answer: 'unknown'; readonly reason: string; readonly isThere?: boolean };
 
 /** A piece as a downstream is asked for it. */
 export interface FulfilAsk {
   /** The downstream's idempotency key, whoever asks and however often. */
   readonly orderNumber: OrderNumber;
+  /** An order number is unique in its phase: a downstream of several campaigns needs both to tell pieces apart. */
+  readonly phaseKey: PhaseKey;
   /** The downstream's own name of the piece. */
   readonly item: string;
   readonly actId: ActId;

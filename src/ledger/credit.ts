@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Pool, PoolClient } from 'pg';
 import type { CreditReceipt } from '../engines/ports.ts';
 import { asciiArray, int4Array, int8Array } from '../engines/postgres/binary-arrays.ts';
-import { distinctOrders } from '../rules/credit-batch.ts';
-import { accountSums, certainlyDistinct, inKeyOrder, sliceSums } from '../rules/credit-sums.ts';
+import { byKind, distinctOrders } from '../rules/credit-batch.ts';
+import { certainlyDistinct, inKeyOrder, sliceSums } from '../rules/credit-sums.ts';
+import { isMoney } from '../vocabulary/award-type.ts';
 import type { Order } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import { type Base, writes } from './partition.ts';
@@ -24,14 +25,10 @@ const columns = (orders: readonly Order[]): Buffer[] => [
 
 const actIdsOf = (orders: readonly Order[]) => orders.map((order) => order.actId);
 
-/** What the orders come to per account and per slice, for a batch of which all will count. */
+/** What the orders come to per slice, for a batch of which all will count. */
 function sums(inOrder: readonly Order[]): Buffer[] {
-  const accounts = accountSums(inOrder);
   const slices = sliceSums(inOrder);
   return [
-    int8Array(accounts, (sum) => sum.actId),
-    int4Array(accounts, (sum) => sum.phaseKey),
-    int8Array(accounts, (sum) => sum.fen),
     int8Array(slices, (sum) => sum.sliceId),
     int4Array(slices, (sum) => sum.phaseKey),
     int8Array(slices, (sum) => sum.fen),
@@ -42,14 +39,26 @@ function sums(inOrder: readonly Order[]): Buffer[] {
 
 const UNIQUE_VIOLATION = '23505';
 
+/** Where a person has what an order gives (0004-awards.sql). */
+const PURSE = { money: 1, pieces: 6 } as const;
+const NOTHING: CreditReceipt = { credited: 0, alreadyCredited: 0, conflicting: [] };
+
 /**
  * Credits orders as if none were there yet; when one is, the whole statement is undone by its own key, and the batch
- * goes the way that passes over what is there. Not for use inside a transaction: the first try may break it.
+ * goes the way that passes over what is there. Not for use inside a transaction: the first try may break it. Money and
+ * pieces go in a statement each: all or nothing holds for each kind by itself.
  */
 export async function creditFreshOrders(base: Base, orders: readonly Order[]): Promise<CreditReceipt> {
+  const { money, pieces } = byKind(orders);
+  if (pieces.length === 0) return creditFreshMoney(base, money);
+  const ofPieces = await creditKind(base.pool, base.buckets, PURSE.pieces, pieces);
+  return money.length === 0 ? ofPieces : both(ofPieces, await creditFreshMoney(base, money));
+}
+
+async function creditFreshMoney(base: Base, orders: readonly Order[]): Promise<CreditReceipt> {
   const inOrder = inKeyOrder(orders);
-  if (inOrder.length === 0 || !certainlyDistinct(inOrder))
-    return creditOrders(base.pool, base.buckets, orders);
+  const passingOver = () => creditKind(base.pool, base.buckets, PURSE.money, orders);
+  if (inOrder.length === 0 || !certainlyDistinct(inOrder)) return passingOver();
   try {
     await base.pool.query({
       name: 'ledger-credit-fresh',
@@ -64,22 +73,43 @@ export async function creditFreshOrders(base: Base, orders: readonly Order[]): P
     return { credited: orders.length, alreadyCredited: 0, conflicting: [] };
   } catch (error) {
     if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
-    return creditOrders(base.pool, base.buckets, orders);
+    return passingOver();
   }
 }
 
-/** Credits orders on a connection or inside its transaction; the statement is all or nothing. */
+/**
+ * Credits orders inside a transaction, which makes both kinds all or nothing. Pieces first, as everybody who takes
+ * both: a withdrawal goes on to lock the person's money.
+ */
 export async function creditOrders(
-  db: Pool | PoolClient,
+  db: PoolClient,
   buckets: number | undefined,
   orders: readonly Order[],
 ): Promise<CreditReceipt> {
+  const { money, pieces } = byKind(orders);
+  const ofPieces = await creditKind(db, buckets, PURSE.pieces, pieces);
+  return both(ofPieces, await creditKind(db, buckets, PURSE.money, money));
+}
+
+const both = (one: CreditReceipt, other: CreditReceipt): CreditReceipt => ({
+  credited: one.credited + other.credited,
+  alreadyCredited: one.alreadyCredited + other.alreadyCredited,
+  conflicting: [...one.conflicting, ...other.conflicting],
+});
+
+/** The statement is all or nothing. */
+async function creditKind(
+  db: Pool | PoolClient,
+  buckets: number | undefined,
+  purse: number,
+  orders: readonly Order[],
+): Promise<CreditReceipt> {
   const batch = distinctOrders(orders);
-  if (batch.distinct.length === 0) return { credited: 0, alreadyCredited: 0, conflicting: [] };
+  if (batch.distinct.length === 0) return NOTHING;
   const { rows } = await db.query<{ fresh: number }>({
     name: 'ledger-credit',
     text: creditSql,
-    values: [...columns(batch.distinct), randomUUID(), ...writes(buckets, actIdsOf(batch.distinct))],
+    values: [...columns(batch.distinct), randomUUID(), ...writes(buckets, actIdsOf(batch.distinct)), purse],
   });
   const fresh = rows[0]!.fresh;
   if (fresh === batch.distinct.length) {
@@ -104,7 +134,10 @@ export async function standingAmong(
   orders: readonly Order[],
 ): Promise<ReadonlyMap<OrderNumber, CreditedRow>> {
   if (orders.length === 0) return new Map();
-  const values = columns(orders).slice(0, 3);
+  const values = [
+    ...columns(orders).slice(0, 3),
+    int4Array(orders, (order) => (isMoney(order.awardType) ? PURSE.money : PURSE.pieces)),
+  ];
   const { rows } = await db.query<CreditedRow>({ name: 'ledger-credited', text: creditedSql, values });
   return new Map(rows.map((row) => [row.ref, row]));
 }

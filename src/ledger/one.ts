@@ -1,16 +1,19 @@
 import type { Pool } from 'pg';
-import type { Ledger, LedgerRecord } from '../engines/ports.ts';
+import type { Awards, Ledger, LedgerRecord } from '../engines/ports.ts';
 import type { Migration } from '../engines/postgres/migrate.ts';
 import { asFault, type RetryOptions, withRetry } from '../engines/postgres/retryable.ts';
 import type { Fen } from '../vocabulary/fen.ts';
 import type { WithdrawalId } from '../vocabulary/ids.ts';
 import { instantMs } from '../vocabulary/instant.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
+import { awardsOn } from './awards.ts';
 import { creditFreshOrders } from './credit.ts';
 import { type Base, reads } from './partition.ts';
 import schema from './sql/0001-ledger.sql';
 import fenceSchema from './sql/0002-fence.sql';
 import bucketsSchema from './sql/0003-buckets.sql';
+import awardsSchema from './sql/0004-awards.sql';
+import balancesSchema from './sql/0006-balances.sql';
 import heldBucketsSql from './sql/held-buckets.sql';
 import recordsSql from './sql/records.sql';
 import sliceTallySql from './sql/slice-tally.sql';
@@ -22,6 +25,8 @@ export const ledgerMigrations: readonly Migration[] = [
   { name: 'ledger/0001-ledger', sql: schema },
   { name: 'ledger/0002-fence', sql: fenceSchema },
   { name: 'ledger/0003-buckets', sql: bucketsSchema },
+  { name: 'ledger/0004-awards', sql: awardsSchema },
+  { name: 'ledger/0006-balances', sql: balancesSchema },
 ];
 
 interface RecordRow {
@@ -47,7 +52,7 @@ export interface LedgerOptions {
 }
 
 /** The ledger in one database: all of it, or one shard's part. What it does not hold it refuses (isBucketMoved). */
-export interface OneLedger extends Ledger {
+export interface OneLedger extends Ledger, Awards {
   /** As `fence`; gives the buckets for which it holds from now on, wherever they move. Empty when it is alone. */
   fenceHeld(unit: Parameters<Ledger['fence']>[0]): Promise<readonly number[]>;
   /** The buckets that this shard owns, rising. Empty when it is alone. */
@@ -58,6 +63,7 @@ export interface OneLedger extends Ledger {
 export function createLedger(options: LedgerOptions): OneLedger {
   const { pool } = options;
   const base: Base = { pool, buckets: options.buckets };
+  const pieces = awardsOn(base);
   const safely = <Result>(act: () => Promise<Result>) => withRetry(act, options.retry);
 
   return {
@@ -116,6 +122,18 @@ export function createLedger(options: LedgerOptions): OneLedger {
         ]);
         return { packets: rows[0]!.packets, fen: rows[0]!.fen as Fen };
       }),
+    awards: (account) => safely(() => pieces.awards(account)),
+    award: (account, orderNumber) => safely(() => pieces.award(account, orderNumber)),
+    dueAwards: (nowMs, limit, scenes) => safely(() => pieces.dueAwards(nowMs, limit, scenes)),
+    markAsking: (account, orderNumber, claim) => safely(() => pieces.markAsking(account, orderNumber, claim)),
+    stuckAwards: (triesMin, after, limit) => safely(() => pieces.stuckAwards(triesMin, after, limit)),
+    awardsOnTheirWay: (nowMs) => safely(() => pieces.awardsOnTheirWay(nowMs)),
+    deferAward: (account, orderNumber, next) => safely(() => pieces.deferAward(account, orderNumber, next)),
+    settleAward: (account, orderNumber, end) => safely(() => pieces.settleAward(account, orderNumber, end)),
+    useAward: (account, orderNumber, atMs) => safely(() => pieces.useAward(account, orderNumber, atMs)),
+    deadAwards: (after, limit) => safely(() => pieces.deadAwards(after, limit)),
+    replayAward: (account, orderNumber, dueAtMs) =>
+      safely(() => pieces.replayAward(account, orderNumber, dueAtMs)),
     async health() {
       try {
         await pool.query('SELECT 1');

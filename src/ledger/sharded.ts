@@ -1,8 +1,9 @@
-import type { CreditReceipt, Ledger, Withdrawal } from '../engines/ports.ts';
+import type { Award, Awards, CreditReceipt, Ledger, Withdrawal } from '../engines/ports.ts';
 import { RetryableFault } from '../protocol/failures.ts';
 import { bucketOf } from '../vocabulary/bucket.ts';
 import { sumFen } from '../vocabulary/fen.ts';
 import type { ActId } from '../vocabulary/ids.ts';
+import { instantMs } from '../vocabulary/instant.ts';
 import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import { type DirectoryOptions, openDirectory, type Shard } from './directory.ts';
@@ -21,7 +22,7 @@ export interface ShardHealth {
 }
 
 /** The ledger over several databases by account bucket. A shard that is gone fails its own accounts and no others. */
-export interface ShardedLedger extends Ledger {
+export interface ShardedLedger extends Ledger, Awards {
   shardHealth(): Promise<readonly ShardHealth[]>;
 }
 
@@ -83,16 +84,31 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     }
   }
 
-  async function unsettled(limit: number): Promise<readonly Withdrawal[]> {
+  /** What the shards that answer list. What lies on one that is away waits for it; the others go on. */
+  async function listed<Item>(act: (ledger: OneLedger) => Promise<readonly Item[]>): Promise<Item[]> {
     if (directory.ageMs() > (options.planAgeMsMax ?? PLAN_AGE_MS_MAX)) await directory.refresh('welcome');
-    const answers = await Promise.allSettled(
-      directory.shards().map((shard) => shard.ask((ledger) => ledger.unsettled(limit))),
-    );
+    const answers = await Promise.allSettled(directory.shards().map((shard) => shard.ask(act)));
     const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
-    // Those of a shard that is away wait for it; the others go on.
     if (found.length === 0) throw (answers[0] as PromiseRejectedResult).reason;
-    const distinct = new Map(found.flat().map((one) => [one.id, one]));
-    return [...distinct.values()].sort((a, b) => a.requestedAtMs - b.requestedAtMs).slice(0, limit);
+    return found.flat();
+  }
+
+  async function unsettled(limit: number): Promise<readonly Withdrawal[]> {
+    const found = await listed((ledger) => ledger.unsettled(limit));
+    return onceEach(
+      found,
+      (one) => one.id,
+      (a, b) => a.requestedAtMs - b.requestedAtMs,
+    ).slice(0, limit);
+  }
+
+  async function listedAwards(
+    act: (ledger: OneLedger) => Promise<readonly Award[]>,
+    limit: number,
+    before: (a: Award, b: Award) => number,
+  ): Promise<readonly Award[]> {
+    const key = ({ account, orderNumber }: Award): string => `${account.phaseKey}/${orderNumber}`;
+    return onceEach(await listed(act), key, before).slice(0, limit);
   }
 
   const shardHealth = () => Promise.all(directory.shards().map(healthOf));
@@ -128,10 +144,43 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
       const reason = away.map((shard) => `shard ${shard.name}: ${shard.reason}`).join('; ');
       return { reachable: away.length < shards.length, ...(away.length > 0 && { reason }) };
     },
+    awards: (account) => ofAccount(account, (ledger) => ledger.awards(account)),
+    award: (account, orderNumber) => ofAccount(account, (ledger) => ledger.award(account, orderNumber)),
+    dueAwards: (nowMs, limit, scenes) =>
+      listedAwards(
+        (ledger) => ledger.dueAwards(nowMs, limit, scenes),
+        limit,
+        (a, b) => a.dueAtMs - b.dueAtMs,
+      ),
+    markAsking: (account, orderNumber, claim) =>
+      ofAccount(account, (ledger) => ledger.markAsking(account, orderNumber, claim)),
+    deferAward: (account, orderNumber, next) =>
+      ofAccount(account, (ledger) => ledger.deferAward(account, orderNumber, next)),
+    settleAward: (account, orderNumber, end) =>
+      ofAccount(account, (ledger) => ledger.settleAward(account, orderNumber, end)),
+    useAward: (account, orderNumber, atMs) =>
+      ofAccount(account, (ledger) => ledger.useAward(account, orderNumber, atMs)),
+    deadAwards: (after, limit) =>
+      listedAwards((ledger) => ledger.deadAwards(after, limit), limit, byOrderNumber),
+    stuckAwards: (triesMin, after, limit) =>
+      listedAwards((ledger) => ledger.stuckAwards(triesMin, after, limit), limit, byOrderNumber),
+    async awardsOnTheirWay(nowMs) {
+      const found = await listed(async (ledger) => [await ledger.awardsOnTheirWay(nowMs)]);
+      const oldest = found.flatMap((one) => one.oldestDrawnAtMs ?? []);
+      return {
+        count: found.reduce((sum, one) => sum + one.count, 0),
+        due: found.reduce((sum, one) => sum + one.due, 0),
+        ...(oldest.length > 0 && { oldestDrawnAtMs: instantMs(Math.min(...oldest)) }),
+      };
+    },
+    replayAward: (account, orderNumber, dueAtMs) =>
+      ofAccount(account, (ledger) => ledger.replayAward(account, orderNumber, dueAtMs)),
     shardHealth,
     close: () => directory.close(),
   };
 }
+
+const byOrderNumber = (a: Award, b: Award): number => (a.orderNumber < b.orderNumber ? -1 : 1);
 
 async function healthOf(shard: Shard): Promise<ShardHealth> {
   try {
@@ -157,6 +206,13 @@ function partsOf(orders: readonly Order[], buckets: number): ReadonlyMap<number,
   }
   return parts;
 }
+
+/** In order, and once where two shards spoke of the same, as one may while its bucket is handed over. */
+const onceEach = <Item, Key>(
+  items: readonly Item[],
+  keyOf: (item: Item) => Key,
+  before: (a: Item, b: Item) => number,
+): Item[] => [...new Map(items.map((item) => [keyOf(item), item])).values()].sort(before);
 
 const added = (receipts: readonly CreditReceipt[]): CreditReceipt => ({
   credited: receipts.reduce((sum, receipt) => sum + receipt.credited, 0),

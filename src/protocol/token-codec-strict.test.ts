@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { anOrder } from '../../test/support/orders.ts';
+import { AWARD_TYPES } from '../vocabulary/award-type.ts';
 import {
   decodeSealedToken,
   decodeToken,
@@ -53,7 +54,24 @@ describe('a token is read strictly', () => {
     expect(decodeToken(without(14))).toMatchObject({ unit: { index: 0 } });
   });
 
+  const piece = (award: string, ...changed: readonly Field[]) =>
+    join(
+      GOOD.filter(([at]) => at !== 5 && at !== 6)
+        .concat([text(6, `42_cash_7_${award}_live`), ...changed])
+        .sort(([a], [b]) => a - b),
+    );
+  it.each(AWARD_TYPES.filter((award) => award !== 'cash'))('takes a %s that is worth nothing', (award) => {
+    const order = decodeToken(piece(award));
+    expect(order).toMatchObject({ awardType: award, amountFen: 0n });
+    expect(encodeToken(order!)).toEqual(piece(award));
+    expect(decodeToken(piece(award, number(5, 9n)))).toMatchObject({ awardType: award, amountFen: 9n });
+  });
+
   const refused: Record<string, Buffer> = {
+    'a packet of money without an amount': piece('cash'),
+    'a piece whose worth is an explicit zero': piece('greeting', number(5, 0n)),
+    'a piece of a negative worth': piece('greeting', number(5, -1n)),
+    'a piece of no known kind': piece('card'),
     nothing: Buffer.alloc(0),
     'an unknown field': Buffer.concat([join(GOOD), number(15, 1n)[1]]),
     'field number zero': Buffer.concat([number(0, 1n)[1], join(GOOD)]),

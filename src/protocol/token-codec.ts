@@ -1,4 +1,4 @@
-import { AWARD_TYPES, type AwardType } from '../vocabulary/award-type.ts';
+import { AWARD_TYPES, type AwardType, isMoney } from '../vocabulary/award-type.ts';
 import { FEN_MAX, type Fen } from '../vocabulary/fen.ts';
 import {
   type ActId,
@@ -160,7 +160,7 @@ function readToken(bytes: Uint8Array): Order | undefined {
     }
   }
   if (!campaignId || !sceneId || !stage || status !== TOKEN_STATUS.outstanding) return undefined;
-  if (actId === 0n || amount === 0n || amount > FEN_MAX || sliceId === 0n || openTime === 0) return undefined;
+  if (actId === 0n || amount > FEN_MAX || sliceId === 0n || openTime === 0) return undefined;
   if (!isInt32(appId) || !isInt32(rainId) || !isInt32(phaseKey) || !isInt32(epoch) || index > INT32_MAX)
     return undefined;
   // The order number must be the format of the other fields; compared in place, because formatting costs more.
@@ -170,7 +170,8 @@ function readToken(bytes: Uint8Array): Order | undefined {
   const awardType = AWARD_TYPES.find(
     (one) => textEnd(bytes, textEnd(bytes, afterRain, AWARD_INFIX[one]), stage) === number.end,
   );
-  if (!awardType) return undefined;
+  // Only a piece may be worth nothing.
+  if (!awardType || (amount === 0n && isMoney(awardType))) return undefined;
   return {
     orderNumber: asciiText(bytes, number.start, number.end) as OrderNumber,
     appId: appId as AppId,

@@ -1,3 +1,4 @@
+import { isMoney } from '../vocabulary/award-type.ts';
 import { type Order, sameOrder } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 
@@ -23,5 +24,20 @@ export function distinctOrders(orders: readonly Order[]): CreditBatch {
     distinct: [...first.values()],
     repeats: orders.length - first.size - conflicting.length,
     conflicting,
+  };
+}
+
+/** A batch by what its orders are credited as. */
+export interface Kinds {
+  readonly money: readonly Order[];
+  readonly pieces: readonly Order[];
+}
+
+/** Money apart from pieces, each in the given order. A batch of money alone is handed on as it is. */
+export function byKind(orders: readonly Order[]): Kinds {
+  if (orders.every((order) => isMoney(order.awardType))) return { money: orders, pieces: [] };
+  return {
+    money: orders.filter((order) => isMoney(order.awardType)),
+    pieces: orders.filter((order) => !isMoney(order.awardType)),
   };
 }

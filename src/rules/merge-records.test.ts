@@ -75,6 +75,25 @@ describe('the lines of a wallet', () => {
   });
 });
 
+describe('a piece among the tokens', () => {
+  it('is no line of the records and counts for nothing in the balances', () => {
+    const [money, piece] = [
+      anOrder({ person: 1, rain: 1, fen: 5 }),
+      anOrder({ person: 1, rain: 2, fen: 1_900, award: 'cinema-ticket' }),
+    ];
+    expect(mergeRecords([], [piece, money], undefined, 9).map((line) => line.ref)).toEqual([
+      money.orderNumber,
+    ]);
+    const ledger = { balanceFen: 1n, heldFen: 0n, incomeFen: 1n, credited: new Set([piece.orderNumber]) };
+    for (const credited of [ledger.credited, new Set<never>()])
+      expect(overlayBalances({ ...ledger, credited } as never, [piece, money])).toMatchObject({
+        balanceFen: 6n,
+        outstandingFen: 5n,
+        totalIncomeFen: 6n,
+      });
+  });
+});
+
 describe('a cursor', () => {
   it('leads back to its place', () => {
     const ref = fc.stringMatching(/^[A-Za-z0-9_-]{1,160}$/);

@@ -1,3 +1,4 @@
+import { isMoney } from '../vocabulary/award-type.ts';
 import { type Fen, fen } from '../vocabulary/fen.ts';
 import { type InstantMs, instantMs } from '../vocabulary/instant.ts';
 import type { Order } from '../vocabulary/order.ts';
@@ -30,6 +31,8 @@ const byNewest = (a: Place, b: Place): number =>
   b.atMs - a.atMs || (a.ref < b.ref ? 1 : a.ref > b.ref ? -1 : 0);
 
 /**
+ * Records tell of money; pieces have a list of their own, and so neither their credits nor their tokens stand here.
+ *
  * The first `limit` lines behind `after` of ledger and tokens together. A token and the credit that it becomes share
  * time and reference, so a page ends at the same place before and after, and nothing repeats or is skipped.
  *
@@ -43,7 +46,7 @@ export function mergeRecords(
   limit: number,
 ): WalletRecord[] {
   const inLedger = new Set(lines.map((line) => line.ref));
-  const waiting = tokens.filter((order) => !inLedger.has(order.orderNumber));
+  const waiting = tokens.filter((order) => isMoney(order.awardType) && !inLedger.has(order.orderNumber));
   return [...lines.map(recordOfLine), ...waiting.map(recordOfToken)]
     .filter((record) => after === undefined || byNewest(after, record) < 0)
     .sort(byNewest)

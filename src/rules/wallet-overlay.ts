@@ -1,3 +1,4 @@
+import { isMoney } from '../vocabulary/award-type.ts';
 import { type Fen, fen, sumFen } from '../vocabulary/fen.ts';
 import type { Order } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
@@ -19,9 +20,14 @@ export interface LedgerView {
   readonly credited: ReadonlySet<OrderNumber>;
 }
 
-/** Seed 2022, 4.2.1: credited + tokens − tokens that are credited. `tokens` holds each order number once. */
+/**
+ * Seed 2022, 4.2.1: credited + tokens − tokens that are credited. `tokens` holds each order number once; those of pieces
+ * are no money and count for nothing here.
+ */
 export function overlayBalances(ledger: LedgerView, tokens: readonly Order[]): Balances {
-  const waiting = tokens.filter((order) => !ledger.credited.has(order.orderNumber));
+  const waiting = tokens.filter(
+    (order) => isMoney(order.awardType) && !ledger.credited.has(order.orderNumber),
+  );
   const outstandingFen = sumFen(waiting.map((order) => order.amountFen));
   return {
     balanceFen: fen(ledger.balanceFen + outstandingFen),

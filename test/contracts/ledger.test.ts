@@ -1,20 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account, Ledger, RecordCursor, WithdrawalRequest } from '../../src/engines/ports.ts';
-import { migrate } from '../../src/engines/postgres/migrate.ts';
-import { openPool } from '../../src/engines/postgres/pool.ts';
-import { createLedger, ledgerMigrations } from '../../src/ledger/index.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, PhaseKey, WithdrawalId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
+import { type LedgerEngine, ledgerEngines } from '../support/ledger-engines.ts';
 import { anOrder, seeded, shuffled, testSeed } from '../support/orders.ts';
-import { postgresKinds, quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
-import { booksOf, startShards } from '../support/shards.ts';
+import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { booksOf } from '../support/shards.ts';
 
-const retry = { tries: 8, sleepMs: () => new Promise<void>(setImmediate), random: Math.random };
 const accountOf = (person: number, phaseKey = 3): Account => ({
   actId: BigInt(1_000_000 + person) as ActId,
   phaseKey: phaseKey as PhaseKey,
@@ -39,46 +35,9 @@ const request = (
   force,
 });
 
-/** Every engine of the port, and the databases in which its rows may be looked at. */
-interface Engine {
-  readonly ledger: Ledger;
-  readonly pools: readonly Pool[];
-  stop(): Promise<void>;
-}
-
-async function startAlone(server: TestPostgres): Promise<Engine> {
-  const pool = openPool({
-    url: await server.createDatabase(),
-    logger: quiet,
-    connectionsMax: 10,
-    applicationName: 'test',
-  });
-  await migrate(pool, ledgerMigrations);
-  const ledger = createLedger({ pool, retry });
-  return { ledger, pools: [pool], stop: () => ledger.close() };
-}
-
-async function startSharded(server: TestPostgres): Promise<Engine> {
-  const shards = await startShards([server], ['a', 'b', 'c'], 6);
-  const ledger = await shards.open();
-  return {
-    ledger,
-    pools: [...shards.pools.values()],
-    async stop() {
-      await ledger.close();
-      await shards.stop();
-    },
-  };
-}
-
-const engines = [
-  ...postgresKinds().map((kind) => ({ name: `${kind} Postgres`, kind, start: startAlone })),
-  { name: 'three shards', kind: 'embedded' as const, start: startSharded },
-];
-
-describe.each(engines)('the ledger on $name', ({ kind, start }) => {
+describe.each(ledgerEngines())('the ledger on $name', ({ kind, start }) => {
   let server: TestPostgres;
-  let engine: Engine;
+  let engine: LedgerEngine;
   let ledger: Ledger;
 
   beforeAll(async () => {

@@ -81,16 +81,22 @@ export function createGrantWorld(
   const stock = new Map<string, number>([...campaign.scenes.keys()].map((id) => [id, 1_000]));
   const pause = options.pause ?? (async () => void (await nextTurn()));
   let units = 0;
+  const sceneOfUnit = new Map<number, string>();
   let isAway = false;
   let running: { readonly book: TokenBook; readonly granter: Granter; readonly upstream: UpstreamGranter };
 
-  const slices: Pick<SceneSlices, 'take'> = {
+  const slices: Pick<SceneSlices, 'take' | 'putBack'> = {
+    putBack({ unit }) {
+      const scene = sceneOfUnit.get(unit.index)!;
+      stock.set(scene, stock.get(scene)! + 1);
+    },
     async take(scene, _, amountFen) {
       await pause();
       const left = stock.get(scene.id) ?? 0;
       if (left === 0) return refuse('budget-exhausted', `scene ${scene.id} has nothing left`);
       stock.set(scene.id, left - 1);
       units += 1;
+      sceneOfUnit.set(units, scene.id);
       const worth = scene.amount.rule === 'piece' ? scene.amount.fen : (BigInt(100 + units) as Fen);
       const unit = { sliceId: 1n as SliceId, epoch: 1, index: units };
       return { unit, amountFen: amountFen ?? worth, grantUntilMs: instantMs(clock.now() + 60_000) };

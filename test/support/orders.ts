@@ -1,3 +1,4 @@
+import type { AwardType } from '../../src/vocabulary/award-type.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type {
   ActId,
@@ -23,6 +24,7 @@ export interface OrderShape {
   atMs?: number;
   phase?: string;
   phaseKey?: number;
+  award?: AwardType;
 }
 
 /** An order for tests; everything that is not named has a default. */
@@ -31,7 +33,7 @@ export function anOrder(shape: OrderShape): Order {
     actId: BigInt(1_000_000 + shape.person) as ActId,
     sceneId: (shape.scene ?? 'cash') as SceneId,
     rainId: (shape.rain ?? 1) as RainId,
-    awardType: 'cash' as const,
+    awardType: shape.award ?? 'cash',
     stage: (shape.phase ?? 'live') as PhaseId,
   };
   return {
@@ -43,7 +45,7 @@ export function anOrder(shape: OrderShape): Order {
     phaseKey: (shape.phaseKey ?? 3) as PhaseKey,
     sceneId: parts.sceneId,
     rainId: parts.rainId,
-    awardType: 'cash',
+    awardType: parts.awardType,
     amountFen: BigInt(shape.fen ?? 100) as Fen,
     drawnAtMs: instantMs(shape.atMs ?? 1_800_000_000_000),
     unit: { sliceId: BigInt(shape.slice ?? 1) as SliceId, epoch: 1, index: shape.index ?? shape.person },

@@ -107,3 +107,14 @@ it('meets any bytes with an order that has a number, or with the one error', () 
     { numRuns: RUNS, seed: testSeed('any bytes as a book') },
   );
 });
+
+it('keeps a piece that is worth nothing, and takes money without an amount for bytes that no book wrote', () => {
+  const position = { sequence: 7, leafIndex: 1 };
+  const nothing = (order: Order) => packed({ ...order, amountFen: 0n as Order['amountFen'] }, position);
+  const piece = anOrder({ person: 1, award: 'greeting' });
+  expect(decodePending(nothing(piece).pending, piece.actId, LIVE)).toMatchObject([
+    { order: { awardType: 'greeting', amountFen: 0n } },
+  ]);
+  const money = anOrder({ person: 1 });
+  expect(() => decodePending(nothing(money).pending, money.actId, LIVE)).toThrow('can not have written');
+});

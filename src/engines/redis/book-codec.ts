@@ -1,3 +1,4 @@
+import { isMoney } from '../../vocabulary/award-type.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { AppId, PhaseKey, SliceId } from '../../vocabulary/ids.ts';
 import { type ActId, parseCampaignId, parseSceneId } from '../../vocabulary/ids.ts';
@@ -135,6 +136,7 @@ export function decodePending(value: Buffer, actId: ActId, phaseKey: PhaseKey): 
       },
       ...campaignOf(rest.remainder()),
     };
+    if (order.amountFen === 0n && isMoney(order.awardType)) throw unreadable();
     entries.push({ order, position, status });
   }
   return entries;

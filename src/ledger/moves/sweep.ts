@@ -32,8 +32,8 @@ export async function sweepSource(hands: Hands, onPage: () => Promise<void>): Pr
 const sweepPage = (hands: Hands, accounts: readonly AccountKey[]): Promise<void> =>
   transaction(hands.from, async (client) => {
     await assertStillMine(client, hands, 'gone');
-    const { postings, withdrawals } = await rowsOf(client, accounts);
-    const { rows } = await hands.to.query<{ missing: number }>(missingSql, [postings, withdrawals]);
+    const { postings, withdrawals, awards } = await rowsOf(client, accounts);
+    const { rows } = await hands.to.query<{ missing: number }>(missingSql, [postings, withdrawals, awards]);
     if (rows[0]!.missing > 0)
       throw new BrokenInvariant(
         'I2',

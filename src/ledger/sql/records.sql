@@ -1,4 +1,4 @@
--- The lines of a wallet, newest first, strictly behind a cursor.
+-- The lines of a wallet (money only: pieces are listed by awards-of.sql), newest first, strictly behind a cursor.
 -- $1 act_id bigint, $2 phase_key int4, $3 cursor at ms bigint (null: from the newest), $4 cursor ref text, $5 limit,
 -- $6 count of buckets, $7 bucket.
 -- One person has few rows: the key's prefix finds them, a sort orders them.

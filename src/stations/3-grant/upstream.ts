@@ -35,7 +35,7 @@ export interface UpstreamGranter {
 
 export interface UpstreamGranterOptions {
   readonly granter: Pick<Granter, 'grant' | 'find' | 'isSure'>;
-  readonly slices: Pick<SceneSlices, 'take'>;
+  readonly slices: Pick<SceneSlices, 'take' | 'putBack'>;
   readonly clock: Clock;
 }
 
@@ -120,8 +120,9 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
       ...(isOwn ? {} : { insteadOf: draw.scene.id }),
     };
     const granted = await promise(order, grantUntilMs, draw);
+    if (isRefusal(granted)) slices.putBack(taken);
     if (!isRefusal(granted) || granted.refused !== 'order-conflict') return granted;
-    // Somebody else was granted this number meanwhile: the unit that was taken here comes back by its slice.
+    // Somebody else was granted this number meanwhile.
     const first = await granter.find(order);
     if (!first) return granted;
     return isOwn || first.order.insteadOf === draw.scene.id
