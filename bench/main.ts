@@ -8,6 +8,7 @@ import { benchJetStream } from './jetstream.ts';
 import { benchLedger } from './ledger.ts';
 import { benchLedgerGrowth } from './ledger-growth.ts';
 import { benchRedis } from './redis.ts';
+import { benchSdk } from './sdk.ts';
 import { benchSeal } from './seal.ts';
 import { benchShake } from './shake.ts';
 
@@ -95,6 +96,24 @@ const PARTS: readonly Part[] = [
         name: 'bookOverBareRedis',
         atLeast: 0.5,
         meaning: 'tokens noted in the book / bare writes of the same bytes, batched alike',
+      },
+    ],
+  },
+  {
+    name: 'sdk',
+    missing: whyMissing('redis'),
+    measure: benchSdk,
+    aims: [
+      {
+        name: 'httpCpuOverLibrary',
+        atLeast: 1.5,
+        meaning:
+          'CPU of a balance over HTTP on loopback / in the caller’s process, both looked up every time',
+      },
+      {
+        name: 'httpCpuOverRemembered',
+        atLeast: 10,
+        meaning: 'CPU of a balance over HTTP on loopback / in the caller’s process, up to a second old',
       },
     ],
   },
