@@ -76,6 +76,7 @@ describe('the engine’s API', { timeout: 60_000 }, () => {
       'GET /livez',
       'GET /readyz',
       'GET /v1/campaigns/{campaignId}',
+      'GET /v1/campaigns/{campaignId}/total',
       'GET /v1/campaigns/{campaignId}/wallet',
       'GET /v1/campaigns/{campaignId}/wallet/records',
       'GET /v1/campaigns/{campaignId}/withdrawals/{withdrawalId}',
