@@ -21,6 +21,9 @@ export interface GivenTotal {
   readonly packets: number;
 }
 export interface Packet {
+  /** `cash`, or what kind of coupon, ticket or pendant it is (src/vocabulary/award-type.ts). */
+  readonly awardType: string;
+  /** Money; of any other award what it is worth, 0 too. */
   readonly amountFen: number;
   readonly orderNumber: string;
   readonly bill: Bilingual;

@@ -54,6 +54,7 @@ const packetFrame: ServerBody = {
     sceneId: 'a',
     rainId: 1,
     sponsorId: 'panda',
+    awardType: 'cash',
   },
 };
 const credit = (ref: string, status: string) => ({
@@ -135,6 +136,18 @@ describe('the client, against a gateway on loopback', () => {
   };
 
   describe('playing', () => {
+    it.each([
+      ['drinks-coupon', 'drinks-coupon'],
+      // From a gateway that does not say it.
+      ['', 'cash'],
+    ])('tells what kind of award a packet is: %j', async (awardType, told) => {
+      byCase({
+        open: { ...packetFrame, value: { ...packetFrame.value, amountFen: 0n, awardType } as never },
+      });
+      const packet = await newClient().open(base64Url('ticket-1'));
+      expect(packet).toMatchObject({ awardType: told, amountFen: 0 });
+    });
+
     it('shakes, opens, keeps the token and shows it with the wallet', async () => {
       byCase({ shake: ticketFrame(time.nowMs() + 60_000), open: packetFrame });
       http(walletAnswer());
@@ -143,7 +156,7 @@ describe('the client, against a gateway on loopback', () => {
       expect(prize).toMatchObject({ prize: 'ticket', sponsor: { zh: '熊猫', en: 'Panda' } });
       const [kept] = await client.unopened();
       const packet = await client.open(kept!.ticket);
-      expect(packet).toMatchObject({ amountFen: 188, orderNumber: '1_a_1_1_1' });
+      expect(packet).toMatchObject({ awardType: 'cash', amountFen: 188, orderNumber: '1_a_1_1_1' });
       expect(await client.unopened()).toEqual([]);
       expect((await client.wallet()).balanceFen).toBe(188);
       expect(lastBody()).toEqual({ tokens: [base64Url('token-1')] });

@@ -250,6 +250,7 @@ export function createHongbaoClient(options: ClientOptions): HongbaoClient {
         drawer.keepToken(value.orderNumber, toBase64Url(value.token));
         drawer.dropTicket(ticket);
         return {
+          awardType: value.awardType || 'cash',
           amountFen: Number(value.amountFen),
           orderNumber: value.orderNumber,
           bill: { zh: value.billZh, en: value.billEn },

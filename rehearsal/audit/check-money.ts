@@ -1,3 +1,4 @@
+import { checkLines } from './check-lines.ts';
 import type { JournalEntry } from './journal.ts';
 import type { Books, Catalog, LedgerRows, Posting } from './ledger.ts';
 import type { Findings } from './report.ts';
@@ -5,10 +6,13 @@ import type { Findings } from './report.ts';
 const WALLET = 1;
 const HELD = 2;
 const FUNDING = 3;
+const PIECES = 6;
 
-export const creditsOf = (books: Books): Posting[] =>
+/** Of money and of pieces. What is in a person's purse of pieces came there as one. */
+export const creditsOf = (books: LedgerRows): Posting[] =>
   books.postings.filter(
-    (posting) => posting.act_id > 0n && posting.purse === WALLET && posting.slice_id !== null,
+    ({ act_id, purse, slice_id }) =>
+      act_id > 0n && ((purse === WALLET && slice_id !== null) || purse === PIECES),
   );
 
 /** Credits are the journal's orders, each once and with its content (I1); in the end, all of them (I2, I8). */
@@ -39,6 +43,8 @@ export function checkCredits(
       credit.slice_epoch === order.epoch &&
       credit.slice_index === order.index;
     if (!same) findings.add('I1', 'a credit is not what was promised', credit.ref);
+    if (credit.purse !== (order.award === 'cash' ? WALLET : PIECES))
+      findings.add('I1', 'a piece was credited as money, or money as a piece', credit.ref);
     if (entry.isVoid) findings.add('I8', 'a void order was credited', credit.ref);
   }
   let outstanding = 0;
@@ -57,6 +63,21 @@ export function checkCredits(
     }
   }
   return { outstanding, voided };
+}
+
+/** Each credited piece is on its way to its person exactly once (I1, I2), and nothing is that was not credited (I8). */
+export function checkAwards(books: LedgerRows, findings: Findings): void {
+  const keyOf = (row: { act_id: bigint; phase_key: number; ref: string }) =>
+    `${row.act_id}/${row.phase_key}/${row.ref}`;
+  const awards = new Set<string>();
+  for (const award of books.awards) {
+    if (awards.has(keyOf(award))) findings.add('I1', 'a piece is to be handed out twice', award.ref);
+    awards.add(keyOf(award));
+  }
+  for (const credit of creditsOf(books))
+    if (credit.purse === PIECES && !awards.delete(keyOf(credit)))
+      findings.add('I2', 'a credited piece is handed out by nobody', credit.ref);
+  for (const key of awards) findings.add('I8', 'a piece is handed out that was never credited', key);
 }
 
 /** What each person's purses hold: nothing but the sum of their postings. */
@@ -212,41 +233,5 @@ function checkSlices(
         `closed with ${slice.given_packets}, journal has ${given.packets}`,
       );
     }
-  }
-}
-
-function checkLines(books: Books, findings: Findings): void {
-  for (const line of books.lines) {
-    const where = `phase ${line.phase_key}, scene ${line.scene_id}, round ${line.rain_id}`;
-    const own = books.slices.filter(
-      (slice) =>
-        slice.phase_key === line.phase_key &&
-        slice.scene_id === line.scene_id &&
-        (line.rain_id === 0 || slice.rain_id === line.rain_id),
-    );
-    const sum = (pick: (slice: Books['slices'][number]) => bigint) =>
-      own.reduce((total, slice) => total + pick(slice), 0n);
-    const leased = sum((slice) => (slice.state === 'closed' ? 0n : slice.packets));
-    const leasedFen = sum((slice) => (slice.state === 'closed' ? 0n : slice.fen));
-    const given = sum((slice) => slice.given_packets ?? 0n);
-    const givenFen = sum((slice) => slice.given_fen ?? 0n);
-    if (
-      line.remaining_packets + leased + given !== line.total_packets ||
-      line.remaining_fen + leasedFen + givenFen !== line.total_fen
-    ) {
-      findings.add(
-        'I4',
-        'a budget does not add up',
-        where,
-        `${line.remaining_packets} remain, ${leased} leased, ${given} given of ${line.total_packets}`,
-      );
-    }
-    if (
-      line.leased_packets !== leased ||
-      line.given_packets !== given ||
-      line.leased_fen !== leasedFen ||
-      line.given_fen !== givenFen
-    )
-      findings.add('I4', 'a budget’s own counts are wrong', where);
   }
 }

@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import type { AuditedJournal, JournalEntry } from './journal.ts';
 import type { Catalog } from './ledger.ts';
 import type { Findings, Invariant } from './report.ts';
-import type { AuditedOrder } from './token.ts';
+import { type AuditedOrder, isPiece } from './token.ts';
 
 interface CampaignFile {
   readonly limits: { readonly packets: number; readonly packetsPerSponsor: number };
@@ -11,8 +11,10 @@ interface CampaignFile {
       scenes: {
         id: string;
         sponsor: string;
-        amount: { rule: string };
-        caps: { packetFen: number; personPackets: number };
+        award: string;
+        amount: { rule: string; worthFen?: number };
+        /** A piece has no cap: it is worth what it is worth. */
+        caps: { packetFen?: number; personPackets: number };
       }[];
     }[];
   }[];
@@ -36,7 +38,10 @@ export function distinctOrders(journal: AuditedJournal, findings: Findings): Map
   for (const entry of journal.entries) {
     const { order } = entry;
     const where = order.orderNumber;
-    if (order.orderNumber !== `${order.actId}_${order.scene}_${order.rain}_cash_${order.stage}`)
+    if (
+      order.orderNumber !== `${order.actId}_${order.scene}_${order.rain}_${order.award}_${order.stage}` ||
+      (order.award !== 'cash' && !isPiece(order.award))
+    )
       findings.add('I1', 'an order number is not the format of its own fields', where);
     const earlier = orders.get(order.orderNumber);
     if (!earlier || (earlier.isVoid && !entry.isVoid)) orders.set(order.orderNumber, entry);
@@ -133,8 +138,17 @@ function orderFaults(order: AuditedOrder, { file, scenes }: Version, phaseKey: n
     faults.push({ invariant: 'I7', what: 'an order was drawn outside its phase', detail: '' });
   if (phaseKey !== order.phaseKey)
     faults.push({ invariant: 'I7', what: 'an order has the key of another phase', detail: '' });
-  if (order.fen < 1n || order.fen > BigInt(scene.caps.packetFen))
-    faults.push({ invariant: 'I4', what: 'a packet is over its cap', detail: `${order.fen} fen` });
+  if (order.award !== scene.award)
+    faults.push({
+      invariant: 'I7',
+      what: 'an order is of another award than its scene',
+      detail: order.award,
+    });
+  const detail = `${order.fen} fen`;
+  if (order.award === 'cash' && (order.fen < 1n || order.fen > BigInt(scene.caps.packetFen ?? 0)))
+    faults.push({ invariant: 'I4', what: 'a packet is over its cap', detail });
+  if (order.award !== 'cash' && order.fen !== BigInt(scene.amount.worthFen ?? 0))
+    faults.push({ invariant: 'I4', what: 'a piece is not worth what its scene says', detail });
   return faults;
 }
 

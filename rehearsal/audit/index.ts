@@ -1,7 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { checkHistory, readHistory, type Seen } from './check-history.ts';
-import { checkBalances, checkBudgets, checkCredits, checkWithdrawals, creditsOf } from './check-money.ts';
+import { checkFileTotals } from './check-lines.ts';
+import {
+  checkAwards,
+  checkBalances,
+  checkBudgets,
+  checkCredits,
+  checkWithdrawals,
+  creditsOf,
+} from './check-money.ts';
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
 import { checkSeals } from './check-seals.ts';
 import { checkTotals } from './check-total.ts';
@@ -134,9 +142,11 @@ function judge(evidence: Evidence): AuditReport {
   const orders = distinctOrders(journal, findings);
   checkAgainstCampaign(orders, catalog, findings);
   const { outstanding, voided } = checkCredits(orders, books, drained, settled, findings);
+  checkAwards(books, findings);
   checkBalances(books, findings);
   checkWithdrawals(books, payments, settled, findings);
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);
+  checkFileTotals(orders, catalog, findings);
   checkHistory(history, orders, books, findings);
   return {
     ok: findings.list.length === 0,
@@ -146,6 +156,7 @@ function judge(evidence: Evidence): AuditReport {
       orders: orders.size,
       seals,
       credits: creditsOf(books).length,
+      pieces: books.awards.length,
       outstanding,
       voided,
       postings: books.postings.length,

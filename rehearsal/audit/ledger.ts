@@ -18,10 +18,19 @@ export interface WithdrawalRow {
   readonly amount_fen: bigint;
   readonly state: string;
 }
+export interface AwardRow {
+  readonly act_id: bigint;
+  readonly phase_key: number;
+  readonly ref: string;
+  readonly state: string;
+}
 export interface LineRow {
   readonly phase_key: number;
   readonly scene_id: string;
   readonly rain_id: number;
+  readonly rule: string;
+  /** Of a scene's total: the paths of the levels that it counts for. */
+  readonly levels: readonly string[];
   readonly packet_cap_fen: bigint;
   readonly total_packets: bigint;
   readonly total_fen: bigint;
@@ -48,6 +57,7 @@ export interface SliceRow {
 export interface LedgerRows {
   readonly postings: readonly Posting[];
   readonly withdrawals: readonly WithdrawalRow[];
+  readonly awards: readonly AwardRow[];
 }
 export interface Books extends LedgerRows {
   readonly lines: readonly LineRow[];
@@ -85,11 +95,12 @@ export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
   withdrawals: await rows(
     'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
   ),
+  awards: await rows('SELECT act_id, phase_key, ref, state FROM ledger.award'),
 });
 
 const budgetRows = async (rows: Rows): Promise<Pick<Books, 'lines' | 'slices'>> => ({
   lines: await rows(
-    'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
+    'SELECT phase_key, scene_id, rain_id, rule, levels, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
   ),
   slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice`),
 });

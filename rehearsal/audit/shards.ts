@@ -113,5 +113,6 @@ function together(shards: readonly Shard[], findings: Findings): LedgerRows {
   return {
     postings: of('a posting', (shard) => shard.postings.filter((posting) => posting.purse !== CARRIED)),
     withdrawals: of('a withdrawal', (shard) => shard.withdrawals),
+    awards: of('a piece', (shard) => shard.awards),
   };
 }

@@ -13,7 +13,28 @@ export interface AuditedOrder {
   readonly sliceId: bigint;
   readonly epoch: number;
   readonly index: number;
+  /** As the order number says it. */
+  readonly award: string;
 }
+
+const PIECES = [
+  'video-subsidy',
+  'ad-coupon',
+  'shop-coupon',
+  'payment-coupon',
+  'finance-coupon',
+  'insurance-coupon',
+  'credit-card-coupon',
+  'drinks-coupon',
+  'cinema-ticket',
+  'promotion-coupon',
+  'culture-coupon',
+  'avatar-pendant',
+  'greeting',
+];
+
+/** Whether an award is a known one that is no money. */
+export const isPiece = (award: string): boolean => PIECES.includes(award);
 
 export function readToken(bytes: Buffer): AuditedOrder {
   const fields = new Map<number, bigint | string>();
@@ -55,5 +76,6 @@ export function readToken(bytes: Buffer): AuditedOrder {
     sliceId: number(12),
     epoch: Number(number(13)),
     index: Number(number(14)),
+    award: text(6).split('_')[3] ?? '',
   };
 }

@@ -105,7 +105,9 @@ export function startCrowd(options: CrowdOptions): Crowd {
       const { orderNumber, amountFen, token } = one.told;
       note({ t: 'won', orderNumber, amountFen, tokenHash: createHash('sha256').update(token).digest('hex') });
       counts.won += 1;
-      if (!person.tokens.has(orderNumber)) person.toldFen += amountFen;
+      // What a piece is worth is no money.
+      const isMoney = orderNumber.split('_')[3] === 'cash';
+      if (isMoney && !person.tokens.has(orderNumber)) person.toldFen += amountFen;
       person.tokens.set(orderNumber, token);
       if (person.usesSocket) counts.wonOnSockets += 1;
     }

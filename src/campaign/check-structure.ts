@@ -1,8 +1,8 @@
+import type { TSchema } from 'typebox';
 import { Settings } from 'typebox/system';
 import { Errors } from 'typebox/value';
 import { nearest } from './nearest.ts';
 import type { PathPart, PathProblem } from './problems.ts';
-import { CampaignFile } from './schema.ts';
 
 // By default it stops at eight; a campaign's author wants them all.
 Settings.Set({ maxErrors: 2_000 });
@@ -16,11 +16,13 @@ interface SchemaError {
 }
 
 /** What the schema says against a file: shape, types, bounds, unknown and missing fields. */
-export function checkStructure(content: unknown): PathProblem[] {
-  const errors = Errors(CampaignFile, content) as unknown as SchemaError[];
+export function checkStructure(schema: TSchema, content: unknown): PathProblem[] {
+  const errors = Errors(schema, content) as unknown as SchemaError[];
   return errors
     .filter((error) => error.keyword !== 'boolean')
-    .flatMap((error) => problemsOf(error, valueAt(content, partsOf(error.instancePath))));
+    .flatMap((error) =>
+      problemsOf(error, valueAt(content, partsOf(error.instancePath)), schemaAt(schema, error.schemaPath)),
+    );
 }
 
 const partsOf = (pointer: string): PathPart[] =>
@@ -33,9 +35,8 @@ const partsOf = (pointer: string): PathPart[] =>
 const valueAt = (content: unknown, path: readonly PathPart[]): unknown =>
   path.reduce<unknown>((at, part) => (at as Record<PathPart, unknown> | undefined)?.[part], content);
 
-function problemsOf(error: SchemaError, value: unknown): PathProblem[] {
+function problemsOf(error: SchemaError, value: unknown, at: JsonSchema | undefined): PathProblem[] {
   const path = partsOf(error.instancePath);
-  const at = schemaAt(error.schemaPath);
   switch (error.keyword) {
     case 'additionalProperties': {
       const known = Object.keys((at?.properties as object | undefined) ?? {});
@@ -107,14 +108,14 @@ function kindOf(value: unknown): string {
 type JsonSchema = Record<string, unknown>;
 
 /** The schema that a schema path like #/properties/a/items/properties/b means. */
-function schemaAt(schemaPath: string): JsonSchema | undefined {
-  let at: unknown = CampaignFile;
+function schemaAt(schema: TSchema, schemaPath: string): JsonSchema | undefined {
+  let at: unknown = schema;
   for (const part of schemaPath.split('/').slice(1)) at = (at as JsonSchema | undefined)?.[part];
   return at as JsonSchema | undefined;
 }
 
 function expectedOf(schema: JsonSchema | undefined): string {
-  if (!schema) return 'see schema/campaign.schema.json';
+  if (!schema) return 'what the schema says (schema/)';
   if (Array.isArray(schema.enum)) return `one of ${schema.enum.join(', ')}`;
   const description = (schema.description as string | undefined) ?? '';
   const kind = KINDS[String(schema.type)]?.(schema) ?? String(schema.type);
@@ -126,7 +127,8 @@ const KINDS: Readonly<Record<string, (schema: JsonSchema) => string>> = {
   string: ({ maxLength }) => (maxLength ? `text of 1 to ${maxLength} characters` : 'text'),
   boolean: () => 'true or false',
   array: ({ minItems, maxItems }) => `a list of ${minItems ?? 0} to ${maxItems} entries`,
-  object: ({ properties }) => `a mapping with ${Object.keys(properties as object).join(', ')}`,
+  object: ({ properties }) =>
+    properties ? `a mapping with ${Object.keys(properties as object).join(', ')}` : 'a mapping',
 };
 
 export { editDistance } from './nearest.ts';

@@ -22,6 +22,8 @@ import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import type { TokenStatus } from '../vocabulary/token-status.ts';
 
+export * from './ports-reissue.ts';
+
 // ───────────────────────────── GrantLog: the promise ─────────────────────────────
 
 /** What one signature holds: the ciphertexts of a micro-batch, in the order of its orders. */
@@ -287,15 +289,31 @@ export interface Awards {
   /** All pieces of this person in the phase, newest first (drawn, then order number). */
   awards(account: Account): Promise<readonly Award[]>;
   award(account: Account, orderNumber: OrderNumber): Promise<Award | undefined>;
-  /** Pieces that are granted or asking and due, those that have waited longest first. */
-  dueAwards(nowMs: InstantMs, limit: number): Promise<readonly Award[]>;
-  /** granted → asking, before the downstream is first asked. False when it was in neither state. */
-  markAsking(account: Account, orderNumber: OrderNumber): Promise<boolean>;
-  /** Notes a try that settled nothing: asked again from `dueAtMs` on; `again` takes it back to granted. */
+  /** Pieces that are granted or asking and due, those that have waited longest first; of these scenes, or of all. */
+  dueAwards(nowMs: InstantMs, limit: number, scenes?: readonly SceneId[]): Promise<readonly Award[]>;
+  /**
+   * granted → asking, before the downstream is first asked. False when it was in neither state. With a claim it is
+   * false too when it is due at another time than `dueAtMs`, because somebody else took it up since that was read; and
+   * from then on it is due at `untilMs`.
+   */
+  markAsking(
+    account: Account,
+    orderNumber: OrderNumber,
+    claim?: { readonly dueAtMs: InstantMs; readonly untilMs: InstantMs },
+  ): Promise<boolean>;
+  /**
+   * Notes a try that settled nothing: asked again from `dueAtMs` on; `again` takes it back to granted. With `asked`
+   * false nobody was asked, so it counts as no try.
+   */
   deferAward(
     account: Account,
     orderNumber: OrderNumber,
-    next: { readonly dueAtMs: InstantMs; readonly reason: string; readonly again: boolean },
+    next: {
+      readonly dueAtMs: InstantMs;
+      readonly reason: string;
+      readonly again: boolean;
+      readonly asked?: boolean;
+    },
   ): Promise<void>;
   /**
    * asking → fulfilled or dead; from granted too, where another worker took it back meanwhile. Repeats change nothing
@@ -312,6 +330,12 @@ export interface Awards {
   useAward(account: Account, orderNumber: OrderNumber, atMs: InstantMs): Promise<Award | undefined>;
   /** The dead letters, by order number, strictly behind `after`. */
   deadAwards(after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
+  /** Granted or asking after at least so many tries: for a person to look at. By order number, behind `after`. */
+  stuckAwards(triesMin: number, after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
+  /** Granted or asking pieces: how many, how many of them due, and when the oldest of them was drawn. */
+  awardsOnTheirWay(
+    nowMs: InstantMs,
+  ): Promise<{ readonly count: number; readonly due: number; readonly oldestDrawnAtMs?: InstantMs }>;
   /** dead → asking: what became of it is asked before it is asked for anew. False when it was not dead. */
   replayAward(account: Account, orderNumber: OrderNumber, dueAtMs: InstantMs): Promise<boolean>;
 }
@@ -342,39 +366,66 @@ export interface SliceLeaseAsk {
   readonly rainId: RainId | undefined;
   readonly holder: string;
   readonly packetsWanted: number;
-  /** For a `given` scene: how much money is wanted. */
+  /** For a `given` scene: how much money is wanted, and with how little nothing could be granted. */
   readonly fenWanted?: Fen;
+  readonly fenLeast?: Fen;
+  /** When dealing begins. With it, a slice that comes out smaller than wanted is dealt from for a shorter time. */
+  readonly dealFromMs?: InstantMs;
   readonly dealUntilMs: InstantMs;
   readonly grantUntilMs: InstantMs;
 }
 
+export interface BudgetSetting {
+  readonly phaseKey: PhaseKey;
+  /** The scene; of a level its path (`BudgetLevel`), which no scene's id can be. */
+  readonly sceneId: SceneId;
+  /** Undefined: the scene's total of the phase, or a level's. */
+  readonly rainId: RainId | undefined;
+  readonly total: Budget;
+  /** Of pieces: what each is worth. */
+  readonly packetCapFen: Fen;
+  readonly rule: AmountRule['rule'] | 'level';
+  /** Of a scene's total: the paths of the levels that it counts for. Those it had stay when this is left out. */
+  readonly levels?: readonly string[];
+}
+
+/** At any moment remaining + leased + given = total. */
 export interface BudgetLine {
   readonly phaseKey: PhaseKey;
+  /** A level's path, where the line is a level's. */
   readonly sceneId: SceneId;
   readonly rainId: RainId | undefined;
   readonly total: Budget;
   /** Neither leased nor given. */
   readonly remaining: Budget;
+  /** In slices that are not closed: given from them already, or not yet. */
+  readonly leased: Budget;
+  /** Counted when a slice is closed. */
+  readonly given: Budget;
+}
+
+/** What a scene has left in a phase. */
+export interface SceneStock extends Omit<BudgetLine, 'phaseKey' | 'rainId'> {
+  /** What may still be leased: the least that remains of the scene and of every level above it. */
+  readonly available: Budget;
+  /** Under 10 % remain, of the scene or of a level above it. */
+  readonly low: boolean;
 }
 
 export interface Allotments {
   /**
    * Makes sure that the budget lines of a phase exist with these totals; a total may be raised, never lowered below
-   * what is leased or given (refused with budget-exhausted).
+   * what is leased or given (refused with budget-exhausted). What a scene has out or given counts for the levels it
+   * has now, also for one that is set later. Settings that say levels are a whole file's: other levels are dropped.
    */
-  setBudgets(
-    lines: readonly {
-      phaseKey: PhaseKey;
-      sceneId: SceneId;
-      rainId: RainId | undefined;
-      total: Budget;
-      packetCapFen: Fen;
-      rule: AmountRule['rule'];
-    }[],
-  ): Promise<Refusal | undefined>;
-  /** Leases at most what is wanted, cut so that the slice sums exactly; undefined when nothing remains. */
+  setBudgets(lines: readonly BudgetSetting[]): Promise<Refusal | undefined>;
+  /**
+   * Leases at most what is wanted, and at most what rules/share.ts leaves one of several holders, from the round, the
+   * scene and every level above it; cut so that the slice sums exactly. Undefined when nothing remains. After a fault
+   * a slice may have been leased: its holder's reclaim brings it back.
+   */
   lease(ask: SliceLeaseAsk): Promise<Slice | undefined>;
-  /** Gives back the packets from `fromIndex` on, which were never dealt. Repeats change nothing. */
+  /** Gives back the packets from `fromIndex` on, which were never dealt, and ends the dealing. Repeats change nothing. */
   returnTail(slice: Pick<Slice, 'sliceId' | 'epoch'>, fromIndex: number, fenReturned: Fen): Promise<void>;
   /** Slices that are not closed: `open` ones may still be granted from, `fenced` ones wait for their tally. */
   unclosed(): Promise<
@@ -389,6 +440,8 @@ export interface Allotments {
     given: { readonly packets: number; readonly fen: Fen },
   ): Promise<void>;
   budgets(phaseKey: PhaseKey): Promise<readonly BudgetLine[]>;
+  /** Those of the asked scenes that have a budget in the phase. Looks at no round: cheap, however many there are. */
+  stock(phaseKey: PhaseKey, sceneIds: readonly SceneId[]): Promise<readonly SceneStock[]>;
 }
 
 // ───────────────────────────── ControlStore: what control remembers ─────────────────────────────
@@ -493,13 +546,18 @@ export type FulfilAnswer =
   | { readonly answer: 'processing' }
   /** No such order was ever received. */
   | { readonly answer: 'unheard-of' }
-  /** A time-out, a cut connection, an answer that can't be read: nothing is known. Never treated as failed. */
-  | { readonly answer: 'unknown'; readonly reason: string };
+  /**
+   * A time-out, a cut connection, an answer that can't be read: nothing is known. Never treated as failed.
+   * `isThere`: somebody did answer, so what is not understood is no sign of the downstream being away.
+   */
+  | { readonly answer: 'unknown'; readonly reason: string; readonly isThere?: boolean };
 
 /** A piece as a downstream is asked for it. */
 export interface FulfilAsk {
   /** The downstream's idempotency key, whoever asks and however often. */
   readonly orderNumber: OrderNumber;
+  /** An order number is unique in its phase: a downstream of several campaigns needs both to tell pieces apart. */
+  readonly phaseKey: PhaseKey;
   /** The downstream's own name of the piece. */
   readonly item: string;
   readonly actId: ActId;

@@ -1,3 +1,5 @@
+import { backOffMs } from '../rules/back-off.ts';
+
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
 export interface BreakerOptions {
@@ -42,7 +44,7 @@ export function createBreaker(options: BreakerOptions): Breaker {
 
   function probeLater(): void {
     if (isStopped) return;
-    const waitMs = Math.min(probeMsMax, probeMsFirst * 2 ** Math.min(probes, 20)) * (0.5 + random() / 2);
+    const waitMs = backOffMs({ firstMs: probeMsFirst, maxMs: probeMsMax }, probes, random());
     probes += 1;
     timer = setTimeout(() => void probe(), waitMs);
     timer.unref();

@@ -11,7 +11,10 @@ import changeSql from './sql/award-change.sql';
 import lockSql from './sql/award-lock.sql';
 import deadSql from './sql/awards-dead.sql';
 import dueSql from './sql/awards-due.sql';
+import dueOfScenesSql from './sql/awards-due-of-scenes.sql';
 import ofSql from './sql/awards-of.sql';
+import onTheirWaySql from './sql/awards-on-their-way.sql';
+import stuckSql from './sql/awards-stuck.sql';
 
 interface AwardRow {
   readonly act_id: bigint;
@@ -47,6 +50,8 @@ interface Happening {
   readonly event: AwardEvent;
   readonly write: (row: AwardRow) => Columns;
   readonly isNote?: true;
+  /** Whether it fits a piece that is as this one; always, when left out. */
+  readonly fits?: (row: AwardRow) => boolean;
 }
 
 /** Lets something happen to a piece. `fits`: it happened, now or before. `award`: as it is then. */
@@ -54,7 +59,7 @@ function happen(
   base: Base,
   account: Account,
   orderNumber: OrderNumber,
-  { event, write, isNote }: Happening,
+  { event, write, isNote, fits }: Happening,
 ): Promise<{ readonly fits: boolean; readonly award: Award | undefined }> {
   return transaction(base.pool, async (client) => {
     await guardWrite(client, base.buckets, [account]);
@@ -62,6 +67,7 @@ function happen(
     const { rows } = await client.query<AwardRow>(lockSql, key);
     const before = rows[0];
     if (!before) return { fits: false, award: undefined };
+    if (fits?.(before) === false) return { fits: false, award: awardOf(before) };
     const step = nextAwardState(before.state, event);
     if (step === 'broken')
       throw new BrokenInvariant('I1', `piece ${orderNumber} is ${before.state} and met with ${event}`);
@@ -94,16 +100,30 @@ export function awardsOn(base: Base): Awards {
   return {
     awards: (account) => awardsOf(account, null),
     award: async (account, orderNumber) => (await awardsOf(account, orderNumber))[0],
-    dueAwards: (nowMs, limit) => listed(dueSql, [nowMs, limit]),
+    dueAwards: (nowMs, limit, scenes) =>
+      scenes ? listed(dueOfScenesSql, [nowMs, limit, scenes]) : listed(dueSql, [nowMs, limit]),
     deadAwards: (after, limit) => listed(deadSql, [after ?? null, limit]),
-    async markAsking(account, orderNumber) {
-      const { fits } = await happen(base, account, orderNumber, { event: 'ask', write: () => ({}) });
+    stuckAwards: (triesMin, after, limit) => listed(stuckSql, [after ?? null, limit, triesMin]),
+    async awardsOnTheirWay(nowMs) {
+      const { rows } = await pool.query<{ count: number; due: number; oldest_ms: bigint | null }>(
+        onTheirWaySql,
+        [nowMs],
+      );
+      const { count, due, oldest_ms: oldestMs } = rows[0]!;
+      return { count, due, ...(oldestMs !== null && { oldestDrawnAtMs: instantMs(Number(oldestMs)) }) };
+    },
+    async markAsking(account, orderNumber, claim) {
+      const { fits } = await happen(base, account, orderNumber, {
+        event: 'ask',
+        write: () => (claim ? { due_at_ms: BigInt(claim.untilMs) } : {}),
+        ...(claim && { isNote: true, fits: (row) => row.due_at_ms === BigInt(claim.dueAtMs) }),
+      });
       return fits;
     },
-    async deferAward(account, orderNumber, { dueAtMs, reason, again }) {
+    async deferAward(account, orderNumber, { dueAtMs, reason, again, asked = true }) {
       await happen(base, account, orderNumber, {
         event: again ? 'ask-again' : 'wait',
-        write: (row) => ({ ...onceMore(row), due_at_ms: BigInt(dueAtMs), reason }),
+        write: (row) => ({ ...(asked && onceMore(row)), due_at_ms: BigInt(dueAtMs), reason }),
         isNote: true,
       });
     },

@@ -3,6 +3,7 @@ import { RetryableFault } from '../protocol/failures.ts';
 import { bucketOf } from '../vocabulary/bucket.ts';
 import { sumFen } from '../vocabulary/fen.ts';
 import type { ActId } from '../vocabulary/ids.ts';
+import { instantMs } from '../vocabulary/instant.ts';
 import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import { type DirectoryOptions, openDirectory, type Shard } from './directory.ts';
@@ -106,7 +107,8 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     limit: number,
     before: (a: Award, b: Award) => number,
   ): Promise<readonly Award[]> {
-    return onceEach(await listed(act), (one) => one.orderNumber, before).slice(0, limit);
+    const key = ({ account, orderNumber }: Award): string => `${account.phaseKey}/${orderNumber}`;
+    return onceEach(await listed(act), key, before).slice(0, limit);
   }
 
   const shardHealth = () => Promise.all(directory.shards().map(healthOf));
@@ -144,14 +146,14 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     },
     awards: (account) => ofAccount(account, (ledger) => ledger.awards(account)),
     award: (account, orderNumber) => ofAccount(account, (ledger) => ledger.award(account, orderNumber)),
-    dueAwards: (nowMs, limit) =>
+    dueAwards: (nowMs, limit, scenes) =>
       listedAwards(
-        (ledger) => ledger.dueAwards(nowMs, limit),
+        (ledger) => ledger.dueAwards(nowMs, limit, scenes),
         limit,
         (a, b) => a.dueAtMs - b.dueAtMs,
       ),
-    markAsking: (account, orderNumber) =>
-      ofAccount(account, (ledger) => ledger.markAsking(account, orderNumber)),
+    markAsking: (account, orderNumber, claim) =>
+      ofAccount(account, (ledger) => ledger.markAsking(account, orderNumber, claim)),
     deferAward: (account, orderNumber, next) =>
       ofAccount(account, (ledger) => ledger.deferAward(account, orderNumber, next)),
     settleAward: (account, orderNumber, end) =>
@@ -159,17 +161,26 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     useAward: (account, orderNumber, atMs) =>
       ofAccount(account, (ledger) => ledger.useAward(account, orderNumber, atMs)),
     deadAwards: (after, limit) =>
-      listedAwards(
-        (ledger) => ledger.deadAwards(after, limit),
-        limit,
-        (a, b) => (a.orderNumber < b.orderNumber ? -1 : 1),
-      ),
+      listedAwards((ledger) => ledger.deadAwards(after, limit), limit, byOrderNumber),
+    stuckAwards: (triesMin, after, limit) =>
+      listedAwards((ledger) => ledger.stuckAwards(triesMin, after, limit), limit, byOrderNumber),
+    async awardsOnTheirWay(nowMs) {
+      const found = await listed(async (ledger) => [await ledger.awardsOnTheirWay(nowMs)]);
+      const oldest = found.flatMap((one) => one.oldestDrawnAtMs ?? []);
+      return {
+        count: found.reduce((sum, one) => sum + one.count, 0),
+        due: found.reduce((sum, one) => sum + one.due, 0),
+        ...(oldest.length > 0 && { oldestDrawnAtMs: instantMs(Math.min(...oldest)) }),
+      };
+    },
     replayAward: (account, orderNumber, dueAtMs) =>
       ofAccount(account, (ledger) => ledger.replayAward(account, orderNumber, dueAtMs)),
     shardHealth,
     close: () => directory.close(),
   };
 }
+
+const byOrderNumber = (a: Award, b: Award): number => (a.orderNumber < b.orderNumber ? -1 : 1);
 
 async function healthOf(shard: Shard): Promise<ShardHealth> {
   try {

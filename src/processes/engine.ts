@@ -28,6 +28,7 @@ import { createCreditors } from './parts/creditors.ts';
 import { createGateway } from './parts/gateway.ts';
 import { createOperations } from './parts/operations.ts';
 import { createPromises } from './parts/promises.ts';
+import { createReissuePart } from './parts/reissue.ts';
 import { createWalletPart } from './parts/wallet.ts';
 import { openClusterStores } from './stores/cluster.ts';
 import { openEmbeddedStores } from './stores/embedded.ts';
@@ -88,6 +89,7 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
 async function startOn(stores: Stores, config: Config, options: EngineOptions): Promise<Engine> {
   const { logger, onFatal } = options;
   const { ledger, control, book, allotments } = stores;
+  const holder = `${process.pid}@${config.dataFolder}`;
   const has = (role: (typeof config.roles)[number]): boolean => config.roles.includes(role);
   const clock = createFollowingClock(control.nowMs, logger);
   await clock.follow();
@@ -183,7 +185,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         authenticate,
         campaigns: () => campaigns,
         throttle,
-        holder: `${process.pid}@${config.dataFolder}`,
+        holder,
         clock,
         logger,
         metrics,
@@ -249,6 +251,20 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   });
   if (operating) await ops.register(opsRoutes, { ...operating.operations, ready, metricsText, status });
   else await ops.register(processRoutes, { ready, metricsText });
+  const reissue = operating
+    ? await createReissuePart(ops, {
+        stores,
+        granter,
+        campaigns: () => campaigns,
+        identityKey: keyring.secrets.identity,
+        operatorOf: operating.operatorOf,
+        holder,
+        clock,
+        logger,
+        metrics,
+        onFatal,
+      })
+    : undefined;
   watchGauges();
 
   if (!stores.shared)
@@ -265,6 +281,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   if (has('creditor')) await creditors.start();
   // Last: from here on slices are closed, and none that was closed may be taken for open above.
   controlPart?.start();
+  reissue?.start();
   wallet?.start();
 
   return {
@@ -282,6 +299,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       stopping = true;
       await gateway?.closeSockets();
       await app.close();
+      await reissue?.stop();
       await promises.drain();
       await gateway?.stop();
       await wallet?.stop();

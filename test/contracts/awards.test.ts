@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account, Awards, Ledger } from '../../src/engines/ports.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
-import type { ActId, PhaseKey, WithdrawalId } from '../../src/vocabulary/ids.ts';
+import type { ActId, PhaseKey, SceneId, WithdrawalId } from '../../src/vocabulary/ids.ts';
 import { type InstantMs, instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import type { OrderNumber } from '../../src/vocabulary/order-number.ts';
@@ -223,6 +223,73 @@ describe.each(ledgerEngines())('pieces in the ledger on $name', ({ kind, start }
     const pieces = await Promise.all(offsets.map((ms, at) => credited({ person: 20 + at, atMs: NOW + ms })));
     const due = await ledger.dueAwards(NOW, 2);
     expect(due.map((award) => award.orderNumber)).toEqual([pieces[1]![1], pieces[2]![1]]);
+  });
+
+  it('offers the pieces of some scenes without those of others', async () => {
+    const all = await Promise.all(
+      ['pie', 'cake', 'pie', 'jam'].map((scene, at) =>
+        credited({ person: 40 + at, scene, atMs: NOW - 20_000 - at }),
+      ),
+    );
+    const dueOf = async (limit: number, ...scenes: string[]) =>
+      (await ledger.dueAwards(NOW, limit, scenes as SceneId[])).map((award) => award.orderNumber);
+    const [first, second, third] = all.map(([, orderNumber]) => orderNumber);
+    expect(await dueOf(9, 'pie', 'cake')).toEqual([third, second, first]);
+    expect(await dueOf(2, 'pie', 'cake')).toEqual([third, second]);
+    expect(await dueOf(9, 'nothing')).toEqual([]);
+    expect(await dueOf(9)).toEqual([]);
+  });
+
+  it('is claimed by one of those who saw it due', async () => {
+    const [account, orderNumber] = await credited({ person: 50 });
+    const claim = { dueAtMs: NOW, untilMs: later(5_000) };
+    const claims = await Promise.all(
+      Array.from({ length: 6 }, () => ledger.markAsking(account, orderNumber, claim)),
+    );
+    expect(claims.filter((taken) => taken)).toEqual([true]);
+    expect(await dueBy(later(4_999), account)).toEqual([]);
+    expect(await dueBy(later(5_000), account)).toMatchObject([{ state: 'asking', tries: 0 }]);
+    // Nobody was asked: that is no try. Whoever saw the old due time comes too late.
+    await ledger.deferAward(account, orderNumber, {
+      dueAtMs: later(1),
+      reason: 'the process stops',
+      again: false,
+      asked: false,
+    });
+    expect(await ledger.markAsking(account, orderNumber, claim)).toBe(false);
+    expect(await dueBy(later(1), account)).toMatchObject([{ state: 'asking', tries: 0 }]);
+  });
+
+  it('lists what is on its way after many tries, and counts what is on its way', async () => {
+    const before = await ledger.awardsOnTheirWay(NOW);
+    const pieces = await Promise.all(
+      [60, 61, 62].map((person) => credited({ person, atMs: NOW - 3_600_000 })),
+    );
+    for (const [at, [account, orderNumber]] of pieces.entries()) {
+      await ledger.markAsking(account, orderNumber);
+      for (let tries = 0; tries < 2 + at; tries += 1)
+        await ledger.deferAward(account, orderNumber, {
+          dueAtMs: later(60_000 * at),
+          reason: 'it is being worked on',
+          again: false,
+        });
+    }
+    const stuck = async (triesMin: number, after?: OrderNumber) =>
+      (await ledger.stuckAwards(triesMin, after, 9))
+        .map((award) => award.orderNumber)
+        .filter((orderNumber) => pieces.some((piece) => piece[1] === orderNumber));
+    const [, second, third] = pieces.map(([, orderNumber]) => orderNumber);
+    expect(await stuck(3)).toEqual([second, third]);
+    expect(await stuck(3, second)).toEqual([third]);
+    expect(await ledger.awardsOnTheirWay(NOW)).toEqual({
+      count: before.count + 3,
+      due: before.due + 1,
+      oldestDrawnAtMs: NOW - 3_600_000,
+    });
+    for (const [account, orderNumber] of pieces)
+      await ledger.settleAward(account, orderNumber, { state: 'fulfilled' });
+    expect(await stuck(1)).toEqual([]);
+    expect((await ledger.awardsOnTheirWay(NOW)).count).toBe(before.count);
   });
 
   it('knows no piece that was never credited', async () => {

@@ -18,6 +18,7 @@ import { isBucketMoved } from '../../src/ledger/partition.ts';
 import { RetryableFault } from '../../src/protocol/failures.ts';
 import { bucketOf } from '../../src/vocabulary/bucket.ts';
 import type { PhaseKey } from '../../src/vocabulary/ids.ts';
+import { instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import { anOrder } from '../support/orders.ts';
 import { quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -221,6 +222,102 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     expect(await moveBucket(moverOf(shards), 3, 'a')).toBe(true);
     expect(await moveBucket(moverOf(shards), 3, 'a')).toBe(false);
     expect((await source.query('SELECT 1 FROM ledger.posting WHERE act_id > 0')).rows).toEqual([]);
+  });
+
+  it('carry pieces along, and what becomes of them at each step of the way', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const pieces = Array.from({ length: 12 }, (_, nth) =>
+      anOrder({
+        person: personIn(0, nth % 5),
+        rain: 1 + nth,
+        award: 'cinema-ticket',
+        fen: nth % 3,
+        slice: 650,
+      }),
+    );
+    const money = anOrder({ person: personIn(0, 7), slice: 651 });
+    await ledger.credit([...pieces.slice(0, 6), money]);
+    let step = 0;
+    const ask = async ({ actId, orderNumber }: Order, what: 'given' | 'dead' | 'used') => {
+      const key = [{ actId, phaseKey: PHASE }, orderNumber] as const;
+      expect(await ledger.markAsking(...key)).toBe(true);
+      if (what === 'dead') await ledger.settleAward(...key, { state: 'dead', reason: 'sold out' });
+      else await ledger.settleAward(...key, { state: 'fulfilled', voucher: `voucher ${orderNumber}` });
+      if (what === 'used') await ledger.useAward(...key, instantMs(5));
+    };
+    const ends = (['given', 'used', 'dead', 'given', 'used', 'given'] as const).map(
+      (what, at) => [pieces[at]!, what] as const,
+    );
+    const seen = async () =>
+      (await ledger.dueAwards(instantMs(1_900_000_000_000), 99)).length +
+      (await ledger.deadAwards(undefined, 99)).length;
+    await moveBucket(
+      moverOf(shards, async (at) => {
+        // While nobody owns the bucket, who writes would wait for the mover.
+        if (at === 'handed-over') return;
+        const end = ends[step];
+        if (end) await ask(...end);
+        if (pieces[6 + step]) await ledger.credit([pieces[6 + step]!, pieces[step]!]);
+        step += 1;
+        const [done, came] = [Math.min(step, 6), Math.min(step, 6)];
+        const dead = ends.slice(0, done).filter(([, what]) => what === 'dead').length;
+        // Each once, though two shards may have it.
+        expect(await seen()).toBe(6 + came - done + dead);
+        expect(await ledger.credit(pieces.slice(0, 6))).toMatchObject({ alreadyCredited: 6 });
+      }),
+      0,
+      'b',
+    );
+    expect(step).toBeGreaterThan(6);
+    const states = await Promise.all(
+      pieces.map(({ actId, orderNumber }) => ledger.award({ actId, phaseKey: PHASE }, orderNumber)),
+    );
+    expect(states.map((award) => award?.state)).toEqual([
+      ...['fulfilled', 'used', 'dead', 'fulfilled', 'used', 'fulfilled'],
+      ...Array.from({ length: 6 }, () => 'granted'),
+    ]);
+    expect(states[0]?.voucher).toBe(`voucher ${pieces[0]!.orderNumber}`);
+    expect(states.map((award) => award?.worthFen)).toEqual(pieces.map((order) => order.amountFen));
+    expect(await ledger.sliceTally(PHASE, 650n as never)).toEqual({ packets: 12, fen: 12n });
+    expect((await shards.pools.get('a')!.query('SELECT 1 FROM ledger.award')).rows).toEqual([]);
+    for (const pool of shards.pools.values()) expect(await booksOf(pool)).toEqual({ total: 0n, wrong: [] });
+  });
+
+  it.each([
+    ['is not there', 'DELETE FROM ledger.award'],
+    ['was taken back', "UPDATE ledger.award SET state = 'granted'"],
+    ['has another voucher', "UPDATE ledger.award SET voucher = 'another'"],
+  ])('sweep no piece away that was handed out and at the target %s', async (_, harm) => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const piece = anOrder({ person: personIn(3), award: 'shop-coupon' });
+    const key = [{ actId: piece.actId, phaseKey: PHASE }, piece.orderNumber] as const;
+    await ledger.credit([piece]);
+    await ledger.settleAward(...key, { state: 'fulfilled', voucher: 'V' });
+    const { source, target } = { source: shards.pools.get('b')!, target: shards.pools.get('a')! };
+    const mover = moverOf(shards, async (step) => {
+      if (step === 'placed') await target.query(harm);
+    });
+    await expect(moveBucket(mover, 3, 'a')).rejects.toThrow('I2 is broken');
+    const { rows } = await source.query('SELECT * FROM ledger.award');
+    expect(rows).toMatchObject([{ state: 'fulfilled', voucher: 'V' }]);
+  });
+
+  it('list the pieces of the shards that answer', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const [here, there] = [0, 1].map((bucket) =>
+      anOrder({ person: personIn(bucket), award: 'culture-coupon' }),
+    );
+    await ledger.credit([here!, there!]);
+    const due = async () =>
+      (await ledger.dueAwards(instantMs(1_900_000_000_000), 9)).map((award) => award.orderNumber);
+    expect((await due()).sort()).toEqual([here!.orderNumber, there!.orderNumber].sort());
+    await shards.pools.get('b')!.query('ALTER TABLE ledger.award RENAME TO gone');
+    expect(await due()).toEqual([here!.orderNumber]);
+    await shards.pools.get('a')!.query('ALTER TABLE ledger.award RENAME TO gone');
+    await expect(due()).rejects.toThrow('does not exist');
   });
 
   it('grow out of one ledger that was alone, with what it holds', async () => {

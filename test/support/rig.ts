@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { type Journal, openJournal } from '../../src/engines/embedded/journal/index.ts';
 import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
-import type { Allotments, Ledger, TokenBook } from '../../src/engines/ports.ts';
+import type { Allotments, Awards, Ledger, TokenBook } from '../../src/engines/ports.ts';
 import { allotmentMigrations, createAllotments } from '../../src/engines/postgres/allotments/index.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
@@ -82,7 +82,7 @@ export async function openPromises(folder: string): Promise<Promises> {
 /** Real engines in temporary folders. */
 export interface Rig {
   readonly pool: Pool;
-  readonly ledger: Ledger;
+  readonly ledger: Ledger & Awards;
   readonly allotments: Allotments;
   /** A fresh journal folder a name; opening it again is a restart. */
   journal(name: string): Promise<Promises>;

@@ -29,4 +29,7 @@ CREATE TABLE ledger.award (
   CHECK ((state = 'used') = (used_at_ms IS NOT NULL))
 ) WITH (fillfactor = 80);
 CREATE INDEX award_due ON ledger.award (due_at_ms) WHERE state IN ('granted', 'asking');
+-- Each downstream looks for its own scenes: what waits for one that is away must not stand before the others'.
+CREATE INDEX award_due_of_scene ON ledger.award (split_part(ref, '_', 2), due_at_ms) WHERE state IN ('granted', 'asking');
+CREATE INDEX award_tried ON ledger.award (ref) WHERE state IN ('granted', 'asking') AND tries > 0;
 CREATE INDEX award_dead ON ledger.award (ref) WHERE state = 'dead';

@@ -14,6 +14,8 @@ import type { GrantLog, Signals } from '../../engines/ports.ts';
 import { createAllotments } from '../../engines/postgres/allotments/index.ts';
 import { createControlStore } from '../../engines/postgres/control-store/index.ts';
 import { openPool } from '../../engines/postgres/pool.ts';
+import { createReissues } from '../../engines/postgres/reissue/index.ts';
+import { createOperators } from '../../engines/postgres/reissue/operators.ts';
 import { connectRedis } from '../../engines/redis/client.ts';
 import { createRedisSignals } from '../../engines/redis/signals.ts';
 import { createRedisTokenBook } from '../../engines/redis/token-book.ts';
@@ -120,6 +122,8 @@ export async function openClusterStores(
     awards: ledger.ledger,
     allotments: createAllotments({ pool, randomBelow, retry }),
     control: createControlStore(pool),
+    reissues: createReissues(pool),
+    operators: createOperators(pool),
     logs: log.logs,
     book,
     restorable,

@@ -11,6 +11,8 @@ import { allotmentMigrations, createAllotments } from '../../engines/postgres/al
 import { controlMigrations, createControlStore } from '../../engines/postgres/control-store/index.ts';
 import { migrate } from '../../engines/postgres/migrate.ts';
 import { openPool } from '../../engines/postgres/pool.ts';
+import { createReissues, reissueMigrations } from '../../engines/postgres/reissue/index.ts';
+import { createOperators } from '../../engines/postgres/reissue/operators.ts';
 import { withRetry } from '../../engines/postgres/retryable.ts';
 import { createLedger, ledgerMigrations } from '../../ledger/index.ts';
 import { type Fences, isVoid, passFence } from '../../rules/fences.ts';
@@ -36,7 +38,13 @@ export async function openEmbeddedStores(config: Config, logger: Logger): Promis
   const pool = openPool({ url, logger, connectionsMax: CONNECTIONS_MAX, applicationName: 'hongbao' });
   try {
     await withRetry(
-      () => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations]),
+      () =>
+        migrate(pool, [
+          ...controlMigrations,
+          ...ledgerMigrations,
+          ...allotmentMigrations,
+          ...reissueMigrations,
+        ]),
       {
         tries: 10,
         sleepMs,
@@ -68,6 +76,8 @@ export async function openEmbeddedStores(config: Config, logger: Logger): Promis
     awards: ledger,
     allotments: createAllotments({ pool, randomBelow, retry }),
     control: createControlStore(pool),
+    reissues: createReissues(pool),
+    operators: createOperators(pool),
     async close() {
       await log.close();
       await pool.end();

@@ -9,6 +9,8 @@ import type {
   LogReader,
   LogSequence,
   MicroBatch,
+  Operators,
+  Reissues,
   RestorableBook,
   Signals,
   TokenBook,
@@ -47,6 +49,8 @@ export interface Stores {
   readonly awards: Awards;
   readonly allotments: Allotments;
   readonly control: ControlStore;
+  readonly reissues: Reissues;
+  readonly operators: Operators;
   /** By bucket. */
   readonly logs: readonly GrantLog[];
   readonly book: TokenBook;

@@ -15,6 +15,7 @@ import {
   TimeMsShape,
 } from '../../protocol/http.ts';
 import type { ThrottleLevel } from '../../rules/throttle.ts';
+import { AWARD_TYPES } from '../../vocabulary/award-type.ts';
 import { fenToJson } from '../../vocabulary/fen.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import type { OpenedPacket, Play, Prize, ShakeAnswer } from './play.ts';
@@ -56,6 +57,7 @@ const ShakeShape = Type.Object({
   throttle: ThrottleShape,
 });
 const PacketShape = Type.Object({
+  awardType: Type.Enum(AWARD_TYPES, { description: 'cash, or the kind of piece' }),
   amountFen: FenShape,
   orderNumber: Type.String(),
   token: Base64Url,
@@ -106,6 +108,7 @@ function shakeJson({ prize, claimRecord }: ShakeAnswer, throttle: ThrottleLevel)
 }
 
 const packetJson = ({ amountFen, orderNumber, token, scene, order }: OpenedPacket) => ({
+  awardType: order.awardType,
   amountFen: fenToJson(amountFen),
   orderNumber,
   token: Buffer.from(token).toString('base64url'),

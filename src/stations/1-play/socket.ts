@@ -332,5 +332,6 @@ const openFrame = (requestId: number, opened: OpenedPacket): Uint8Array =>
       sceneId: opened.scene.id,
       rainId: opened.order.rainId,
       sponsorId: opened.scene.sponsorId,
+      awardType: opened.order.awardType,
     },
   });

@@ -1,11 +1,12 @@
 import type { Logger } from 'pino';
 import type { Ledger, Payout, PayoutAnswer, Withdrawal } from '../../engines/ports.ts';
 import { createPauses, type Pauses } from '../../guard/pauses.ts';
+import { createSlots } from '../../guard/slots.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
+import { backOffMs } from '../../rules/back-off.ts';
 import { newRate, takeUpTo } from '../../rules/rate-limit.ts';
 import type { WithdrawalId } from '../../vocabulary/ids.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
-import { createSlots } from './slots.ts';
 
 export interface PayerOptions {
   readonly ledger: Ledger;
@@ -119,11 +120,8 @@ export function createPayer(options: PayerOptions): Payer {
   }
 
   async function rest(pauses: Pauses, tries: number): Promise<void> {
-    const longestMs = Math.min(
-      options.retryMsMax ?? 30_000,
-      (options.retryMs ?? 500) * 2 ** Math.min(tries, 16),
-    );
-    const pauseMs = longestMs * (0.5 + options.random() / 2);
+    const { retryMs: firstMs = 500, retryMsMax: maxMs = 30_000 } = options;
+    const pauseMs = backOffMs({ firstMs, maxMs }, tries, options.random());
     const leastMs = Math.min(NUDGE_MS_MIN, pauseMs);
     await sweeps.pause(leastMs);
     await pauses.pause(pauseMs - leastMs);

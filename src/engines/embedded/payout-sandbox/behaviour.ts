@@ -1,3 +1,5 @@
+import { isWhole } from '../sandbox/server.ts';
+
 /**
  * How the sandbox treats a payment that it has not heard of before:
  * ok                  pays, and answers
@@ -60,6 +62,3 @@ export function createBehaviours(): Behaviours {
     },
   };
 }
-
-export const isWhole = (value: unknown, least: number): value is number =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= least;

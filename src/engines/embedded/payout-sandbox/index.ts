@@ -1,8 +1,8 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { Clock } from '../../../vocabulary/instant.ts';
-import { createBehaviours, isWhole } from './behaviour.ts';
+import { answer, isWhole, readJson, type SandboxAnswer, startSandboxServer } from '../sandbox/server.ts';
+import { createBehaviours } from './behaviour.ts';
 import { openPayments, type Payment } from './payments.ts';
 
 export { PAYOUT_MODES, type PayoutMode } from './behaviour.ts';
@@ -22,12 +22,6 @@ export interface PayoutSandboxOptions {
   readonly logger: Logger;
 }
 
-/** What to answer; undefined never does. */
-type Answer = { readonly status: number; readonly body: unknown } | undefined;
-const answer = (status: number, body: unknown): Answer => ({ status, body });
-
-const BODY_BYTES_MAX = 16 << 10;
-const JSON_TYPE = { 'content-type': 'application/json' };
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const OFFERED = 'POST /payouts, GET /payouts/:id, GET /payments, PUT /behaviour';
 
@@ -51,7 +45,7 @@ export async function startPayoutSandbox(options: PayoutSandboxOptions): Promise
     timers.add(timer);
   }
 
-  function pay(body: Record<string, unknown>): Answer {
+  function pay(body: Record<string, unknown>): SandboxAnswer {
     const { payoutId, amountFen, payeeRef, notifyUrl } = body;
     if (typeof payoutId !== 'string' || !UUID.test(payoutId))
       return answer(400, { error: 'payoutId is a UUID in small letters' });
@@ -65,7 +59,10 @@ export async function startPayoutSandbox(options: PayoutSandboxOptions): Promise
       : answer(409, { error: 'this payout id was used with other content' });
   }
 
-  function begin(ask: Pick<Payment, 'payoutId' | 'amountFen' | 'payeeRef'>, notifyUrl: unknown): Answer {
+  function begin(
+    ask: Pick<Payment, 'payoutId' | 'amountFen' | 'payeeRef'>,
+    notifyUrl: unknown,
+  ): SandboxAnswer {
     const { mode, lateMs } = behaviours.for(ask.amountFen);
     const becomes = (state: Payment['state']): Payment => {
       const payment = { ...ask, state, atMs: clock.now() };
@@ -83,9 +80,9 @@ export async function startPayoutSandbox(options: PayoutSandboxOptions): Promise
       }
       case 'time-out-then-paid':
         becomes('paid');
-        return undefined;
+        return 'silence';
       case 'time-out-not-done':
-        return undefined;
+        return 'silence';
       case 'fail':
         return answer(500, { error: 'told to fail' });
       case 'fail-but-paid':
@@ -101,7 +98,7 @@ export async function startPayoutSandbox(options: PayoutSandboxOptions): Promise
     }
   }
 
-  async function answerTo(request: IncomingMessage): Promise<Answer> {
+  async function answerTo(request: IncomingMessage): Promise<SandboxAnswer> {
     const route = `${request.method} ${request.url}`;
     if (route === 'POST /payouts' || route === 'PUT /behaviour') {
       const body = await readJson(request);
@@ -117,32 +114,17 @@ export async function startPayoutSandbox(options: PayoutSandboxOptions): Promise
     return payment ? answer(200, payment) : answer(404, { state: 'unheard-of' });
   }
 
-  const server = createServer((request, response) => {
-    answerTo(request).then(
-      (said) => {
-        if (said) response.writeHead(said.status, JSON_TYPE).end(JSON.stringify(said.body));
-      },
-      (error: Error) => {
-        logger.warn({ error: error.message }, 'the payout sandbox could not answer');
-        response.destroy();
-      },
-    );
-  });
-  server.listen(options.port, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
+  const server = await startSandboxServer({ port: options.port, answerTo, logger });
   // What was being worked on when we were killed is worked on again.
   for (const payment of payments.all()) {
     if (payment.state === 'processing') payLater(payment, behaviours.for(payment.amountFen).lateMs);
   }
 
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: server.url,
     async stop() {
       for (const timer of timers) clearTimeout(timer);
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
+      await server.stop();
       payments.close();
     },
   };
@@ -160,23 +142,4 @@ function notify(url: unknown, payoutId: string): void {
     signal: AbortSignal.timeout(2_000),
   });
   told.then((response) => response.body?.cancel()).catch(() => {});
-}
-
-/** Only what is declared as JSON: a web page in the same browser can't send that across origins unasked. */
-async function readJson(request: IncomingMessage): Promise<Record<string, unknown> | undefined> {
-  if (!/^application\/json\b/.test(request.headers['content-type'] ?? '')) return undefined;
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) return undefined;
-    chunks.push(chunk);
-  }
-  try {
-    const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-    const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
-    return isObject ? (body as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,15 +1,4 @@
-import {
-  closeSync,
-  existsSync,
-  fdatasyncSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  writeSync,
-} from 'node:fs';
-import path from 'node:path';
+import { openRecordFile } from '../sandbox/record-file.ts';
 
 export interface Payment {
   readonly payoutId: string;
@@ -35,48 +24,24 @@ export interface Payments {
 /**
  * `payments.jsonl` in `folder`: one line per change of a payment, fsynced before it is answered:
  * {"payoutId","amountFen","payeeRef","state","atMs"}. The last line of an id is its state; money moved once for each
- * line that says "paid". A last line that was cut off was never answered, and is cut away.
+ * line that says "paid".
  */
 export function openPayments(folder: string): Payments {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const file = path.join(folder, 'payments.jsonl');
+  const file = openRecordFile<Payment>(folder, 'payments.jsonl');
   const payments = new Map<string, CountedPayment>();
   const note = (payment: Payment): void => {
     const paidTimes = (payments.get(payment.payoutId)?.paidTimes ?? 0) + (payment.state === 'paid' ? 1 : 0);
     payments.set(payment.payoutId, { ...payment, paidTimes });
   };
-  if (existsSync(file)) for (const payment of readWhole(file)) note(payment);
-  const fd = openSync(file, 'a', 0o600);
-  syncFolder(folder);
+  for (const payment of file.found) note(payment);
 
   return {
     get: (payoutId) => payments.get(payoutId),
     all: () => [...payments.values()],
     write(payment) {
-      writeSync(fd, `${JSON.stringify(payment)}\n`);
-      fdatasyncSync(fd);
+      file.append(payment);
       note(payment);
     },
-    close: () => closeSync(fd),
+    close: file.close,
   };
-}
-
-function readWhole(file: string): Payment[] {
-  const text = readFileSync(file, 'utf8');
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
-  if (whole.length < text.length) {
-    const fd = openSync(file, 'r+');
-    ftruncateSync(fd, Buffer.byteLength(whole));
-    fdatasyncSync(fd);
-    closeSync(fd);
-  }
-  const lines = whole.split('\n').filter((line) => line !== '');
-  return lines.map((line) => JSON.parse(line) as Payment);
-}
-
-/** So that a file that was just made is found again after a power cut. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
-  fsyncSync(fd);
-  closeSync(fd);
 }

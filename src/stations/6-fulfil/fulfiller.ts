@@ -1,0 +1,243 @@
+import type { Logger } from 'pino';
+import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
+import type { Award, Awards, Connector, FulfilAnswer } from '../../engines/ports.ts';
+import type { BreakerState } from '../../guard/breaker.ts';
+import { createPauses } from '../../guard/pauses.ts';
+import { BrokenInvariant, RetryableFault } from '../../protocol/failures.ts';
+import { backOffMs } from '../../rules/back-off.ts';
+import { type AfterAnswer, afterAnswer, firstQuestion } from '../../rules/fulfilment.ts';
+import { type Clock, instantMs } from '../../vocabulary/instant.ts';
+import { inHouse } from './in-house.ts';
+import { createLane, type Lane, type LaneLimits, type Question } from './lane.ts';
+import { type Errand, errandOf, scenesByConnector } from './scenes.ts';
+
+/** A downstream, and what it bears. */
+export interface Downstream extends LaneLimits {
+  readonly connector: Connector;
+  /** No question takes longer. */
+  readonly timeoutMs: number;
+}
+
+export interface FulfillerOptions {
+  readonly awards: Awards;
+  /** By the name that scenes use; undefined when operations have configured none of that name. */
+  readonly downstream: (name: string) => Downstream | undefined;
+  /** Those in force. */
+  readonly campaigns: () => Iterable<CampaignSnapshot>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly onFatal: (error: unknown) => void;
+  /** Told of every answer, and of every end. */
+  readonly onAnswer?: (connector: string, answer: FulfilAnswer['answer']) => void;
+  readonly onSettled?: (connector: string, state: 'fulfilled' | 'dead') => void;
+  /** First pause before a piece is asked for or about again, in ms; doubles up to `retryMsMax`. */
+  readonly retryMs?: number;
+  readonly retryMsMax?: number;
+  /** How often each lane looks for what is due. */
+  readonly sweepMs?: number;
+  /** How often pieces are looked for that nobody can hand out, and how long each is left alone then. */
+  readonly strayMs?: number;
+  readonly probeMsFirst?: number;
+}
+
+export interface Fulfiller {
+  start(): void;
+  /** Ends the questions under way; what is not known yet stays `asking`. */
+  stop(): Promise<void>;
+  /** Looks for due pieces at once. */
+  wake(): void;
+  /** By connector. */
+  status(): Readonly<Record<string, { readonly inHand: number; readonly breaker: BreakerState }>>;
+}
+
+const IN_HOUSE_AT_ONCE = 16;
+/** Beyond the two questions of a turn: nobody else takes up a piece meanwhile. A crash leaves it alone for as long. */
+const CLAIM_MARGIN_MS = 5_000;
+const STRAY_ROWS = 200;
+const STRAY_LEFT_ALONE_TIMES = 6;
+
+/**
+ * Hands pieces out. A piece is `asking` before a downstream is first asked, so that after a crash it is asked what
+ * became of it; and since downstreams know pieces by the order number, asking for one again is the same piece. Only a
+ * known answer settles. Several processes may do this side by side: whoever looks moves the piece's due time away
+ * before asking, and should two ask all the same, it is the same piece.
+ */
+export function createFulfiller(options: FulfillerOptions): Fulfiller {
+  const { awards, clock, logger } = options;
+  const sweepMs = options.sweepMs ?? 500;
+  const strayMs = options.strayMs ?? 5_000;
+  const pauses = createPauses();
+  const lanes = new Map<string, Lane>();
+  let running: Promise<void> = Promise.resolve();
+
+  const later = (ms: number) => instantMs(Math.ceil(clock.now() + ms));
+  const downstreamOf = (name: string): Downstream | undefined =>
+    name === inHouse.name
+      ? { connector: inHouse, concurrencyMax: IN_HOUSE_AT_ONCE, perSecondMax: undefined, timeoutMs: 0 }
+      : options.downstream(name);
+
+  /** One piece's turn: claim, ask, write down what is known. */
+  async function handOut(award: Award, errand: Errand, question: Question, claimMs: number): Promise<void> {
+    const { account, orderNumber, dueAtMs } = award;
+    const claim = { dueAtMs, untilMs: later(claimMs) };
+    if (!(await awards.markAsking(account, orderNumber, claim))) return;
+    let asked = firstQuestion(award.state);
+    let after = await answered(errand, asked, question);
+    if (after?.act === 'give') {
+      asked = 'give';
+      after = await answered(errand, asked, question);
+    }
+    if (after) await note(award, errand, after);
+    else await letGo(award);
+  }
+
+  /** Stopping in the middle of a turn: whoever comes next need not wait for our claim to end. */
+  async function letGo({ account, orderNumber, reason = '' }: Award): Promise<void> {
+    const dueAtMs = clock.now();
+    await awards.deferAward(account, orderNumber, { dueAtMs, reason, again: false, asked: false });
+  }
+
+  /** Undefined when stopping. */
+  async function answered(
+    errand: Errand,
+    asked: 'give' | 'query',
+    question: Question,
+  ): Promise<AfterAnswer | undefined> {
+    const answer = await question(asked, errand.ask);
+    if (!answer) return undefined;
+    options.onAnswer?.(errand.connectorName, answer.answer);
+    return afterAnswer(answer, { asked, compensate: errand.compensate });
+  }
+
+  async function note(award: Award, { connectorName }: Errand, after: AfterAnswer): Promise<void> {
+    const { account, orderNumber } = award;
+    if (after.act === 'settle') {
+      if (await settledAs(award, after.end)) options.onSettled?.(connectorName, after.end.state);
+      if (after.end.state === 'dead')
+        logger.warn({ orderNumber, connectorName, reason: after.end.reason }, 'a piece is a dead letter');
+      return;
+    }
+    const reason = 'reason' in after ? after.reason : 'no such order';
+    const pauseMs = backOffMs(
+      { firstMs: options.retryMs ?? 1_000, maxMs: options.retryMsMax ?? 300_000 },
+      award.tries,
+      options.random(),
+    );
+    logger.info({ orderNumber, connectorName, reason, tries: award.tries + 1 }, 'a piece is asked for again');
+    const again = after.act === 'give-again';
+    await awards.deferAward(account, orderNumber, { dueAtMs: later(pauseMs), reason, again });
+  }
+
+  /**
+   * False when it had another end already. A downstream that contradicts itself, to two processes, does not break us:
+   * the first end holds, and a person finds it in the log.
+   */
+  async function settledAs(
+    { account, orderNumber }: Award,
+    end: Extract<AfterAnswer, { act: 'settle' }>['end'],
+  ): Promise<boolean> {
+    try {
+      await awards.settleAward(account, orderNumber, end);
+      return true;
+    } catch (error) {
+      if (!(error instanceof BrokenInvariant)) throw error;
+      const now = await awards.award(account, orderNumber);
+      if (!now || now.state === 'granted' || now.state === 'asking') throw error;
+      logger.error(
+        { orderNumber, is: now.state, said: end.state },
+        'a downstream contradicts its own answer; the first one holds',
+      );
+      return false;
+    }
+  }
+
+  /** What passes is tried again by itself, when it is due again; a broken invariant is not for this room to survive. */
+  function onFault(error: unknown): void {
+    if (!(error instanceof RetryableFault)) options.onFatal(error);
+    else logger.warn({ reason: error.message }, 'handing out pieces waits for the ledger');
+  }
+
+  function openLane(name: string, { connector, timeoutMs, ...limits }: Downstream): Lane {
+    const claimMs = 2 * timeoutMs + CLAIM_MARGIN_MS;
+    return createLane({
+      ...limits,
+      connector,
+      clock,
+      random: options.random,
+      sweepMs,
+      probeMsFirst: options.probeMsFirst ?? 1_000,
+      due: async (limit) => {
+        const scenes = scenesByConnector(options.campaigns()).get(name) ?? [];
+        const found = scenes.length > 0 ? await awards.dueAwards(clock.now(), limit, scenes) : [];
+        // Another campaign's scene of the same name may have another connector: that is its lane's.
+        return found.filter((award) => connectorOf(award) === name);
+      },
+      turn: async (award, question) => {
+        const errand = errandOf(award, options.campaigns());
+        if (!('unknown' in errand)) await handOut(award, errand, question, claimMs);
+      },
+      onFault,
+      onBreaker: (state) => logger.warn({ connector: name, state }, 'a connector’s breaker'),
+    });
+  }
+
+  function connectorOf(award: Award): string | undefined {
+    const errand = errandOf(award, options.campaigns());
+    return 'unknown' in errand ? undefined : errand.connectorName;
+  }
+
+  /** A lane for each connector that campaigns name and operations have. */
+  function openLanes(): void {
+    for (const name of scenesByConnector(options.campaigns()).keys()) {
+      const downstream = lanes.has(name) ? undefined : downstreamOf(name);
+      if (!downstream) continue;
+      const lane = openLane(name, downstream);
+      lanes.set(name, lane);
+      lane.start();
+    }
+  }
+
+  /** Pieces that nobody can hand out, because of what we have configured: they wait, and say why. Never dead letters. */
+  async function noteStrays(): Promise<void> {
+    for (const award of await awards.dueAwards(clock.now(), STRAY_ROWS)) {
+      const errand = errandOf(award, options.campaigns());
+      const reason = 'unknown' in errand ? errand.unknown : missing(errand.connectorName);
+      if (reason === undefined) continue;
+      const { account, orderNumber } = award;
+      logger.warn({ orderNumber, reason }, 'a piece waits for its configuration');
+      const dueAtMs = later(strayMs * STRAY_LEFT_ALONE_TIMES);
+      await awards.deferAward(account, orderNumber, { dueAtMs, reason, again: false });
+    }
+  }
+
+  const missing = (name: string): string | undefined =>
+    lanes.has(name) ? undefined : `no connector ${name} is configured`;
+
+  async function run(): Promise<void> {
+    let straysAtMs = Number.NEGATIVE_INFINITY;
+    while (!pauses.stopped) {
+      openLanes();
+      if (clock.monotonicMs() - straysAtMs >= strayMs) {
+        straysAtMs = clock.monotonicMs();
+        await noteStrays().catch(onFault);
+      }
+      await pauses.pause(sweepMs);
+    }
+  }
+
+  return {
+    start() {
+      running = run();
+    },
+    async stop() {
+      pauses.stop();
+      await running;
+      await Promise.all([...lanes.values()].map((lane) => lane.stop()));
+    },
+    wake() {
+      for (const lane of lanes.values()) lane.wake();
+    },
+    status: () => Object.fromEntries([...lanes].map(([name, lane]) => [name, lane.status()])),
+  };
+}
