@@ -13,6 +13,7 @@ import { createReissues, reissueMigrations } from '../../src/engines/postgres/re
 import { createOperators } from '../../src/engines/postgres/reissue/operators.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
 import { createGranter } from '../../src/stations/3-grant/grant.ts';
+import { createSceneSlices } from '../../src/stations/3-grant/slices.ts';
 import { createUpstreamGranter } from '../../src/stations/3-grant/upstream.ts';
 import { promisedAt } from '../../src/stations/4-seal/sealing-line.ts';
 import { createCreditor } from '../../src/stations/5-credit/creditor.ts';
@@ -175,12 +176,16 @@ export async function startReissueStage(): Promise<ReissueStage> {
         campaign: () => campaign,
       });
       living.add(granter);
-      const upstream = createUpstreamGranter({
+      const slices = createSceneSlices({
         granter,
         allotments: rig.allotments,
         holder: 'reissue',
         clock,
+        logger: quiet,
+        isLow: () => false,
+        times: { exhaustedFor: 0 },
       });
+      const upstream = createUpstreamGranter({ granter, slices, clock });
       const campaignOf = (id: string) => (id === campaign.id ? campaign : undefined);
       const worker = createReissueWorker({
         reissues: pluggedIn(reissues, plug),
@@ -201,7 +206,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
       return {
         async stop() {
           await worker.stop();
-          await upstream.stop();
+          await slices.stop();
           living.delete(granter);
         },
       };

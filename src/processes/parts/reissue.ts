@@ -9,6 +9,8 @@ import { createReissueWorker } from '../../control/reissue/worker.ts';
 import { userKeyOf } from '../../guard/sessions.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import type { Granter } from '../../stations/3-grant/grant.ts';
+import { createSceneSlices } from '../../stations/3-grant/slices.ts';
+import { createStock } from '../../stations/3-grant/stock.ts';
 import { createUpstreamGranter } from '../../stations/3-grant/upstream.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { ActId, AppId, PhaseKey } from '../../vocabulary/ids.ts';
@@ -43,7 +45,17 @@ export async function createReissuePart(
 ): Promise<ReissuePart> {
   const { allotments, book, control, ledger } = stores;
   const campaign = (id: string) => deps.campaigns().get(id);
-  const upstream = createUpstreamGranter({ granter, allotments, holder: `reissue ${deps.holder}`, clock });
+  const slices = createSceneSlices({
+    granter,
+    allotments,
+    holder: `reissue ${deps.holder}`,
+    clock,
+    logger,
+    isLow: createStock(allotments, clock).isLow,
+    // What is exhausted is waited for by the worker, and by more than time.
+    times: { exhaustedFor: 0 },
+  });
+  const upstream = createUpstreamGranter({ granter, slices, clock });
   const isCredited = async (actId: ActId, phaseKey: PhaseKey, orderNumber: OrderNumber): Promise<boolean> =>
     (await ledger.wallet({ actId, phaseKey }, [orderNumber])).credited.has(orderNumber);
   const isPromised = async (actId: ActId, phaseKey: PhaseKey, orderNumber: OrderNumber): Promise<boolean> =>
@@ -82,10 +94,13 @@ export async function createReissuePart(
     }),
   });
   return {
-    start: worker.start,
+    start() {
+      slices.start();
+      worker.start();
+    },
     async stop() {
       await worker.stop();
-      await upstream.stop();
+      await slices.stop();
     },
   };
 }
