@@ -78,7 +78,7 @@ interface TotalsFile {
  * What was promised is within every total of the campaign's own file (I4), scene, item, reward and campaign, whatever
  * the lines in the database say. A file may be applied anew: some version must have allowed it.
  */
-export function checkLines(
+export function checkFileTotals(
   orders: ReadonlyMap<string, JournalEntry>,
   catalog: Catalog,
   findings: Findings,

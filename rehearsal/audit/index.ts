@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { checkHistory, readHistory, type Seen } from './check-history.ts';
-import { checkLines } from './check-lines.ts';
+import { checkFileTotals } from './check-lines.ts';
 import {
   checkAwards,
   checkBalances,
@@ -146,7 +146,7 @@ function judge(evidence: Evidence): AuditReport {
   checkBalances(books, findings);
   checkWithdrawals(books, payments, settled, findings);
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);
-  checkLines(orders, catalog, findings);
+  checkFileTotals(orders, catalog, findings);
   checkHistory(history, orders, books, findings);
   return {
     ok: findings.list.length === 0,

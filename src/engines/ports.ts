@@ -331,11 +331,7 @@ export interface Awards {
   /** The dead letters, by order number, strictly behind `after`. */
   deadAwards(after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
   /** Granted or asking after at least so many tries: for a person to look at. By order number, behind `after`. */
-  stuckAwards(
-    triesMin: number,
-    after: OrderNumber | undefined,
-    limit: number,
-  ): Promise<readonly Award[]>;
+  stuckAwards(triesMin: number, after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
   /** Granted or asking pieces: how many, how many of them due, and when the oldest of them was drawn. */
   awardsOnTheirWay(
     nowMs: InstantMs,

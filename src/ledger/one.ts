@@ -125,8 +125,7 @@ export function createLedger(options: LedgerOptions): OneLedger {
     awards: (account) => safely(() => pieces.awards(account)),
     award: (account, orderNumber) => safely(() => pieces.award(account, orderNumber)),
     dueAwards: (nowMs, limit, scenes) => safely(() => pieces.dueAwards(nowMs, limit, scenes)),
-    markAsking: (account, orderNumber, claim) =>
-      safely(() => pieces.markAsking(account, orderNumber, claim)),
+    markAsking: (account, orderNumber, claim) => safely(() => pieces.markAsking(account, orderNumber, claim)),
     stuckAwards: (triesMin, after, limit) => safely(() => pieces.stuckAwards(triesMin, after, limit)),
     awardsOnTheirWay: (nowMs) => safely(() => pieces.awardsOnTheirWay(nowMs)),
     deferAward: (account, orderNumber, next) => safely(() => pieces.deferAward(account, orderNumber, next)),

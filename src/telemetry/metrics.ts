@@ -26,9 +26,11 @@ export function createMetrics() {
       'Orders that book and log had missed of one another, by what was done',
       ['what'],
     ),
-    reissued: counter('hongbao_reissued_lines_total', 'Lines of lists that were settled, by what became of them', [
-      'outcome',
-    ]),
+    reissued: counter(
+      'hongbao_reissued_lines_total',
+      'Lines of lists that were settled, by what became of them',
+      ['outcome'],
+    ),
     unlogged: counter('hongbao_unlogged_orders_total', 'Promised without the log: credited straight away'),
     /** Registers a gauge that is read when somebody asks. */
     watch(name: `hongbao_${string}`, help: string, read: () => number | Promise<number>): void {

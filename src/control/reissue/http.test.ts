@@ -52,7 +52,7 @@ beforeEach(async () => {
       let bytes = 0;
       for await (const chunk of body) {
         bytes += chunk.length;
-        if (chunk.includes('stop')) return refuse('malformed', 'line 1: no');
+        if (Buffer.from(chunk).includes('stop')) return refuse('malformed', 'line 1: no');
       }
       calls.push(['bring', bytes, by]);
       return { view, isNew: true };

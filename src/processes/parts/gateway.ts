@@ -109,6 +109,8 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     upstream,
     campaign,
     actIdOf: sessions.actIdOf,
+    isLow: stock.isLow,
+    onUnknown: (error) => logger.error({ err: error }, 'a grant could not be answered'),
     credentialOf,
   });
   await app.register(totalRoutes, { totals: stores.totals, campaign, clock });
