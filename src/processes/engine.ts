@@ -25,6 +25,7 @@ import { servePage } from './gateway/page.ts';
 import { forwardWallet } from './gateway/wallet-proxy.ts';
 import { createControl } from './parts/control.ts';
 import { createCreditors } from './parts/creditors.ts';
+import { createFulfilPart } from './parts/fulfil.ts';
 import { createGateway } from './parts/gateway.ts';
 import { createOperations } from './parts/operations.ts';
 import { createPromises } from './parts/promises.ts';
@@ -50,6 +51,8 @@ export interface Engine {
   readonly ledgerUrl: string;
   readonly ledgerName: string;
   readonly payoutUrl: string | undefined;
+  /** The sandbox that stands for every downstream, when this process runs one. */
+  readonly downstreamUrl: string | undefined;
   readonly campaigns: readonly CampaignSnapshot[];
   /** For this machine's own user; of control only. */
   readonly operatorKey: string | undefined;
@@ -204,6 +207,17 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         onFatal,
       })
     : undefined;
+  const fulfil = has('wallet')
+    ? await createFulfilPart({
+        config,
+        stores,
+        campaigns: () => campaigns.values(),
+        clock,
+        logger,
+        metrics,
+        onFatal,
+      })
+    : undefined;
   if (gateway && !wallet && config.walletUrl !== undefined) await forwardWallet(app, config.walletUrl);
   if (gateway) {
     if (options.demo)
@@ -229,7 +243,15 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const ops = createApp({ logger, onProblem });
   const metricsText = () => metrics.registry.metrics();
   const operating = controlPart
-    ? await createOperations({ control: controlPart, store: control, keyring, campaign })
+    ? await createOperations({
+        control: controlPart,
+        store: control,
+        keyring,
+        campaign,
+        campaigns: () => campaigns.values(),
+        awards: stores.awards,
+        clock,
+      })
     : undefined;
   const status = async (): Promise<object> => ({
     roles: config.roles,
@@ -240,6 +262,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     connections: gateway?.connections() ?? 0,
     throttle: throttle(),
     ledger: await ledger.health(),
+    ...(fulfil ? { connectors: fulfil.status() } : {}),
     ...(await stores.status()),
     unclosedSlices: await allotments.unclosed().then(
       (unclosed) => unclosed.length,
@@ -265,6 +288,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   // Last: from here on slices are closed, and none that was closed may be taken for open above.
   controlPart?.start();
   wallet?.start();
+  fulfil?.start();
 
   return {
     url: `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${port}`,
@@ -274,6 +298,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     ledgerUrl: stores.ledgerUrl,
     ledgerName: stores.ledgerName,
     payoutUrl: wallet?.payoutUrl,
+    downstreamUrl: fulfil?.sandboxUrl,
     campaigns: [...campaigns.values()],
     operatorKey: operating?.operatorKey,
     setupToken: operating?.setupToken,
@@ -284,6 +309,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       await promises.drain();
       await gateway?.stop();
       await wallet?.stop();
+      await fulfil?.stop();
       await controlPart?.stop();
       if (has('creditor')) await creditors.stop();
       await ops.close();
