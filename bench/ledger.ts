@@ -14,6 +14,9 @@ export interface LedgerFigures {
   /** Microseconds of the server's CPU a row; both medians, 0 where it can't be read. */
   readonly creditServerCpuUs: number;
   readonly copyServerCpuUs: number;
+  /** Pieces, each with its row for the downstream, in batches of their own. */
+  readonly pieceCreditsPerSecond: number;
+  readonly pieceServerCpuUs: number;
   /** Orders a transaction and connections, the same for both. */
   readonly ordersABatch: number;
   readonly connections: number;
@@ -46,7 +49,13 @@ const night = (): Order[] =>
     seeded(7),
   );
 
-/** All on one fresh server; COPY, credits and single credits in turns, the medians of all turns but the first. */
+const pieceOf = (order: Order): Order => ({
+  ...order,
+  awardType: 'shop-coupon',
+  orderNumber: order.orderNumber.replace('_cash_live', '_shop-coupon_live') as Order['orderNumber'],
+});
+
+/** All on one fresh server; COPY, credits, pieces and single credits in turns, the medians of all turns but the first. */
 export async function benchLedger(): Promise<LedgerFigures> {
   const server = await startTestPostgres('embedded');
   const pool = openPool({
@@ -60,14 +69,18 @@ export async function benchLedger(): Promise<LedgerFigures> {
   const cpuMs = await serverCpu(pool);
   const orders = night();
   const size = orders.length / (ROUNDS + 1);
-  const rounds: { creditMs: number; copyMs: number; singleMs: number; creditCpu: number; copyCpu: number }[] =
-    [];
+  const rounds: Record<
+    'creditMs' | 'copyMs' | 'pieceMs' | 'singleMs' | 'creditCpu' | 'copyCpu' | 'pieceCpu',
+    number
+  >[] = [];
   for (let round = 0; round <= ROUNDS; round += 1) {
     const mine = orders.slice(round * size, (round + 1) * size);
     const cpu = [cpuMs()];
     const copyMs = await copy(pool, mine, BATCH, CONNECTIONS);
     cpu.push(cpuMs());
     const creditMs = await credit(pool, mine.slice(SINGLES), BATCH, CONNECTIONS);
+    cpu.push(cpuMs());
+    const pieceMs = await credit(pool, mine.map(pieceOf), BATCH, CONNECTIONS);
     cpu.push(cpuMs());
     const singleMs = await credit(pool, mine.slice(0, SINGLES), 1, 1);
     rounds.push({
@@ -76,6 +89,8 @@ export async function benchLedger(): Promise<LedgerFigures> {
       singleMs: singleMs / SINGLES,
       copyCpu: (cpu[1]! - cpu[0]!) / size,
       creditCpu: (cpu[2]! - cpu[1]!) / (size - SINGLES),
+      pieceMs: pieceMs / size,
+      pieceCpu: (cpu[3]! - cpu[2]!) / size,
     });
   }
   await pool.end();
@@ -87,6 +102,8 @@ export async function benchLedger(): Promise<LedgerFigures> {
     singleTransactionCreditsPerSecond: 1_000 / of((round) => round.singleMs),
     creditServerCpuUs: 1_000 * of((round) => round.creditCpu),
     copyServerCpuUs: 1_000 * of((round) => round.copyCpu),
+    pieceCreditsPerSecond: 1_000 / of((round) => round.pieceMs),
+    pieceServerCpuUs: 1_000 * of((round) => round.pieceCpu),
     ordersABatch: BATCH,
     connections: CONNECTIONS,
     creditOverCopy: of((round) => round.copyMs / round.creditMs),

@@ -1,3 +1,4 @@
+import { checkLines } from './check-lines.ts';
 import type { JournalEntry } from './journal.ts';
 import type { Books, Catalog, LedgerRows, Posting } from './ledger.ts';
 import type { Findings } from './report.ts';
@@ -79,36 +80,23 @@ export function checkAwards(books: LedgerRows, findings: Findings): void {
   for (const key of awards) findings.add('I8', 'a piece is handed out that was never credited', key);
 }
 
-/** Double entry (I6): everything sums to zero, and a balance is nothing but its postings. */
+/** What each person's purses hold: nothing but the sum of their postings. */
+function balancesOf(books: LedgerRows): ReadonlyMap<string, bigint> {
+  const balances = new Map<string, bigint>();
+  for (const { act_id, phase_key, purse, amount_fen } of books.postings) {
+    if (act_id <= 0n) continue;
+    const key = `${act_id}/${phase_key}/${purse}`;
+    balances.set(key, (balances.get(key) ?? 0n) + amount_fen);
+  }
+  return balances;
+}
+
+/** Double entry (I6): everything sums to zero, and nobody has less than nothing. */
 export function checkBalances(books: LedgerRows, findings: Findings, where = 'ledger.posting'): void {
   const total = books.postings.reduce((sum, posting) => sum + posting.amount_fen, 0n);
   if (total !== 0n) findings.add('I6', 'the postings do not sum to zero', where, `${total} fen`);
-  const keyOf = (row: { act_id: bigint; phase_key: number; purse: number }) =>
-    `${row.act_id}/${row.phase_key}/${row.purse}`;
-  const sums = new Map<string, { balance: bigint; income: bigint }>();
-  for (const posting of books.postings) {
-    if (posting.act_id <= 0n) continue;
-    const sum = sums.get(keyOf(posting)) ?? { balance: 0n, income: 0n };
-    sums.set(keyOf(posting), {
-      balance: sum.balance + posting.amount_fen,
-      income: sum.income + (posting.slice_id === null ? 0n : posting.amount_fen),
-    });
-  }
-  for (const account of books.accounts) {
-    const sum = sums.get(keyOf(account)) ?? { balance: 0n, income: 0n };
-    sums.delete(keyOf(account));
-    if (account.balance_fen !== sum.balance)
-      findings.add(
-        'I6',
-        'a balance is not the sum of its postings',
-        keyOf(account),
-        `${account.balance_fen}, postings ${sum.balance}`,
-      );
-    if (account.income_fen !== (account.purse === WALLET ? sum.income : 0n))
-      findings.add('I6', 'an income is not the sum of its credits', keyOf(account));
-    if (account.balance_fen < 0n) findings.add('I6', 'a balance is negative', keyOf(account));
-  }
-  for (const [key] of sums) findings.add('I6', 'postings have no account', key);
+  for (const [key, balance] of balancesOf(books))
+    if (balance < 0n) findings.add('I6', 'a balance is negative', key, `${balance} fen`);
 }
 
 /** What is held is what is being withdrawn; every payment is of one withdrawal, and the other way round. */
@@ -139,15 +127,19 @@ export function checkWithdrawals(
     if (payment && payment.paidTimes > 1)
       findings.add('I1', 'a withdrawal was paid more than once', withdrawal.id);
   }
-  for (const account of books.accounts) {
-    if (account.purse !== HELD) continue;
-    const expected = held.get(`${account.act_id}/${account.phase_key}`) ?? 0n;
-    if (account.balance_fen !== expected)
+  const holding = new Map(
+    [...balancesOf(books)].flatMap(([key, balance]) =>
+      key.endsWith(`/${HELD}`) ? [[key.slice(0, key.lastIndexOf('/')), balance] as const] : [],
+    ),
+  );
+  for (const person of new Set([...held.keys(), ...holding.keys()])) {
+    const [balance, expected] = [holding.get(person) ?? 0n, held.get(person) ?? 0n];
+    if (balance !== expected)
       findings.add(
         'I6',
         'what is held is not what is being withdrawn',
-        String(account.act_id),
-        `${account.balance_fen}, withdrawals ${expected}`,
+        person,
+        `${balance}, withdrawals ${expected}`,
       );
   }
   if (!settled) return;
@@ -241,41 +233,5 @@ function checkSlices(
         `closed with ${slice.given_packets}, journal has ${given.packets}`,
       );
     }
-  }
-}
-
-function checkLines(books: Books, findings: Findings): void {
-  for (const line of books.lines) {
-    const where = `phase ${line.phase_key}, scene ${line.scene_id}, round ${line.rain_id}`;
-    const own = books.slices.filter(
-      (slice) =>
-        slice.phase_key === line.phase_key &&
-        slice.scene_id === line.scene_id &&
-        (line.rain_id === 0 || slice.rain_id === line.rain_id),
-    );
-    const sum = (pick: (slice: Books['slices'][number]) => bigint) =>
-      own.reduce((total, slice) => total + pick(slice), 0n);
-    const leased = sum((slice) => (slice.state === 'closed' ? 0n : slice.packets));
-    const leasedFen = sum((slice) => (slice.state === 'closed' ? 0n : slice.fen));
-    const given = sum((slice) => slice.given_packets ?? 0n);
-    const givenFen = sum((slice) => slice.given_fen ?? 0n);
-    if (
-      line.remaining_packets + leased + given !== line.total_packets ||
-      line.remaining_fen + leasedFen + givenFen !== line.total_fen
-    ) {
-      findings.add(
-        'I4',
-        'a budget does not add up',
-        where,
-        `${line.remaining_packets} remain, ${leased} leased, ${given} given of ${line.total_packets}`,
-      );
-    }
-    if (
-      line.leased_packets !== leased ||
-      line.given_packets !== given ||
-      line.leased_fen !== leasedFen ||
-      line.given_fen !== givenFen
-    )
-      findings.add('I4', 'a budget’s own counts are wrong', where);
   }
 }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { checkHistory, readHistory, type Seen } from './check-history.ts';
+import { checkFileTotals } from './check-lines.ts';
 import {
   checkAwards,
   checkBalances,
@@ -11,6 +12,7 @@ import {
 } from './check-money.ts';
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
 import { checkSeals } from './check-seals.ts';
+import { checkTotals } from './check-total.ts';
 import { checkSecondCopy, gatherLogs } from './gather.ts';
 import { type AuditedJournal, readDrained, readJournal } from './journal.ts';
 import { type Books, type Catalog, readBooks, readCatalog } from './ledger.ts';
@@ -30,6 +32,8 @@ export interface AuditOptions {
   readonly settled?: boolean;
   /** A slice whose last ticket ended before this must have been closed by now; ms since 1970. Not asked by default. */
   readonly closedBeforeMs?: number;
+  /** Of gateways at rest; what they show as given must be what was credited. */
+  readonly gatewayUrls?: readonly string[];
 }
 
 /**
@@ -53,7 +57,19 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     findings.add('format', 'the journal lacks records that were credited', `record ${drained}`);
   const keysFolder = options.keysFolder ?? path.join(options.dataFolder, 'keys');
   const keyFile = path.join(keysFolder, 'keyring.json');
-  return judge({ ...options, history, drained, books, journal, payments, catalog, keyFile, findings });
+  const totals = await checkTotals(options.gatewayUrls ?? [], books, catalog, findings);
+  return judge({
+    ...options,
+    history,
+    drained,
+    books,
+    journal,
+    payments,
+    catalog,
+    keyFile,
+    totals,
+    findings,
+  });
 }
 
 export interface ClusterAuditOptions {
@@ -69,6 +85,7 @@ export interface ClusterAuditOptions {
   readonly historyFile?: string;
   readonly settled?: boolean;
   readonly closedBeforeMs?: number;
+  readonly gatewayUrls?: readonly string[];
 }
 
 /**
@@ -89,7 +106,18 @@ export async function auditCluster(options: ClusterAuditOptions): Promise<AuditR
   const catalog = await readCatalog(options.controlUrl, [
     ...new Set(journal.entries.map(({ order }) => order.sliceId)),
   ]);
-  const report = judge({ ...options, history, drained: 0, books, journal, payments, catalog, findings });
+  const totals = await checkTotals(options.gatewayUrls ?? [], books, catalog, findings);
+  const report = judge({
+    ...options,
+    history,
+    drained: 0,
+    books,
+    journal,
+    payments,
+    catalog,
+    totals,
+    findings,
+  });
   // What the journals alone have: promised while the log was down, and not in it yet.
   return { ...report, checked: { ...report.checked, owed: journal.owed } };
 }
@@ -102,6 +130,7 @@ interface Evidence {
   readonly payments: Payments | undefined;
   readonly catalog: Catalog;
   readonly keyFile: string;
+  readonly totals: number;
   readonly settled?: boolean;
   readonly closedBeforeMs?: number;
   readonly findings: Findings;
@@ -117,6 +146,7 @@ function judge(evidence: Evidence): AuditReport {
   checkBalances(books, findings);
   checkWithdrawals(books, payments, settled, findings);
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);
+  checkFileTotals(orders, catalog, findings);
   checkHistory(history, orders, books, findings);
   return {
     ok: findings.list.length === 0,
@@ -130,10 +160,10 @@ function judge(evidence: Evidence): AuditReport {
       outstanding,
       voided,
       postings: books.postings.length,
-      accounts: books.accounts.length,
       withdrawals: books.withdrawals.length,
       slices: books.slices.length,
       history: history.length,
+      totals: evidence.totals,
     },
     findings: findings.list,
   };

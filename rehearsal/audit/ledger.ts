@@ -11,13 +11,6 @@ export interface Posting {
   readonly slice_epoch: number | null;
   readonly slice_index: number | null;
 }
-export interface AccountRow {
-  readonly act_id: bigint;
-  readonly phase_key: number;
-  readonly purse: number;
-  readonly balance_fen: bigint;
-  readonly income_fen: bigint;
-}
 export interface WithdrawalRow {
   readonly act_id: bigint;
   readonly phase_key: number;
@@ -35,6 +28,9 @@ export interface LineRow {
   readonly phase_key: number;
   readonly scene_id: string;
   readonly rain_id: number;
+  readonly rule: string;
+  /** Of a scene's total: the paths of the levels that it counts for. */
+  readonly levels: readonly string[];
   readonly packet_cap_fen: bigint;
   readonly total_packets: bigint;
   readonly total_fen: bigint;
@@ -60,7 +56,6 @@ export interface SliceRow {
 }
 export interface LedgerRows {
   readonly postings: readonly Posting[];
-  readonly accounts: readonly AccountRow[];
   readonly withdrawals: readonly WithdrawalRow[];
   readonly awards: readonly AwardRow[];
 }
@@ -97,7 +92,6 @@ export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
   postings: await rows(
     'SELECT act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_epoch, slice_index FROM ledger.posting',
   ),
-  accounts: await rows('SELECT act_id, phase_key, purse, balance_fen, income_fen FROM ledger.account'),
   withdrawals: await rows(
     'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
   ),
@@ -106,7 +100,7 @@ export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
 
 const budgetRows = async (rows: Rows): Promise<Pick<Books, 'lines' | 'slices'>> => ({
   lines: await rows(
-    'SELECT phase_key, scene_id, rain_id, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
+    'SELECT phase_key, scene_id, rain_id, rule, levels, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, leased_packets, leased_fen, given_packets, given_fen FROM allotment.line',
   ),
   slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice`),
 });

@@ -112,7 +112,6 @@ function together(shards: readonly Shard[], findings: Findings): LedgerRows {
     );
   return {
     postings: of('a posting', (shard) => shard.postings.filter((posting) => posting.purse !== CARRIED)),
-    accounts: of('an account', (shard) => shard.accounts),
     withdrawals: of('a withdrawal', (shard) => shard.withdrawals),
     awards: of('a piece', (shard) => shard.awards),
   };

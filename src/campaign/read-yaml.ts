@@ -1,3 +1,4 @@
+import type { TSchema } from 'typebox';
 import {
   type Document,
   isAlias,
@@ -10,14 +11,11 @@ import {
   visit,
   type YAMLMap,
 } from 'yaml';
-import type { TSchema } from 'typebox';
 import { checkStructure } from './check-structure.ts';
 import { type CampaignProblem, formatPath, type PathPart, type PathProblem } from './problems.ts';
 
 /** What a file of ours holds, or everything that is wrong with it. */
-export type ReadFile<Draft> =
-  | { readonly draft: Draft }
-  | { readonly problems: readonly CampaignProblem[] };
+export type ReadFile<Draft> = { readonly draft: Draft } | { readonly problems: readonly CampaignProblem[] };
 
 /** A kind of YAML file that people write. */
 export interface FileKind<Draft> {
@@ -88,8 +86,7 @@ function readYaml<Draft>(text: string, kind: FileKind<Draft>): ReadFile<Draft> {
     stringKeys: true,
     prettyErrors: false,
   });
-  if (!Array.isArray(documents) || documents.length === 0)
-    return whole('the file is empty', kind.what);
+  if (!Array.isArray(documents) || documents.length === 0) return whole('the file is empty', kind.what);
   if (documents.length > 1)
     return whole('the file holds several documents', 'one document a file, without ---');
   const document = documents[0] as Document;
@@ -110,8 +107,7 @@ function readYaml<Draft>(text: string, kind: FileKind<Draft>): ReadFile<Draft> {
     document.errors.some((error) => error.code === 'NON_STRING_KEY') ||
     problems.some((one) => one.message.includes('alias'));
   if (opaque || problems.length > PROBLEMS_MAX) return { problems };
-  if (!isMap(document.contents))
-    return whole('the file is not a mapping', kind.what);
+  if (!isMap(document.contents)) return whole('the file is not a mapping', kind.what);
 
   const content: unknown = document.toJS({ maxAliasCount: 0 });
   const structural = checkStructure(kind.schema, content);

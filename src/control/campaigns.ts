@@ -2,11 +2,12 @@ import { compileAnnounced } from '../campaign/announced.ts';
 import { compileCampaign, contentHash } from '../campaign/compile.ts';
 import type { CampaignProblem } from '../campaign/problems.ts';
 import { readCampaign } from '../campaign/read.ts';
-import type { CampaignSnapshot } from '../campaign/snapshot.ts';
-import type { Allotments, ControlStore, StoredCampaign } from '../engines/ports.ts';
+import type { CampaignSnapshot, Scene } from '../campaign/snapshot.ts';
+import type { Allotments, BudgetSetting, ControlStore, StoredCampaign } from '../engines/ports.ts';
 import type { AnnouncedCampaign, Cue } from '../protocol/announcement.ts';
 import { type Refusal, refuse } from '../protocol/failures.ts';
-import type { CampaignId, PhaseId } from '../vocabulary/ids.ts';
+import type { Fen } from '../vocabulary/fen.ts';
+import type { CampaignId, PhaseId, SceneId } from '../vocabulary/ids.ts';
 import type { Announcer } from './announcer.ts';
 
 export type Applied =
@@ -30,23 +31,6 @@ export interface CampaignsDeps {
 }
 
 export function createCampaigns({ store, allotments, announcer }: CampaignsDeps): Campaigns {
-  const setBudgets = (snapshot: CampaignSnapshot): Promise<Refusal | undefined> =>
-    allotments.setBudgets(
-      snapshot.phases.flatMap((phase) =>
-        [...phase.budgets].map(([sceneId, total]) => {
-          const scene = snapshot.scenes.get(sceneId)!;
-          return {
-            phaseKey: phase.key,
-            sceneId,
-            rainId: undefined,
-            total,
-            packetCapFen: scene.packetCapFen,
-            rule: scene.amount.rule,
-          };
-        }),
-      ),
-    );
-
   return {
     async apply(source) {
       const read = readCampaign(source);
@@ -58,7 +42,7 @@ export function createCampaigns({ store, allotments, announcer }: CampaignsDeps)
         source,
         phases: draft.phases.map((phase) => phase.id as PhaseId),
       });
-      const refusal = await setBudgets(compileCampaign(draft, stored));
+      const refusal = await allotments.setBudgets(budgetsOf(compileCampaign(draft, stored)));
       if (refusal) return refusal;
       await announcer.announce((now) => ({
         campaigns: [...now.campaigns.filter((one) => one.id !== stored.id), announced(stored)],
@@ -87,6 +71,36 @@ export function createCampaigns({ store, allotments, announcer }: CampaignsDeps)
       return { sequence };
     },
   };
+}
+
+/** Every total that the file sets, of each phase: its scenes' and those above them. */
+const budgetsOf = (snapshot: CampaignSnapshot): BudgetSetting[] =>
+  snapshot.phases.flatMap(({ key: phaseKey, budgets }) => [
+    ...snapshot.levels.map(({ path, total }) => ({
+      phaseKey,
+      sceneId: path as SceneId,
+      rainId: undefined,
+      total,
+      packetCapFen: 0n as Fen,
+      rule: 'level' as const,
+    })),
+    ...[...budgets].map(([sceneId, total]) => {
+      const scene = snapshot.scenes.get(sceneId)!;
+      return {
+        phaseKey,
+        sceneId,
+        rainId: undefined,
+        total,
+        packetCapFen: scene.packetCapFen,
+        rule: scene.amount.rule,
+        levels: levelsAbove(snapshot, scene),
+      };
+    }),
+  ]);
+
+function levelsAbove({ levels }: CampaignSnapshot, { rewardId, itemId }: Scene): string[] {
+  const above = ['/', `/${rewardId}`, `/${rewardId}/${itemId}`];
+  return levels.map(({ path }) => path).filter((path) => above.includes(path));
 }
 
 const announced = (stored: StoredCampaign): AnnouncedCampaign => ({

@@ -22,6 +22,8 @@ import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import type { TokenStatus } from '../vocabulary/token-status.ts';
 
+export * from './ports-reissue.ts';
+
 // ───────────────────────────── GrantLog: the promise ─────────────────────────────
 
 /** What one signature holds: the ciphertexts of a micro-batch, in the order of its orders. */
@@ -329,11 +331,7 @@ export interface Awards {
   /** The dead letters, by order number, strictly behind `after`. */
   deadAwards(after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
   /** Granted or asking after at least so many tries: for a person to look at. By order number, behind `after`. */
-  stuckAwards(
-    triesMin: number,
-    after: OrderNumber | undefined,
-    limit: number,
-  ): Promise<readonly Award[]>;
+  stuckAwards(triesMin: number, after: OrderNumber | undefined, limit: number): Promise<readonly Award[]>;
   /** Granted or asking pieces: how many, how many of them due, and when the oldest of them was drawn. */
   awardsOnTheirWay(
     nowMs: InstantMs,
@@ -368,39 +366,66 @@ export interface SliceLeaseAsk {
   readonly rainId: RainId | undefined;
   readonly holder: string;
   readonly packetsWanted: number;
-  /** For a `given` scene: how much money is wanted. */
+  /** For a `given` scene: how much money is wanted, and with how little nothing could be granted. */
   readonly fenWanted?: Fen;
+  readonly fenLeast?: Fen;
+  /** When dealing begins. With it, a slice that comes out smaller than wanted is dealt from for a shorter time. */
+  readonly dealFromMs?: InstantMs;
   readonly dealUntilMs: InstantMs;
   readonly grantUntilMs: InstantMs;
 }
 
+export interface BudgetSetting {
+  readonly phaseKey: PhaseKey;
+  /** The scene; of a level its path (`BudgetLevel`), which no scene's id can be. */
+  readonly sceneId: SceneId;
+  /** Undefined: the scene's total of the phase, or a level's. */
+  readonly rainId: RainId | undefined;
+  readonly total: Budget;
+  /** Of pieces: what each is worth. */
+  readonly packetCapFen: Fen;
+  readonly rule: AmountRule['rule'] | 'level';
+  /** Of a scene's total: the paths of the levels that it counts for. Those it had stay when this is left out. */
+  readonly levels?: readonly string[];
+}
+
+/** At any moment remaining + leased + given = total. */
 export interface BudgetLine {
   readonly phaseKey: PhaseKey;
+  /** A level's path, where the line is a level's. */
   readonly sceneId: SceneId;
   readonly rainId: RainId | undefined;
   readonly total: Budget;
   /** Neither leased nor given. */
   readonly remaining: Budget;
+  /** In slices that are not closed: given from them already, or not yet. */
+  readonly leased: Budget;
+  /** Counted when a slice is closed. */
+  readonly given: Budget;
+}
+
+/** What a scene has left in a phase. */
+export interface SceneStock extends Omit<BudgetLine, 'phaseKey' | 'rainId'> {
+  /** What may still be leased: the least that remains of the scene and of every level above it. */
+  readonly available: Budget;
+  /** Under 10 % remain, of the scene or of a level above it. */
+  readonly low: boolean;
 }
 
 export interface Allotments {
   /**
    * Makes sure that the budget lines of a phase exist with these totals; a total may be raised, never lowered below
-   * what is leased or given (refused with budget-exhausted).
+   * what is leased or given (refused with budget-exhausted). What a scene has out or given counts for the levels it
+   * has now, also for one that is set later. Settings that say levels are a whole file's: other levels are dropped.
    */
-  setBudgets(
-    lines: readonly {
-      phaseKey: PhaseKey;
-      sceneId: SceneId;
-      rainId: RainId | undefined;
-      total: Budget;
-      packetCapFen: Fen;
-      rule: AmountRule['rule'];
-    }[],
-  ): Promise<Refusal | undefined>;
-  /** Leases at most what is wanted, cut so that the slice sums exactly; undefined when nothing remains. */
+  setBudgets(lines: readonly BudgetSetting[]): Promise<Refusal | undefined>;
+  /**
+   * Leases at most what is wanted, and at most what rules/share.ts leaves one of several holders, from the round, the
+   * scene and every level above it; cut so that the slice sums exactly. Undefined when nothing remains. After a fault
+   * a slice may have been leased: its holder's reclaim brings it back.
+   */
   lease(ask: SliceLeaseAsk): Promise<Slice | undefined>;
-  /** Gives back the packets from `fromIndex` on, which were never dealt. Repeats change nothing. */
+  /** Gives back the packets from `fromIndex` on, which were never dealt, and ends the dealing. Repeats change nothing. */
   returnTail(slice: Pick<Slice, 'sliceId' | 'epoch'>, fromIndex: number, fenReturned: Fen): Promise<void>;
   /** Slices that are not closed: `open` ones may still be granted from, `fenced` ones wait for their tally. */
   unclosed(): Promise<
@@ -415,6 +440,8 @@ export interface Allotments {
     given: { readonly packets: number; readonly fen: Fen },
   ): Promise<void>;
   budgets(phaseKey: PhaseKey): Promise<readonly BudgetLine[]>;
+  /** Those of the asked scenes that have a budget in the phase. Looks at no round: cheap, however many there are. */
+  stock(phaseKey: PhaseKey, sceneIds: readonly SceneId[]): Promise<readonly SceneStock[]>;
 }
 
 // ───────────────────────────── ControlStore: what control remembers ─────────────────────────────
@@ -481,22 +508,26 @@ export interface Signals {
 
 // ───────────────────────────── HotTotals: the number on everybody's screen ─────────────────────────────
 
-/** A running total of a phase, by name: what all instances together have given. */
+/** What was given in a phase: money (pieces are none), and packets of every kind. */
 export interface HotTotal {
   readonly fen: Fen;
   readonly packets: number;
 }
 
 /**
- * Each instance has a running sum of its own, which only grows, and tells it as a whole (a G-counter): telling it
- * again after a time-out changes nothing. Readers look into local memory only.
+ * What all instances together have given. Each has a running sum of its own, which only grows, and tells it as a whole
+ * (a G-counter): telling it again after a time-out changes nothing. Readers look into local memory only.
  */
 export interface HotTotals {
   /** Adds to this instance's own sum. Memory only; never throws, never waits. */
   add(phaseKey: PhaseKey, given: HotTotal): void;
   /** Sets this instance's own sum after a restart, from what it knows durably; never lowers it. */
   restore(phaseKey: PhaseKey, given: HotTotal): void;
-  /** The last total that is known here, at most a second old while an engine answers. The first look waits for data. */
+  /**
+   * The largest total that is known here; never less than was read here before, at most a second old while an engine
+   * answers. The first look at a phase waits for data, for a bounded time, and then throws
+   * `RetryableFault('totals-unavailable')`; every other one is answered from memory.
+   */
   read(phaseKey: PhaseKey): Promise<HotTotal>;
   /** Tells what is not told yet, if an engine answers. */
   close(): Promise<void>;

@@ -46,6 +46,10 @@ const CACHED_IDENTITIES = 1_000_000;
 export const isUserName = (user: unknown): user is string =>
   typeof user === 'string' && user.length >= 1 && user.length <= 128 && !/[\p{Cc}\p{Cs}]/u.test(user);
 
+/** A person of an app as a keyed hash: all that is stored of a name. */
+export const userKeyOf = (identityKey: Buffer, appId: AppId, user: string): Buffer =>
+  createHmac('sha256', identityKey).update(`${appId}\0${user}`).digest();
+
 /** Checks sessions once and remembers the answer until they expire, so that a reconnect costs a hash. */
 export function createSessions(options: SessionsOptions): Sessions {
   const keyOf = new Map(
@@ -56,7 +60,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   const asking = new Map<string, Promise<ActId>>();
 
   async function actIdOf(appId: AppId, user: string): Promise<ActId> {
-    const userKey = createHmac('sha256', options.identityKey).update(`${appId}\0${user}`).digest();
+    const userKey = userKeyOf(options.identityKey, appId, user);
     const name = userKey.toString('base64url');
     const known = identities.get(name);
     if (known) return known;

@@ -3,7 +3,7 @@ import type { Pool, PoolClient } from 'pg';
 import type { CreditReceipt } from '../engines/ports.ts';
 import { asciiArray, int4Array, int8Array } from '../engines/postgres/binary-arrays.ts';
 import { byKind, distinctOrders } from '../rules/credit-batch.ts';
-import { accountSums, certainlyDistinct, inKeyOrder, sliceSums } from '../rules/credit-sums.ts';
+import { certainlyDistinct, inKeyOrder, sliceSums } from '../rules/credit-sums.ts';
 import { isMoney } from '../vocabulary/award-type.ts';
 import type { Order } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
@@ -25,14 +25,10 @@ const columns = (orders: readonly Order[]): Buffer[] => [
 
 const actIdsOf = (orders: readonly Order[]) => orders.map((order) => order.actId);
 
-/** What the orders come to per account and per slice, for a batch of which all will count. */
+/** What the orders come to per slice, for a batch of which all will count. */
 function sums(inOrder: readonly Order[]): Buffer[] {
-  const accounts = accountSums(inOrder);
   const slices = sliceSums(inOrder);
   return [
-    int8Array(accounts, (sum) => sum.actId),
-    int4Array(accounts, (sum) => sum.phaseKey),
-    int8Array(accounts, (sum) => sum.fen),
     int8Array(slices, (sum) => sum.sliceId),
     int4Array(slices, (sum) => sum.phaseKey),
     int8Array(slices, (sum) => sum.fen),

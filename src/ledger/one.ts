@@ -13,6 +13,7 @@ import schema from './sql/0001-ledger.sql';
 import fenceSchema from './sql/0002-fence.sql';
 import bucketsSchema from './sql/0003-buckets.sql';
 import awardsSchema from './sql/0004-awards.sql';
+import balancesSchema from './sql/0006-balances.sql';
 import heldBucketsSql from './sql/held-buckets.sql';
 import recordsSql from './sql/records.sql';
 import sliceTallySql from './sql/slice-tally.sql';
@@ -25,6 +26,7 @@ export const ledgerMigrations: readonly Migration[] = [
   { name: 'ledger/0002-fence', sql: fenceSchema },
   { name: 'ledger/0003-buckets', sql: bucketsSchema },
   { name: 'ledger/0004-awards', sql: awardsSchema },
+  { name: 'ledger/0006-balances', sql: balancesSchema },
 ];
 
 interface RecordRow {
@@ -123,8 +125,7 @@ export function createLedger(options: LedgerOptions): OneLedger {
     awards: (account) => safely(() => pieces.awards(account)),
     award: (account, orderNumber) => safely(() => pieces.award(account, orderNumber)),
     dueAwards: (nowMs, limit, scenes) => safely(() => pieces.dueAwards(nowMs, limit, scenes)),
-    markAsking: (account, orderNumber, claim) =>
-      safely(() => pieces.markAsking(account, orderNumber, claim)),
+    markAsking: (account, orderNumber, claim) => safely(() => pieces.markAsking(account, orderNumber, claim)),
     stuckAwards: (triesMin, after, limit) => safely(() => pieces.stuckAwards(triesMin, after, limit)),
     awardsOnTheirWay: (nowMs) => safely(() => pieces.awardsOnTheirWay(nowMs)),
     deferAward: (account, orderNumber, next) => safely(() => pieces.deferAward(account, orderNumber, next)),

@@ -48,3 +48,8 @@ export async function guardWrite(
     values: [...writes(buckets, actIds), actIds, accounts.map((account) => account.phaseKey)],
   });
 }
+
+/** Before a transaction reads a balance to take from it: one at a time takes (0006-balances.sql). */
+export async function lockAccount(client: PoolClient, account: Account): Promise<void> {
+  await client.query('SELECT ledger.lock_account($1, $2)', [account.actId, account.phaseKey]);
+}

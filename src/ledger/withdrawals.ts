@@ -7,8 +7,7 @@ import type { Fen } from '../vocabulary/fen.ts';
 import type { ActId, PhaseKey, WithdrawalId } from '../vocabulary/ids.ts';
 import { type InstantMs, instantMs } from '../vocabulary/instant.ts';
 import { creditOrders } from './credit.ts';
-import { type Base, guardWrite, reads } from './partition.ts';
-import accountsLockSql from './sql/accounts-lock.sql';
+import { type Base, guardWrite, lockAccount, reads } from './partition.ts';
 import holdSql from './sql/hold.sql';
 import markPayingSql from './sql/mark-paying.sql';
 import settlePaidSql from './sql/settle-paid.sql';
@@ -62,6 +61,7 @@ export function hold(base: Base, request: WithdrawalRequest): Promise<Held | Ref
     // A promise that came too late stands in no tally: its packet is somebody else's by now.
     const { counting } = await partByFences(client, request.force);
     await creditOrders(client, base.buckets, counting);
+    await lockAccount(client, account);
     const { rows } = await client.query<{ held: number }>(holdSql, [
       account.actId,
       account.phaseKey,
@@ -131,7 +131,6 @@ export function settle(
     if (step === 'same') return before;
     if (step === 'broken')
       throw new BrokenInvariant('I1', `withdrawal ${id} is ${before.state} and was to be ${end}`);
-    await client.query(accountsLockSql, [account.actId, account.phaseKey]);
     await client.query(end === 'paid' ? settlePaidSql : settleReturnedSql, [
       account.actId,
       account.phaseKey,

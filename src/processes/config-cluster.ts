@@ -20,6 +20,8 @@ export interface ClusterConfig {
   readonly logBucketBytes: number;
   /** redis://[user:password@]host:port[,host:port…] */
   readonly bookUrl: string;
+  /** Where the totals are, the primary first: the book's servers unless others are named. */
+  readonly totalsUrls: readonly string[];
   /** How many buckets the cluster was made with; it never changes. */
   readonly buckets: number;
   /** Control's HTTP address, the third way of announcements; undefined: two ways. */
@@ -40,6 +42,9 @@ export const CLUSTER_VARIABLES = {
     'nats://host:port of the JetStream servers, with commas; embedded: (default) keeps a journal here',
   HONGBAO_BOOK:
     'redis://host:port of Redis Cluster nodes, with commas; embedded: (default) keeps it in memory',
+  HONGBAO_TOTALS: 'redis://host:port of the Redis Cluster nodes that keep the totals. Default the book’s',
+  HONGBAO_TOTALS_BACKUP:
+    'redis://host:port of other nodes that are told the totals too, and asked while the first are away',
   HONGBAO_CONTROL:
     'postgres:// URL of control and budgets. Default the ledger’s first shard. Also HONGBAO_CONTROL_FILE',
   HONGBAO_CONTROL_URL:
@@ -98,7 +103,15 @@ export function readCluster(
       'a cluster’s name is of letters, digits and hyphens, at most 32. Write e.g. gala-2027.',
     );
   const controlUrl = httpUrl(env, 'HONGBAO_CONTROL_URL', wrong);
+  const totalsUrl = serverUrl('HONGBAO_TOTALS', env.HONGBAO_TOTALS, parseRedisUrl, wrong);
+  const backupUrl = serverUrl('HONGBAO_TOTALS_BACKUP', env.HONGBAO_TOTALS_BACKUP, parseRedisUrl, wrong);
   if (logUrl === undefined && bookUrl === undefined) {
+    for (const variable of ['HONGBAO_TOTALS', 'HONGBAO_TOTALS_BACKUP'])
+      if (env[variable])
+        wrong(
+          variable,
+          'one process alone counts by itself. Set HONGBAO_LOG and HONGBAO_BOOK too, or leave it out.',
+        );
     if (roles.length < ROLES.length)
       wrong(
         'HONGBAO_ROLE',
@@ -113,7 +126,13 @@ export function readCluster(
     );
   if (!hasLedger)
     wrong('HONGBAO_LEDGER', 'the parts of a cluster share a ledger. Set postgres:// URLs, one a shard.');
-  return { space, logUrl, logReplicas, logBucketBytes, bookUrl, buckets, controlUrl };
+  const totalsUrls = [totalsUrl ?? bookUrl, ...(backupUrl === undefined ? [] : [backupUrl])];
+  if (totalsUrls[0] === totalsUrls[1])
+    wrong(
+      'HONGBAO_TOTALS_BACKUP',
+      'it names the servers that have the totals already. Name others, or leave it out.',
+    );
+  return { space, logUrl, logReplicas, logBucketBytes, bookUrl, totalsUrls, buckets, controlUrl };
 }
 
 /** Undefined for none and for a wrong one. The scheme may stand before each server or before the first only. */

@@ -29,6 +29,7 @@ import { createFulfilPart } from './parts/fulfil.ts';
 import { createGateway } from './parts/gateway.ts';
 import { createOperations } from './parts/operations.ts';
 import { createPromises } from './parts/promises.ts';
+import { createReissuePart } from './parts/reissue.ts';
 import { createWalletPart } from './parts/wallet.ts';
 import { openClusterStores } from './stores/cluster.ts';
 import { openEmbeddedStores } from './stores/embedded.ts';
@@ -91,6 +92,7 @@ export async function startEngine(config: Config, options: EngineOptions): Promi
 async function startOn(stores: Stores, config: Config, options: EngineOptions): Promise<Engine> {
   const { logger, onFatal } = options;
   const { ledger, control, book, allotments } = stores;
+  const holder = `${process.pid}@${config.dataFolder}`;
   const has = (role: (typeof config.roles)[number]): boolean => config.roles.includes(role);
   const clock = createFollowingClock(control.nowMs, logger);
   await clock.follow();
@@ -111,7 +113,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   // What control announces, put in force as a whole.
   let campaigns: ReadonlyMap<string, CampaignSnapshot> = new Map();
   const campaign = (id: string) => campaigns.get(id);
-  const promises = createPromises({ stores, keyring, campaign, clock, metrics });
+  const promises = createPromises({ stores, keyring, campaign, clock, metrics, logger });
   const { granter } = promises;
   const creditors = createCreditors({
     stores,
@@ -186,7 +188,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         authenticate,
         campaigns: () => campaigns,
         throttle,
-        holder: `${process.pid}@${config.dataFolder}`,
+        holder,
         clock,
         logger,
         metrics,
@@ -261,6 +263,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     announcement: reader.current().sequence,
     connections: gateway?.connections() ?? 0,
     throttle: throttle(),
+    doubtfulOrders: promises.doubts.open(),
     ledger: await ledger.health(),
     ...(fulfil ? { connectors: fulfil.status() } : {}),
     ...(await stores.status()),
@@ -271,6 +274,20 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   });
   if (operating) await ops.register(opsRoutes, { ...operating.operations, ready, metricsText, status });
   else await ops.register(processRoutes, { ready, metricsText });
+  const reissue = operating
+    ? await createReissuePart(ops, {
+        stores,
+        granter,
+        campaigns: () => campaigns,
+        identityKey: keyring.secrets.identity,
+        operatorOf: operating.operatorOf,
+        holder,
+        clock,
+        logger,
+        metrics,
+        onFatal,
+      })
+    : undefined;
   watchGauges();
 
   if (!stores.shared)
@@ -287,6 +304,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   if (has('creditor')) await creditors.start();
   // Last: from here on slices are closed, and none that was closed may be taken for open above.
   controlPart?.start();
+  reissue?.start();
   wallet?.start();
   fulfil?.start();
 
@@ -306,6 +324,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       stopping = true;
       await gateway?.closeSockets();
       await app.close();
+      await reissue?.stop();
       await promises.drain();
       await gateway?.stop();
       await wallet?.stop();

@@ -37,6 +37,7 @@ const order: fc.Arbitrary<Order> = fc
     sliceId: int64,
     epoch: int32,
     index: fc.nat(INT32_MAX),
+    insteadOf: fc.option(name, { nil: undefined }),
   })
   .map((one) => ({
     orderNumber: formatOrderNumber({
@@ -57,6 +58,7 @@ const order: fc.Arbitrary<Order> = fc
     amountFen: one.amount as Fen,
     drawnAtMs: instantMs(one.at),
     unit: { sliceId: one.sliceId as SliceId, epoch: one.epoch, index: one.index },
+    ...(one.insteadOf === undefined ? {} : { insteadOf: one.insteadOf as SceneId }),
   }));
 
 describe('the token codec', () => {
@@ -79,6 +81,7 @@ describe('the token codec', () => {
           sliceId: one.unit.sliceId,
           sliceEpoch: one.unit.epoch,
           sliceIndex: one.unit.index,
+          insteadOf: one.insteadOf ?? '',
         });
         expect(Buffer.from(toBinary(RedPacketTokenSchema, message)).equals(bytes)).toBe(true);
         expect(decodeToken(bytes)).toEqual(one);

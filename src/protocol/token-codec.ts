@@ -49,6 +49,7 @@ const TOKEN_WIRE: readonly (number | undefined)[] = [
   WIRE_VARINT, // 12 slice_id
   WIRE_VARINT, // 13 slice_epoch
   WIRE_VARINT, // 14 slice_index
+  WIRE_BYTES, // 15 instead_of
 ];
 
 const writer = new WireWriter();
@@ -70,6 +71,7 @@ export function encodeToken(order: Order): Buffer {
   writer.int64Field(12, order.unit.sliceId);
   writer.uintField(13, order.unit.epoch);
   writer.uintField(14, order.unit.index);
+  writer.asciiField(15, order.insteadOf ?? '');
   return writer.take();
 }
 
@@ -107,6 +109,7 @@ function readToken(bytes: Uint8Array): Order | undefined {
   let sliceId = 0n;
   let epoch = 0;
   let index = 0;
+  let insteadOf: SceneId | undefined;
   while (!reader.done) {
     switch (reader.next(TOKEN_WIRE)) {
       case 1:
@@ -151,6 +154,9 @@ function readToken(bytes: Uint8Array): Order | undefined {
       case 14:
         index = reader.uint();
         break;
+      case 15:
+        insteadOf = reader.name(scenes);
+        break;
     }
   }
   if (!campaignId || !sceneId || !stage || status !== TOKEN_STATUS.outstanding) return undefined;
@@ -179,6 +185,7 @@ function readToken(bytes: Uint8Array): Order | undefined {
     amountFen: amount as Fen,
     drawnAtMs: instantMs(openTime),
     unit: { sliceId: sliceId as SliceId, epoch, index },
+    ...(insteadOf === undefined ? {} : { insteadOf }),
   };
 }
 

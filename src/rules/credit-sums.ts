@@ -1,13 +1,6 @@
 import type { Fen } from '../vocabulary/fen.ts';
-import type { ActId, PhaseKey, SliceId } from '../vocabulary/ids.ts';
+import type { PhaseKey, SliceId } from '../vocabulary/ids.ts';
 import type { Order } from '../vocabulary/order.ts';
-
-/** What a batch adds to one account. */
-export interface AccountSum {
-  readonly actId: ActId;
-  readonly phaseKey: PhaseKey;
-  readonly fen: Fen;
-}
 
 /** What a batch takes out of one slice. */
 export interface SliceSum {
@@ -48,17 +41,6 @@ export function certainlyDistinct(inOrder: readonly Order[]): boolean {
     if (order.phaseKey !== before.phaseKey || order.orderNumber === before.orderNumber) return false;
   }
   return true;
-}
-
-/** Per account, in key order; each order counts. `orders` stand in key order. */
-export function accountSums(orders: readonly Order[]): AccountSum[] {
-  const sums: { actId: ActId; phaseKey: PhaseKey; fen: bigint }[] = [];
-  for (const { actId, phaseKey, amountFen } of orders) {
-    const last = sums.at(-1);
-    if (last?.actId === actId && last.phaseKey === phaseKey) last.fen += amountFen;
-    else sums.push({ actId, phaseKey, fen: amountFen });
-  }
-  return sums as AccountSum[];
 }
 
 /** Per slice and phase, in no particular order; each order counts. */

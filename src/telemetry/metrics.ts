@@ -36,6 +36,11 @@ export function createMetrics() {
       'Pieces that were handed out, or became dead letters, by connector',
       ['connector', 'state'],
     ),
+    reissued: counter(
+      'hongbao_reissued_lines_total',
+      'Lines of lists that were settled, by what became of them',
+      ['outcome'],
+    ),
     unlogged: counter('hongbao_unlogged_orders_total', 'Promised without the log: credited straight away'),
     /** Registers a gauge that is read when somebody asks. */
     watch(name: `hongbao_${string}`, help: string, read: () => number | Promise<number>): void {

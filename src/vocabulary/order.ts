@@ -28,6 +28,8 @@ export interface Order {
   /** When the packet was drawn (seed: OpenTime). Chooses the phase and orders the records. */
   readonly drawnAtMs: InstantMs;
   readonly unit: SliceUnit;
+  /** The scene that was asked for, when nothing was left of it and its consolation was given instead. */
+  readonly insteadOf?: SceneId;
 }
 
 /** Whether two orders ask for the very same thing. The same number with other content is a conflict. */
@@ -39,6 +41,7 @@ export function sameOrder(a: Order, b: Order): boolean {
     a.phaseKey === b.phaseKey &&
     a.amountFen === b.amountFen &&
     a.drawnAtMs === b.drawnAtMs &&
+    a.insteadOf === b.insteadOf &&
     a.unit.sliceId === b.unit.sliceId &&
     a.unit.epoch === b.unit.epoch &&
     a.unit.index === b.unit.index

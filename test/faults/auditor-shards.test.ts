@@ -75,8 +75,10 @@ describe('the auditor of a sharded ledger', { timeout: 60_000 }, () => {
     ],
     [
       'a person on a shard that never had the bucket',
-      ['INSERT INTO ledger.account (act_id, phase_key, purse, balance_fen) VALUES (4000002, 3, 1, 0)'],
-      ['I1 an account lies on a shard that never had its bucket'],
+      [
+        "INSERT INTO ledger.posting (act_id, phase_key, purse, ref, amount_fen, at_ms) VALUES (4000002, 3, 2, 'lost', 0, 1)",
+      ],
+      ['I1 a posting lies on a shard that never had its bucket'],
     ],
     [
       'a bucket that two own',
@@ -97,7 +99,7 @@ describe('the auditor of a sharded ledger', { timeout: 60_000 }, () => {
     for (const fault of faults) await client.query(fault);
     const { found } = await look();
     await client.query(
-      `DELETE FROM ledger.account WHERE act_id = 4000002;
+      `DELETE FROM ledger.posting WHERE act_id = 4000002;
        DELETE FROM ledger.bucket WHERE bucket NOT IN (SELECT bucket FROM kept_bucket);
        UPDATE ledger.bucket b SET state = k.state FROM kept_bucket k WHERE k.bucket = b.bucket;
        UPDATE ledger.posting p SET amount_fen = k.amount_fen FROM kept_posting k

@@ -124,10 +124,7 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
     people += 1;
     const order = anOrder({ person: people, scene, rain, award: awardOfScene(scene), fen: 1_900 });
     await rig.ledger.credit([order]);
-    return (await rig.ledger.award(
-      { actId: order.actId, phaseKey: order.phaseKey },
-      order.orderNumber,
-    ))!;
+    return (await rig.ledger.award({ actId: order.actId, phaseKey: order.phaseKey }, order.orderNumber))!;
   };
   const grants = (count: number, scene?: string) =>
     Promise.all(Array.from({ length: count }, () => grant(scene)));

@@ -62,8 +62,16 @@ export async function settleAndAudit(
   historyFile: string,
 ): Promise<AuditReport> {
   const settled = await settle(engine, crowd);
-  const report = await audit({ dataFolder: engine.dataFolder, historyFile, settled: true, ...settled });
+  const gatewayUrls = [engine.url];
+  const report = await audit({
+    dataFolder: engine.dataFolder,
+    historyFile,
+    settled: true,
+    gatewayUrls,
+    ...settled,
+  });
   expect(report.findings).toEqual([]);
+  expect(report.checked.totals).toBe(1);
   expect(report.checked.outstanding).toBe(0);
   return report;
 }

@@ -51,14 +51,19 @@ export async function playNight(cluster: Cluster, options: NightOptions): Promis
   await untilSettled(cluster, historyFile);
   const drainedMs = performance.now() - startedMs;
   say(`everything is credited and paid, ${Math.round(drainedMs)} ms after the last answer`);
-  const audit = await auditOf(cluster, { historyFile, settled: true });
+  const audit = await auditWithTotals(cluster, { historyFile, settled: true });
   return { counts, refusals: refusalsOf(crowds), audit, drainedMs, historyFile };
 }
 
 /** The auditor's look at a cluster. */
 export const auditOf = (
   cluster: Cluster,
-  options: { historyFile?: string; settled?: boolean; closedBeforeMs?: number },
+  options: {
+    historyFile?: string;
+    settled?: boolean;
+    closedBeforeMs?: number;
+    gatewayUrls?: readonly string[];
+  },
 ): Promise<AuditReport> =>
   auditCluster({
     dataFolders: [...cluster.of('gateway'), ...cluster.of('wallet')].map(({ dataFolder }) => dataFolder),
@@ -72,6 +77,23 @@ export const auditOf = (
     keyFile: path.join(cluster.keysFolder, 'keyring.json'),
     ...options,
   });
+
+const TOTALS_WITHIN_MS = 30_000;
+
+/** The same, and of what every gateway shows as given, which may be a moment behind. */
+export async function auditWithTotals(
+  cluster: Cluster,
+  options: { historyFile?: string; settled?: boolean },
+): Promise<AuditReport> {
+  const gatewayUrls = cluster.of('gateway').map(({ url }) => url);
+  const lastMs = performance.now() + TOTALS_WITHIN_MS;
+  for (;;) {
+    const report = await auditOf(cluster, { ...options, gatewayUrls });
+    const isBehind = report.findings.some(({ what }) => what.startsWith('the total on the screen'));
+    if (!isBehind || performance.now() > lastMs) return report;
+    await delay(500);
+  }
+}
 
 const SETTLED_WITHIN_MS = 180_000;
 

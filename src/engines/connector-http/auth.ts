@@ -41,7 +41,9 @@ export function createAuthorize(
         const signed = fill(signs, { timestamp, ...parts }, (one) => one);
         return {
           [auth.timestampHeader ?? 'x-timestamp']: timestamp,
-          [auth.signatureHeader ?? 'x-signature']: createHmac('sha256', secret).update(signed).digest(encoding),
+          [auth.signatureHeader ?? 'x-signature']: createHmac('sha256', secret)
+            .update(signed)
+            .digest(encoding),
         };
       };
     }

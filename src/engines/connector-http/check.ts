@@ -62,7 +62,8 @@ export function checkConnectors(draft: ConnectorsDraft, env: Env, isWellFormed: 
 function checkUrl(text: string, path: readonly PathPart[], say: Say): void {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const expected = 'an address as https://coupons.example/api';
-  if (!url || !/^https?:$/.test(url.protocol)) say(path, `"${text.slice(0, 60)}" is no http(s) URL`, expected);
+  if (!url || !/^https?:$/.test(url.protocol))
+    say(path, `"${text.slice(0, 60)}" is no http(s) URL`, expected);
   else if (url.username !== '' || url.password !== '')
     say(path, 'it holds a secret', 'the secret in an environment variable, named under auth');
   else if (url.search !== '' || url.hash !== '') say(path, 'it has a query', `${expected}; a query in path`);
@@ -108,7 +109,8 @@ function checkTemplate(
 }
 
 function checkPointer(text: string, path: readonly PathPart[], say: Say): void {
-  if (!POINTER.test(text)) say(path, `"${text}" is no JSON pointer`, 'names with a / before each: /data/code');
+  if (!POINTER.test(text))
+    say(path, `"${text}" is no JSON pointer`, 'names with a / before each: /data/code');
 }
 
 type AuthField = keyof AuthDraft;
@@ -124,13 +126,15 @@ function checkAuth(auth: AuthDraft | undefined, path: PathPart[], env: Env, say:
   if (!auth) return;
   const needed = SECRETS_OF[auth.kind];
   for (const field of Object.keys(auth) as AuthField[]) {
-    const isOfKind = needed.includes(field) || (auth.kind === 'hmac-sha256' && FIELDS_OF_HMAC.includes(field));
+    const isOfKind =
+      needed.includes(field) || (auth.kind === 'hmac-sha256' && FIELDS_OF_HMAC.includes(field));
     if (field !== 'kind' && !isOfKind)
       say([...path, field], `${field} is not of ${auth.kind}`, needed.join(' and ') || 'nothing beside kind');
   }
   for (const field of needed) {
     const variable = auth[field];
-    if (variable === undefined) say(path, `the field "${field}" is missing`, 'an environment variable’s name');
+    if (variable === undefined)
+      say(path, `the field "${field}" is missing`, 'an environment variable’s name');
     else if (!ENV_NAME.test(variable))
       say([...path, field], 'it is no environment variable’s name', 'capitals, digits and underscores');
     else if (!env[variable])
@@ -154,7 +158,11 @@ function checkRule(rule: AnswerRuleDraft, path: PathPart[], say: Say): void {
   for (const [pointer, value] of Object.entries(rule.json ?? {})) {
     checkPointer(pointer, [...path, 'json', pointer], say);
     if (typeof value === 'object' && value !== null)
-      say([...path, 'json', pointer], 'it is compared with a list or mapping', 'a text, number, true or null');
+      say(
+        [...path, 'json', pointer],
+        'it is compared with a list or mapping',
+        'a text, number, true or null',
+      );
   }
   for (const field of ['voucher', 'reason'] as const)
     if (rule[field] !== undefined) checkPointer(rule[field], [...path, field], say);

@@ -1,6 +1,6 @@
 import { type ReadFile, readYamlFile } from '../../campaign/read-yaml.ts';
 import { checkConnectors } from './check.ts';
-import { ConnectorsFile, type ConnectorsDraft } from './schema.ts';
+import { type ConnectorsDraft, ConnectorsFile } from './schema.ts';
 
 /**
  * Reads a connectors file: what it holds, or every mistake that is in it. A secret that the environment lacks is one.

@@ -18,10 +18,14 @@ const Request = Type.Object(
     method: Type.Enum(['GET', 'POST', 'PUT'], { description: 'HTTP method.' }),
     path: text(`Behind the url, with a query if need be. ${FILLED}`),
     headers: Type.Optional(
-      Type.Record(Type.String(), Type.String(), { description: `Beside those of the authorization. ${FILLED}` }),
+      Type.Record(Type.String(), Type.String(), {
+        description: `Beside those of the authorization. ${FILLED}`,
+      }),
     ),
     body: Type.Optional(
-      Type.Record(Type.String(), Type.Unknown(), { description: `Sent as JSON; texts are filled in. ${FILLED}` }),
+      Type.Record(Type.String(), Type.Unknown(), {
+        description: `Sent as JSON; texts are filled in. ${FILLED}`,
+      }),
     ),
   },
   strict,

@@ -28,9 +28,10 @@ function createNames<Name extends string>() {
 
 /**
  * The book in memory; whoever opens the log tells it every record that is there. A night has millions of wins, so they
- * stand in flat columns: a million take about 60 MB, and 90 MB more while all of them are outstanding.
+ * stand in flat columns: a million take about 60 MB, and 90 MB more while all of them are outstanding. `onNew` is told
+ * of each order number the first time that it is noted, and never again.
  */
-export function createTokenBook(): TokenBook {
+export function createTokenBook(onNew?: (order: Order) => void): TokenBook {
   const scenes = createNames<SceneId>();
   const kinds = createNames<`${AwardType}_${PhaseId}`>();
   const phases = new Map<PhaseKey, People>();
@@ -76,6 +77,7 @@ export function createTokenBook(): TokenBook {
     });
     people.setRow(order.actId, row);
     outstandingCount += 1;
+    onNew?.(order);
   }
 
   function advanceOne(order: Order, status: TokenStatus): void {

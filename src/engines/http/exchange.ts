@@ -3,9 +3,7 @@ import { readBounded } from './read-bounded.ts';
 const ANSWER_BYTES_MAX = 64 << 10;
 
 /** What came back, or why nothing is known. */
-export type Exchanged =
-  | { readonly status: number; readonly text: string }
-  | { readonly unknown: string };
+export type Exchanged = { readonly status: number; readonly text: string } | { readonly unknown: string };
 
 /**
  * One question to somebody else's HTTP service and its whole answer, of at most 64 KiB, within `timeoutMs`. Redirects

@@ -54,13 +54,14 @@ const streams = (deadlineMs = 2_000): JetStreamLog[] => {
 };
 
 const replayed: string[] = [];
-async function open(logs = streams()): Promise<void> {
+async function open(logs = streams(), onUncounted: (sequence: number) => void = () => {}): Promise<void> {
   replayed.length = 0;
   journal = await openJournal({ folder, logger: quiet });
   log = await openJournaledLog({
     journal,
     streams: logs,
     logger: quiet,
+    onUncounted,
     onReplayed: (batch, bucket, sequence) =>
       replayed.push(`${bucket}/${sequence}: ${peopleOf([{ kind: 'grants', sequence, ...batch }])}`),
   });
@@ -145,6 +146,19 @@ describe('the promise in two copies', () => {
     expect(await log.bucket(0).appendFence(slice(1))).toBe(1);
     await settled();
     expect(replayed).toEqual(['0/2: 2,4']);
+  });
+
+  it('says which records of the journal are no promises by themselves: unknown ones, and what was promised before', async () => {
+    await close();
+    const logs = streams();
+    const uncounted: number[] = [];
+    await open([faulty(logs[0]!, ['lost answer']), logs[1]!], (sequence) => uncounted.push(sequence));
+    await expect(log.bucket(0).append(even)).rejects.toMatchObject({ kind: 'outcome-unknown' });
+    await log.bucket(1).append(odd);
+    await log.bucket(1).appendAgain(aBatch([5]));
+    await log.bucket(0).appendLocal(aBatch([8]));
+    expect(uncounted).toEqual([1, 3]);
+    await settled();
   });
 
   it('is replayed after a restart, each bucket into its own stream, without doubles', async () => {

@@ -8,6 +8,14 @@ import type { JetStreamLog } from './grant-log.ts';
 import { batchName } from './names.ts';
 import { createReplay } from './replay.ts';
 
+/** `standsAt` is its place in the bucket's stream, `sequence` the one in the journal. */
+export type OnReplayed = (
+  batch: MicroBatch,
+  bucket: number,
+  standsAt: LogSequence,
+  sequence: LogSequence,
+) => void;
+
 export interface JournaledLogOptions {
   /** This gateway's own, for all buckets. Its `drained` mark says how far the streams have it. */
   readonly journal: GrantLog & LogReader;
@@ -15,16 +23,20 @@ export interface JournaledLogOptions {
   readonly streams: readonly JetStreamLog[];
   readonly logger: Logger;
   /** Told where a batch stands that only the journal had; whoever keeps a book may have lost it. */
-  readonly onReplayed?: (batch: MicroBatch, bucket: number, sequence: LogSequence) => void;
+  readonly onReplayed?: OnReplayed;
+  /** Told of a record of the journal that is no promise by itself: what it holds is unknown, or was promised before. */
+  readonly onUncounted?: (sequence: LogSequence) => void;
 }
 
 /** One bucket, promised in two copies. */
 export interface JournaledBucket extends GrantLog {
   /**
    * The degraded path, for orders that the ledger is given directly: in the journal only, and published once the
-   * stream is back. Resolves after the fsync.
+   * stream is back. Resolves after the fsync, with its place in the journal.
    */
-  appendLocal(batch: MicroBatch): Promise<void>;
+  appendLocal(batch: MicroBatch): Promise<LogSequence>;
+  /** `append`, for orders that were promised before and are in somebody's count already. */
+  appendAgain: GrantLog['append'];
 }
 
 export interface JournaledLog {
@@ -62,7 +74,7 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
     return sequence;
   }
 
-  async function append(batch: MicroBatch, bucket: number): Promise<LogSequence> {
+  async function append(batch: MicroBatch, bucket: number, isAgain: boolean): Promise<LogSequence> {
     const body = encodeGrants(batch);
     const [kept, sent] = await Promise.allSettled([
       intoJournal(batch),
@@ -71,6 +83,7 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
     if (kept.status === 'fulfilled') {
       if (sent.status === 'fulfilled') settle(kept.value, bucket, sent.value);
       else replay.owe(kept.value, bucket);
+      if (isAgain || sent.status === 'rejected') options.onUncounted?.(kept.value);
     }
     if (kept.status === 'fulfilled' && sent.status === 'fulfilled') return sent.value;
     throw faultOf(kept, sent);
@@ -109,16 +122,21 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
         throw new RangeError(`a micro-batch for bucket ${bucket} holds orders of another one`);
     }
 
+    const appendAs = async (batch: MicroBatch, isAgain: boolean): Promise<LogSequence> => {
+      mustAccept(health());
+      mustBelong(batch);
+      return tracked(append(batch, bucket, isAgain));
+    };
+
     return {
-      async append(batch) {
-        mustAccept(health());
-        mustBelong(batch);
-        return tracked(append(batch, bucket));
-      },
+      append: (batch) => appendAs(batch, false),
+      appendAgain: (batch) => appendAs(batch, true),
       async appendLocal(batch) {
         mustAccept(closed ? health() : journal.health());
         mustBelong(batch);
-        replay.owe(await tracked(intoJournal(batch)), bucket);
+        const sequence = await tracked(intoJournal(batch));
+        replay.owe(sequence, bucket);
+        return sequence;
       },
       async appendFence(unit) {
         mustAccept(closed ? health() : { accepting: true });

@@ -17,7 +17,12 @@ export interface ReplayOptions {
   readonly streams: readonly JetStreamLog[];
   readonly debts: Debts;
   readonly logger: Logger;
-  readonly onReplayed?: (batch: MicroBatch, bucket: number, sequence: LogSequence) => void;
+  readonly onReplayed?: (
+    batch: MicroBatch,
+    bucket: number,
+    standsAt: LogSequence,
+    sequence: LogSequence,
+  ) => void;
 }
 
 type OnSettled = (sequence: LogSequence, bucket: number, standsAt: LogSequence | undefined) => void;
@@ -51,7 +56,7 @@ export function createReplay(options: ReplayOptions) {
     if (record.kind === 'fence') return settled(sequence, bucket, undefined);
     const body = encodeGrants(record);
     const standsAt = await streams[bucket]!.appendNamed(body, batchName(body));
-    options.onReplayed?.(record, bucket, standsAt);
+    options.onReplayed?.(record, bucket, standsAt, sequence);
     settled(sequence, bucket, standsAt);
   }
 

@@ -21,6 +21,7 @@ const anyOrder: fc.Arbitrary<Order> = fc
     index: fc.integer({ min: 0, max: INT32_MAX }),
     scene: fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/),
     campaign: fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/),
+    insteadOf: fc.option(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9-]{0,31}$/), { nil: undefined }),
   })
   .map((any) => {
     const order = anOrder({ person: 0, rain: any.rain, scene: any.scene, atMs: any.atMs });
@@ -32,6 +33,7 @@ const anyOrder: fc.Arbitrary<Order> = fc
       campaignId: any.campaign as Order['campaignId'],
       amountFen: any.fen as Order['amountFen'],
       unit: { sliceId: any.sliceId as Order['unit']['sliceId'], epoch: any.epoch, index: any.index },
+      ...(any.insteadOf === undefined ? {} : { insteadOf: any.insteadOf as Order['sceneId'] }),
     };
   });
 const anyPosition = fc.record({

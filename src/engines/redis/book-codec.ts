@@ -1,7 +1,7 @@
 import { isMoney } from '../../vocabulary/award-type.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
-import type { AppId, CampaignId, PhaseKey, SliceId } from '../../vocabulary/ids.ts';
-import { type ActId, parseCampaignId } from '../../vocabulary/ids.ts';
+import type { AppId, PhaseKey, SliceId } from '../../vocabulary/ids.ts';
+import { type ActId, parseCampaignId, parseSceneId } from '../../vocabulary/ids.ts';
 import { instantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { type OrderNumber, type OrderNumberParts, parseOrderNumber } from '../../vocabulary/order-number.ts';
@@ -16,7 +16,7 @@ import type { BookEntry, LogPosition, Win } from '../ports.ts';
  *   win     = u8 n | u48 sequence | u16 leaf index | suffix (n bytes)
  *   pending = win | u8 status | u8 m | rest (m bytes)
  *   suffix  = the order number without act id and first underscore
- *   rest    = app | amount in fen | drawn at in ms | slice | epoch | index | campaign
+ *   rest    = app | amount in fen | drawn at in ms | slice | epoch | index | campaign [| "_" | instead of scene]
  *             each number as a varint (7 bits a byte, low bits first)
  */
 
@@ -49,7 +49,7 @@ export class PackedOrders {
     this.varint(order.unit.sliceId);
     this.varint(order.unit.epoch);
     this.varint(order.unit.index);
-    this.ascii(order.campaignId);
+    this.ascii(order.insteadOf === undefined ? order.campaignId : `${order.campaignId}_${order.insteadOf}`);
     this.buffer[lengthAt] = this.at - lengthAt - 1;
   }
 
@@ -134,7 +134,7 @@ export function decodePending(value: Buffer, actId: ActId, phaseKey: PhaseKey): 
         epoch: Number(rest.varint()),
         index: Number(rest.varint()),
       },
-      campaignId: campaignOf(rest.remainder()),
+      ...campaignOf(rest.remainder()),
     };
     if (order.amountFen === 0n && isMoney(order.awardType)) throw unreadable();
     entries.push({ order, position, status });
@@ -165,10 +165,14 @@ function readHead(
   return { orderNumber, parts, position };
 }
 
-function campaignOf(bytes: Buffer): CampaignId {
-  const campaignId = parseCampaignId(bytes.toString('latin1'));
-  if (!campaignId) throw unreadable();
-  return campaignId;
+function campaignOf(bytes: Buffer): Pick<Order, 'campaignId' | 'insteadOf'> {
+  const [campaign, asked, ...rest] = bytes.toString('latin1').split('_');
+  const campaignId = parseCampaignId(campaign);
+  if (!campaignId || rest.length > 0) throw unreadable();
+  if (asked === undefined) return { campaignId };
+  const insteadOf = parseSceneId(asked);
+  if (!insteadOf) throw unreadable();
+  return { campaignId, insteadOf };
 }
 
 const unreadable = (): Error => new Error('the book holds bytes that it can not have written');

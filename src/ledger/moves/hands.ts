@@ -37,7 +37,6 @@ export interface AccountKey {
 
 interface Rows {
   readonly postings: string;
-  readonly accounts: string;
   readonly withdrawals: string;
   readonly awards: string;
 }
@@ -67,7 +66,7 @@ export async function assertStillMine(
 
 export async function lastActId(db: Pool): Promise<bigint> {
   const { rows } = await db.query<{ last: bigint | null }>(
-    'SELECT max(act_id) AS last FROM ledger.account WHERE act_id > 0',
+    'SELECT max(act_id) AS last FROM ledger.posting WHERE act_id > 0',
   );
   return rows[0]!.last ?? 0n;
 }
@@ -122,13 +121,7 @@ export async function copyAccounts(
   const rows = await rowsOf(source, accounts);
   await transaction(hands.to, async (client) => {
     await assertStillMine(client, hands, 'arriving');
-    await client.query(takeInSql, [
-      rows.postings,
-      rows.accounts,
-      rows.withdrawals,
-      carriedRef(hands),
-      rows.awards,
-    ]);
+    await client.query(takeInSql, [rows.postings, rows.withdrawals, carriedRef(hands), rows.awards]);
     await then(client);
   });
 }

@@ -4,9 +4,8 @@
 -- $9 the batch's own ref, never used before. $10 count of buckets, $11 the batch's buckets int4[] (guard-write.sql).
 -- $12 purse int2: 1 money, 6 pieces, of which each gets its row of ledger.award.
 -- Returns one row: fresh, how many were not there before. All or nothing.
--- Locks: buckets (shared); postings in key order, then accounts in key order (each account once a batch); the funding
--- legs and the awards are new rows.
--- Example: 1,000 orders of 990 people out of 3 slices write 1,000 + 3 postings and touch 990 accounts.
+-- Locks: buckets (shared); postings in key order; the funding legs and the awards are new rows.
+-- Example: 1,000 orders of 990 people out of 3 slices write 1,000 + 3 postings.
 WITH fresh AS (
   INSERT INTO ledger.posting (act_id, amount_fen, at_ms, slice_id, phase_key, slice_epoch, slice_index, purse, ref)
   SELECT o.act_id, o.fen, o.at_ms, o.slice_id, o.phase_key, o.epoch, o.index, $12::int2, o.ref
@@ -15,12 +14,6 @@ WITH fresh AS (
   ORDER BY o.act_id, o.phase_key, o.ref COLLATE "C"
   ON CONFLICT (act_id, phase_key, purse, ref) DO NOTHING
   RETURNING act_id, phase_key, ref, amount_fen, at_ms, slice_id
-), accounts AS (
-  INSERT INTO ledger.account AS a (act_id, phase_key, purse, balance_fen, income_fen)
-  SELECT f.act_id, f.phase_key, $12::int2, sum(f.amount_fen), CASE $12::int2 WHEN 1 THEN sum(f.amount_fen) ELSE 0 END
-  FROM fresh f GROUP BY f.act_id, f.phase_key ORDER BY f.act_id, f.phase_key
-  ON CONFLICT (act_id, phase_key, purse) DO UPDATE
-    SET balance_fen = a.balance_fen + excluded.balance_fen, income_fen = a.income_fen + excluded.income_fen
 ), funding AS (
   INSERT INTO ledger.posting (act_id, phase_key, purse, ref, amount_fen, at_ms, slice_id, slice_index)
   SELECT -f.slice_id, f.phase_key, 3, $9, -sum(f.amount_fen), max(f.at_ms), f.slice_id, count(*)

@@ -1,15 +1,10 @@
 -- Takes an amount out of a person's wallet and holds it for a withdrawal.
 -- $1 act_id bigint, $2 phase_key int4, $3 amount bigint, $4 withdrawal id uuid, $5 idempotency key, $6 payload hash,
 -- $7 requested at ms bigint. Returns one row: held, 1, or 0 when the balance is too low (then nothing moved).
--- Locks: the wallet account, then the held one. Runs after the forced credits of the same transaction.
+-- The account is locked by the caller (ledger.lock_account), after the forced credits of the same transaction.
 WITH taken AS (
-  UPDATE ledger.account SET balance_fen = balance_fen - $3::bigint
-  WHERE act_id = $1 AND phase_key = $2 AND purse = 1 AND balance_fen >= $3::bigint
-  RETURNING act_id
-), kept AS (
-  INSERT INTO ledger.account AS a (act_id, phase_key, purse, balance_fen)
-  SELECT $1, $2, 2, $3::bigint FROM taken
-  ON CONFLICT (act_id, phase_key, purse) DO UPDATE SET balance_fen = a.balance_fen + excluded.balance_fen
+  SELECT 1 FROM ledger.posting WHERE act_id = $1 AND phase_key = $2 AND purse = 1
+  HAVING coalesce(sum(amount_fen), 0) >= $3::bigint
 ), legs AS (
   INSERT INTO ledger.posting (act_id, phase_key, purse, ref, amount_fen, at_ms)
   SELECT $1, $2, leg.purse, $4::uuid || ':hold', leg.fen, $7

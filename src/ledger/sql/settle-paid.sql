@@ -1,12 +1,9 @@
 -- Held money leaves the house. $1 act_id bigint, $2 phase_key int4, $3 amount bigint, $4 withdrawal id uuid, $5 at ms.
--- The withdrawal's row is locked by the caller. Locks: the held account. The outside's leg is a new row.
-WITH taken AS (
-  UPDATE ledger.account SET balance_fen = balance_fen - $3::bigint
-  WHERE act_id = $1 AND phase_key = $2 AND purse = 2 RETURNING act_id
-), legs AS (
+-- The withdrawal's row is locked by the caller, so nobody else settles it. The legs are new rows.
+WITH legs AS (
   INSERT INTO ledger.posting (act_id, phase_key, purse, ref, amount_fen, at_ms)
   SELECT leg.act_id, $2, leg.purse, $4::uuid || ':paid', leg.fen, $5
-  FROM taken, (VALUES ($1::bigint, 2, -$3::bigint), (0::bigint, 4, $3::bigint)) AS leg (act_id, purse, fen)
+  FROM (VALUES ($1::bigint, 2, -$3::bigint), (0::bigint, 4, $3::bigint)) AS leg (act_id, purse, fen)
 )
 UPDATE ledger.withdrawal SET state = 'paid', settled_at_ms = $5
 WHERE act_id = $1 AND phase_key = $2 AND id = $4::uuid

@@ -35,7 +35,7 @@ export function findTarget(options: TargetOptions): Target {
   return { url, campaign: options.campaign ?? run?.campaign ?? 'gala', run };
 }
 
-const NOT_RUNNING = (url: string) =>
+export const NOT_RUNNING = (url: string) =>
   `No engine answers at ${url}. Start one with \`npm start\` (or say where it is with --url).`;
 
 /** One request to the engine. Throws CliFailure when it can't be reached or says no. */

@@ -24,6 +24,7 @@ import {
 } from './ops-commands.ts';
 import { CliFailure, EXIT, type Output, print, printFailure } from './output.ts';
 import { shakeCommand, walletCommand, withdrawCommand } from './play-commands.ts';
+import { addReissueCommands } from './reissue-cli.ts';
 
 const FEN_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -184,6 +185,7 @@ function program(output: Output): Command {
     .action((name: string, flags: { scenes: string; campaign?: string }) =>
       upstreamAdd(name, flags.scenes, opsOptions(flags)),
     );
+  addReissueCommands(cli, () => opsOptions({}), output);
   withJson(cli.command('status').description('backlog, outcomes, throttle level, health')).action(() =>
     statusCommand(opsOptions({})),
   );

@@ -72,7 +72,7 @@ function failureOf(error: FastifyError): Refusal | RetryableFault | unknown {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return refuse('too-large', 'the body is larger than this route takes');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return refuse('unsupported-media-type', 'send application/json');
+      return refuse('unsupported-media-type', 'this route does not take that content type');
     default:
       return error.statusCode !== undefined && error.statusCode < 500
         ? refuse('malformed', error.message)

@@ -17,8 +17,11 @@ import { attachPlaySocket, type PlaySocket } from '../../stations/1-play/socket.
 import type { Granter } from '../../stations/3-grant/grant.ts';
 import { grantRoutes } from '../../stations/3-grant/http.ts';
 import { createSceneSlices } from '../../stations/3-grant/slices.ts';
+import { createStock } from '../../stations/3-grant/stock.ts';
+import { stockRoutes } from '../../stations/3-grant/stock-http.ts';
 import { createUpstreamGranter } from '../../stations/3-grant/upstream.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
+import { totalRoutes } from '../../stations/9-total/http.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { random } from '../randomness.ts';
@@ -56,6 +59,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const { app, stores, keyring, granter, sessions, clock, logger, metrics, throttle } = deps;
   const { allotments, book, control } = stores;
   const campaign = (id: string) => deps.campaigns().get(id);
+  const stock = createStock(allotments, clock);
   const dealer = createDealer({
     allotments,
     campaigns: () => deps.campaigns().values(),
@@ -63,8 +67,16 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     logger,
     onLeased: granter.acceptSlice,
+    isLow: stock.isLow,
   });
-  const slices = createSceneSlices({ granter, allotments, holder: deps.holder, clock });
+  const slices = createSceneSlices({
+    granter,
+    allotments,
+    holder: deps.holder,
+    clock,
+    logger,
+    isLow: stock.isLow,
+  });
   const upstream = createUpstreamGranter({ granter, slices, clock });
   const play = createPlay({
     dealer,
@@ -80,6 +92,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     },
     granted: granter.find,
   });
+  const credentialOf = createCredentialCheck((hash) => control.upstreamBySecret(hash), 5_000);
   const onShake = (prize: string) => metrics.shakes.inc({ prize });
   const onProblem = (kind: ErrorKind) => metrics.problems.inc({ kind });
 
@@ -96,8 +109,12 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     upstream,
     campaign,
     actIdOf: sessions.actIdOf,
-    credentialOf: createCredentialCheck((hash) => control.upstreamBySecret(hash), 5_000),
+    isLow: stock.isLow,
+    onUnknown: (error) => logger.error({ err: error }, 'a grant could not be answered'),
+    credentialOf,
   });
+  await app.register(totalRoutes, { totals: stores.totals, campaign, clock });
+  await app.register(stockRoutes, { stock, credentialOf, campaign, clock });
   const socket: PlaySocket = attachPlaySocket(app.server, {
     play,
     clock,
@@ -111,7 +128,10 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
 
   return {
     prepare: () => dealer.maintain(),
-    start: dealer.start,
+    start() {
+      dealer.start();
+      slices.start();
+    },
     connections: socket.connections,
     closeSockets: socket.close,
     async stop() {

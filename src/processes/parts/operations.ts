@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import { createDeadLetters } from '../../control/dead-letters.ts';
 import type { OpsDeps } from '../../control/ops/http.ts';
+import { LOCAL_OPERATOR } from '../../control/reissue/desk.ts';
 import type { Awards, ControlStore } from '../../engines/ports.ts';
 import { createCredentialCheck, newSecret, secretHash } from '../../guard/secrets.ts';
 import { refuse } from '../../protocol/failures.ts';
@@ -23,9 +24,13 @@ export interface OperationsDeps {
 /** What operators may do, beside what every process tells of itself. */
 export type Operations = Omit<OpsDeps, 'status' | 'metricsText' | 'ready'>;
 
+export type OperatorOf = (secret: string | undefined) => Promise<string | undefined>;
+
 /** The acts of operations. `operatorKey` is for the command line of this machine's own user; it lives as long as the process. */
 export async function createOperations(deps: OperationsDeps): Promise<{
   readonly operations: Operations;
+  /** Who a key is of: a stored operator's name, or `local`. */
+  readonly operatorOf: OperatorOf;
   readonly operatorKey: string;
   /** Printed while nobody is an operator yet. */
   readonly setupToken: string | undefined;
@@ -33,15 +38,19 @@ export async function createOperations(deps: OperationsDeps): Promise<{
   const { control, store, keyring } = deps;
   const { announcer, campaigns } = control;
   const operatorKey = newSecret('hbo');
-  const isStoredOperator = createCredentialCheck((hash) => store.operatorByKey(hash), 5_000);
+  const storedOperator = createCredentialCheck((hash) => store.operatorByKey(hash), 5_000);
   const setupToken = (await store.operatorCount()) === 0 ? newSecret('hbs') : undefined;
   if (setupToken !== undefined) await store.offerSetupToken(secretHash(setupToken));
 
+  const operatorOf: OperatorOf = async (secret) =>
+    secret !== undefined && timingSafeEqual(secretHash(secret), secretHash(operatorKey))
+      ? LOCAL_OPERATOR
+      : (await storedOperator(secret))?.name;
+
   const operations: Operations = {
-    isOperator: async (secret) =>
-      (secret !== undefined && timingSafeEqual(secretHash(secret), secretHash(operatorKey))) ||
-      (await isStoredOperator(secret)) !== undefined,
+    isOperator: async (secret) => (await operatorOf(secret)) !== undefined,
     setUp: async (token, name) => {
+      if (name.toLowerCase() === LOCAL_OPERATOR) return undefined;
       const key = newSecret('hbo');
       return (await store.spendSetupToken(secretHash(token), { name, keyHash: secretHash(key) }))
         ? key
@@ -78,5 +87,5 @@ export async function createOperations(deps: OperationsDeps): Promise<{
       return secret;
     },
   };
-  return { operations, operatorKey, setupToken };
+  return { operations, operatorOf, operatorKey, setupToken };
 }

@@ -1,10 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
-import type { MicroBatch } from '../../engines/ports.ts';
+import type { GrantLog, MicroBatch } from '../../engines/ports.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
 import { createGranter, type Granter } from '../../stations/3-grant/grant.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
 import { createSealingLine, promisedAt } from '../../stations/4-seal/sealing-line.ts';
+import { createDoubts, type Doubt, type Doubts } from '../../stations/9-total/doubts.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
@@ -15,6 +17,8 @@ import { createSliceStates } from './slice-states.ts';
 
 export interface Promises {
   readonly granter: Granter;
+  /** Orders of which it is not known whether they were given. */
+  readonly doubts: Doubts;
   /** Seals and appends, asking nothing else: for orders that were granted before. */
   again(order: Order): Promise<unknown>;
   /** Resolves when nothing is under way any more. */
@@ -32,18 +36,39 @@ export function createPromises(deps: {
   campaign: (id: string) => CampaignSnapshot | undefined;
   clock: Clock;
   metrics: Metrics;
+  logger: Logger;
 }): Promises {
   const { stores, keyring, clock, metrics } = deps;
   const withoutLog = stores.appendLocally && createUnloggedPromise(stores, clock, metrics);
+  const doubts = createDoubts({
+    ledger: stores.ledger,
+    book: stores.book,
+    onBug: (error) => deps.logger.error({ err: error }, 'a packet could not be looked up for the total'),
+  });
+  const { countPromised } = stores;
+  stores.onUntold?.(doubts.note);
+  const line = (log: GrantLog, onPromised: Stores['countPromised']) => ({
+    keyring,
+    log,
+    onAppended: (entries: Parameters<Stores['book']['record']>[0]) => stores.book.record(entries),
+    nowMs: clock.now,
+    onLate: (entries: readonly Pick<Doubt, 'order' | 'position'>[]) =>
+      doubts.note(
+        entries.map((entry) => ({
+          ...entry,
+          ...(countPromised ? { count: () => countPromised([entry.order]) } : {}),
+        })),
+      ),
+    ...(onPromised ? { onPromised } : {}),
+  });
   const lines = stores.logs.map((log, bucket) =>
     createSealingLine({
-      keyring,
-      log,
-      onAppended: (entries) => stores.book.record(entries),
-      nowMs: clock.now,
+      ...line(log, countPromised),
       ...(withoutLog ? { withoutLog: (batch) => withoutLog(batch, bucket) } : {}),
     }),
   );
+  // What was promised before, and lost by the log, is promised apart: it was counted then.
+  const linesAgain = stores.logsAgain?.map((log) => createSealingLine(line(log, undefined))) ?? lines;
   const bucketAt = (order: Pick<Order, 'actId'>): number => bucketOf(order.actId, stores.buckets);
   const granter = createGranter({
     book: stores.book,
@@ -54,8 +79,12 @@ export function createPromises(deps: {
   });
   return {
     granter,
-    again: (order) => lines[bucketAt(order)]!.promise(order),
-    drain: async () => void (await Promise.all(lines.map((line) => line.drain()))),
+    doubts,
+    again: (order) => linesAgain[bucketAt(order)]!.promise(order),
+    async drain() {
+      await Promise.all([...lines, ...linesAgain].map((one) => one.drain()));
+      await doubts.stop();
+    },
   };
 }
 
@@ -77,9 +106,20 @@ function createUnloggedPromise(stores: Stores, clock: Clock, metrics: Metrics) {
       );
     turnAtMs = nowMs + waitMs + (length * 1_000) / UNLOGGED_PER_SECOND;
     await delay(waitMs);
-    await stores.appendLocally!(batch, bucket);
-    const { fenced, conflicting } = await stores.ledger.creditUnlogged(batch.orders);
-    metrics.unlogged.inc(length);
-    return new Set([...fenced, ...conflicting]);
+    const sequence = await stores.appendLocally!(batch, bucket);
+    try {
+      const { fenced, conflicting } = await stores.ledger.creditUnlogged(batch.orders);
+      metrics.unlogged.inc(length);
+      const refused = new Set([...fenced, ...conflicting]);
+      const leaves = batch.orders.flatMap(({ orderNumber }, leaf) =>
+        refused.has(orderNumber) ? [leaf] : [],
+      );
+      stores.notCounted?.(sequence, leaves);
+      stores.toldUnlogged?.(batch.orders.filter(({ orderNumber }) => !refused.has(orderNumber)));
+      return refused;
+    } catch (error) {
+      stores.notCounted?.(sequence);
+      throw error;
+    }
   };
 }

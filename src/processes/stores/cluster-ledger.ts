@@ -5,6 +5,7 @@ import { allotmentMigrations } from '../../engines/postgres/allotments/index.ts'
 import { controlMigrations } from '../../engines/postgres/control-store/index.ts';
 import { migrate } from '../../engines/postgres/migrate.ts';
 import { openPool } from '../../engines/postgres/pool.ts';
+import { reissueMigrations } from '../../engines/postgres/reissue/index.ts';
 import type { RetryOptions } from '../../engines/postgres/retryable.ts';
 import {
   createShardMap,
@@ -77,7 +78,12 @@ async function found(
   map: ReturnType<typeof createShardMap>,
   openShardPool: (shard: ShardAddress) => Pool,
 ): Promise<void> {
-  await migrate(controlPool, [...controlMigrations, ...allotmentMigrations, ...shardMapMigrations]);
+  await migrate(controlPool, [
+    ...controlMigrations,
+    ...allotmentMigrations,
+    ...shardMapMigrations,
+    ...reissueMigrations,
+  ]);
   await map.found(
     cluster.buckets,
     config.ledgerUrls.map((url, at) => ({ name: `s${at + 1}`, url })),

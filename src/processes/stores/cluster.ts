@@ -14,6 +14,8 @@ import type { GrantLog, Signals } from '../../engines/ports.ts';
 import { createAllotments } from '../../engines/postgres/allotments/index.ts';
 import { createControlStore } from '../../engines/postgres/control-store/index.ts';
 import { openPool } from '../../engines/postgres/pool.ts';
+import { createReissues } from '../../engines/postgres/reissue/index.ts';
+import { createOperators } from '../../engines/postgres/reissue/operators.ts';
 import { connectRedis } from '../../engines/redis/client.ts';
 import { createRedisSignals } from '../../engines/redis/signals.ts';
 import { createRedisTokenBook } from '../../engines/redis/token-book.ts';
@@ -25,6 +27,7 @@ import type { ClusterConfig } from '../config-cluster.ts';
 import { random, randomBelow } from '../randomness.ts';
 import { createBucketOwnership } from './bucket-ownership.ts';
 import { openClusterLedger } from './cluster-ledger.ts';
+import { openClusterTotals } from './cluster-totals.ts';
 import type { Stores } from './index.ts';
 import { switchable } from './switchable-log.ts';
 import { untilItIs } from './until.ts';
@@ -58,6 +61,7 @@ export async function openClusterStores(
   });
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
   const restorable = createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS });
+  const totals = openClusterTotals({ config, cluster, bookClient: redis, logger });
   const book = createGuardedBook({
     book: restorable,
     buckets,
@@ -78,7 +82,12 @@ export async function openClusterStores(
       }),
     isNotAFlaw,
   );
-  const journal = await openJournal({ folder: path.join(config.dataFolder, 'journal'), logger });
+  const journal = await openJournal({
+    folder: path.join(config.dataFolder, 'journal'),
+    logger,
+    onRecord: totals.recount,
+  });
+  totals.recounted();
   const bootId = randomUUID();
   const streams = Array.from({ length: buckets }, (_, bucket) =>
     createJetStreamLog({ link, space, bucket, bootId, replicas: cluster.logReplicas }),
@@ -89,7 +98,11 @@ export async function openClusterStores(
     streams,
     logger,
     // What is replayed may be void, which only a look from the log's beginning tells: the bookkeeper's.
-    onReplayed: (_, bucket) => tear(bucket),
+    onReplayed: (batch, bucket, standsAt, sequence) => {
+      tear(bucket);
+      totals.replayed(batch.orders, standsAt, sequence);
+    },
+    onUncounted: totals.notCounted,
   });
   const log = switchable(Array.from({ length: buckets }, (_, bucket): GrantLog => journaled.bucket(bucket)));
   const ways = await openWays(
@@ -109,6 +122,8 @@ export async function openClusterStores(
     awards: ledger.ledger,
     allotments: createAllotments({ pool, randomBelow, retry }),
     control: createControlStore(pool),
+    reissues: createReissues(pool),
+    operators: createOperators(pool),
     logs: log.logs,
     book,
     restorable,
@@ -116,6 +131,12 @@ export async function openClusterStores(
     ownership,
     shared: true,
     appendLocally: (batch, bucket) => journaled.bucket(bucket).appendLocal(batch),
+    logsAgain: log.logs.map((one, bucket) => ({ ...one, append: journaled.bucket(bucket).appendAgain })),
+    totals: totals.totals,
+    countPromised: totals.promised,
+    onUntold: totals.onUntold,
+    notCounted: totals.notCounted,
+    toldUnlogged: totals.toldUnlogged,
     setOff(off) {
       if (off.includes('book')) book.switchOff();
       else book.switchOn();
@@ -125,11 +146,13 @@ export async function openClusterStores(
       log: log.logs.map((one) => one.health()).find((one) => !one.accepting) ?? { accepting: true },
       owedToTheLog: journaled.owed(),
       book: book.status(),
+      totals: totals.totals.status(),
       shards: await ledger.ledger.shardHealth(),
     }),
     async close() {
       await journaled.close();
       await journal.close();
+      await totals.close();
       await Promise.all(ways.map((way) => way.close()));
       book.stop();
       await redis.close();

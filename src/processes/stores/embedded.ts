@@ -1,18 +1,22 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { createMemoryHotTotals } from '../../engines/embedded/hot-totals.ts';
 import { type Journal, openJournal } from '../../engines/embedded/journal/index.ts';
 import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
 import { createLocalSignals } from '../../engines/embedded/signals.ts';
 import { createTokenBook } from '../../engines/embedded/token-book.ts';
-import type { TokenBook } from '../../engines/ports.ts';
+import type { HotTotals, TokenBook } from '../../engines/ports.ts';
 import { allotmentMigrations, createAllotments } from '../../engines/postgres/allotments/index.ts';
 import { controlMigrations, createControlStore } from '../../engines/postgres/control-store/index.ts';
 import { migrate } from '../../engines/postgres/migrate.ts';
 import { openPool } from '../../engines/postgres/pool.ts';
+import { createReissues, reissueMigrations } from '../../engines/postgres/reissue/index.ts';
+import { createOperators } from '../../engines/postgres/reissue/operators.ts';
 import { withRetry } from '../../engines/postgres/retryable.ts';
 import { createLedger, ledgerMigrations } from '../../ledger/index.ts';
 import { type Fences, isVoid, passFence } from '../../rules/fences.ts';
+import { givenBy } from '../../rules/hot-total.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
 import type { Config } from '../config.ts';
 import { random, randomBelow } from '../randomness.ts';
@@ -34,7 +38,13 @@ export async function openEmbeddedStores(config: Config, logger: Logger): Promis
   const pool = openPool({ url, logger, connectionsMax: CONNECTIONS_MAX, applicationName: 'hongbao' });
   try {
     await withRetry(
-      () => migrate(pool, [...controlMigrations, ...ledgerMigrations, ...allotmentMigrations]),
+      () =>
+        migrate(pool, [
+          ...controlMigrations,
+          ...ledgerMigrations,
+          ...allotmentMigrations,
+          ...reissueMigrations,
+        ]),
       {
         tries: 10,
         sleepMs,
@@ -48,12 +58,13 @@ export async function openEmbeddedStores(config: Config, logger: Logger): Promis
     throw error;
   }
   const retry = { tries: 5, sleepMs, random };
-  const { log, book, fences } = promises.value;
+  const { log, book, fences, totals } = promises.value;
   const ledger = createLedger({ pool, retry });
   return {
     buckets: 1,
     logs: [log],
     book,
+    totals,
     ways: [createLocalSignals()],
     ownership: ownerOfAll(log, fences),
     shared: false,
@@ -65,6 +76,8 @@ export async function openEmbeddedStores(config: Config, logger: Logger): Promis
     awards: ledger,
     allotments: createAllotments({ pool, randomBelow, retry }),
     control: createControlStore(pool),
+    reissues: createReissues(pool),
+    operators: createOperators(pool),
     async close() {
       await log.close();
       await pool.end();
@@ -88,8 +101,10 @@ function ownerOfAll(log: Journal, fences: Fences): BucketOwnership {
 async function openPromises(
   config: Config,
   logger: Logger,
-): Promise<{ log: Journal; book: TokenBook; fences: Fences }> {
-  const book = createTokenBook();
+): Promise<{ log: Journal; book: TokenBook; fences: Fences; totals: HotTotals }> {
+  const totals = createMemoryHotTotals();
+  // The book notes each order number once, from the journal at the start and then as it is promised: so it counts them.
+  const book = createTokenBook((order) => totals.add(order.phaseKey, givenBy(order)));
   const fences: Fences = new Map();
   const log = await openJournal({
     folder: path.join(config.dataFolder, 'journal'),
@@ -107,7 +122,7 @@ async function openPromises(
       if (isDrained) void book.advance(record.orders, TOKEN_STATUS.credited);
     },
   });
-  return { log, book, fences };
+  return { log, book, fences, totals };
 }
 
 async function startPostgres(

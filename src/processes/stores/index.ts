@@ -3,14 +3,20 @@ import type {
   Awards,
   ControlStore,
   GrantLog,
+  HotTotals,
   Ledger,
+  LogPosition,
   LogReader,
+  LogSequence,
   MicroBatch,
+  Operators,
+  Reissues,
   RestorableBook,
   Signals,
   TokenBook,
 } from '../../engines/ports.ts';
 import type { Fences } from '../../rules/fences.ts';
+import type { Order } from '../../vocabulary/order.ts';
 
 /** What becomes of a bucket's ownership. */
 export interface BucketOwner {
@@ -25,6 +31,13 @@ export interface BucketOwnership {
   stop(): Promise<void>;
 }
 
+/** An order in the log that nobody was told of, and how it is counted should it be credited. */
+export interface Untold {
+  readonly order: Order;
+  readonly position: LogPosition;
+  readonly count?: () => void;
+}
+
 /** Everything that keeps something, opened and ready. Which engines stand behind it is decided here and nowhere else. */
 export interface Stores {
   readonly buckets: number;
@@ -36,6 +49,8 @@ export interface Stores {
   readonly awards: Awards;
   readonly allotments: Allotments;
   readonly control: ControlStore;
+  readonly reissues: Reissues;
+  readonly operators: Operators;
   /** By bucket. */
   readonly logs: readonly GrantLog[];
   readonly book: TokenBook;
@@ -46,7 +61,18 @@ export interface Stores {
   /** Other processes lease, deal and close too: nothing may be decided from this one's memory alone. */
   readonly shared: boolean;
   /** Durable here only; replayed into the log once it is back. Where there is one log, and it is here, there is none. */
-  readonly appendLocally?: (batch: MicroBatch, bucket: number) => Promise<void>;
+  readonly appendLocally?: (batch: MicroBatch, bucket: number) => Promise<LogSequence>;
+  /** By bucket: the same log for orders that were promised before, which no total counts again. */
+  readonly logsAgain?: readonly GrantLog[];
+  readonly totals: HotTotals;
+  /** Counts what was promised just now; undefined where the book does that, because it never forgets. */
+  readonly countPromised?: (orders: readonly Order[]) => void;
+  /** Is told of promises that nobody was told of, once they stand in the log; what to do with them is handed in. */
+  readonly onUntold?: (take: (entries: readonly Untold[]) => void) => void;
+  /** Leaves of a record of the own journal that were promised to nobody; without leaves, the whole of it. */
+  readonly notCounted?: (sequence: LogSequence, leafIndexes?: readonly number[]) => void;
+  /** What was promised without the log. */
+  readonly toldUnlogged?: (orders: readonly Order[]) => void;
   /** Turns a part off or on, as operations announced. */
   setOff(off: readonly string[]): void;
   /** Lines for `status`: what is known of each engine. */

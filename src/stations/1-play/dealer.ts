@@ -3,9 +3,10 @@ import type { Logger } from 'pino';
 import { nextRain, phaseAt, rainAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot, Deal, Phase, Rain } from '../../campaign/snapshot.ts';
 import type { Allotments, Slice } from '../../engines/ports.ts';
+import { goesBack } from '../../rules/idle.ts';
 import { newPace, type PaceState, refill, spend } from '../../rules/pace.ts';
 import { type Fen, sumFen } from '../../vocabulary/fen.ts';
-import type { SceneId, SliceId } from '../../vocabulary/ids.ts';
+import type { PhaseKey, SceneId, SliceId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
 import type { SliceUnit } from '../../vocabulary/order.ts';
 
@@ -25,6 +26,8 @@ export interface DealerOptions {
   readonly logger: Logger;
   /** Told of each slice before anything is dealt from it. */
   readonly onLeased: (sliceId: SliceId) => void;
+  /** Whether little is left of a budget of the scene; from memory. */
+  readonly isLow: (phaseKey: PhaseKey, sceneId: SceneId) => boolean;
 }
 
 export interface Dealer {
@@ -61,6 +64,10 @@ interface Table {
   dealt: number;
   leasing: boolean;
   exhaustedUntilMs: number;
+  /** When somebody last shook for it. */
+  askedAtMs: number;
+  /** Its slices went back because nobody shook while little was left: nothing is leased until somebody does. */
+  isParked: boolean;
 }
 
 /** Deals the night's packets from leased slices, in the access process itself: no database on the way of a shake. */
@@ -86,6 +93,8 @@ export function createDealer(options: DealerOptions): Dealer {
         dealt: 0,
         leasing: false,
         exhaustedUntilMs: 0,
+        askedAtMs: Math.max(clock.now(), rain.startsAtMs),
+        isParked: false,
       };
       tables.set(key, table);
     }
@@ -114,19 +123,20 @@ export function createDealer(options: DealerOptions): Dealer {
   async function leaseFor(table: Table, campaign: CampaignSnapshot): Promise<void> {
     const nowMs = clock.now();
     const wanted = wantedPackets(table);
-    if (table.leasing || nowMs < table.exhaustedUntilMs || undealt(table) * 2 >= wanted) return;
+    if (table.isParked || table.leasing || nowMs < table.exhaustedUntilMs || undealt(table) * 2 >= wanted)
+      return;
     table.leasing = true;
     try {
       await setRainLines(campaign, table);
-      const dealUntilMs = instantMs(
-        Math.min(Math.max(nowMs, table.rain.startsAtMs) + SLICE_DEALS_FOR_MS, table.rain.endsAtMs),
-      );
+      const dealFromMs = instantMs(Math.max(nowMs, table.rain.startsAtMs));
+      const dealUntilMs = instantMs(Math.min(dealFromMs + SLICE_DEALS_FOR_MS, table.rain.endsAtMs));
       const slice = await allotments.lease({
         phaseKey: table.phase.key,
         sceneId: table.deal.sceneId,
         rainId: table.rain.id,
         holder: options.holder,
         packetsWanted: wanted,
+        dealFromMs,
         dealUntilMs,
         grantUntilMs: instantMs(dealUntilMs + table.ticketTtlMs),
       });
@@ -161,11 +171,22 @@ export function createDealer(options: DealerOptions): Dealer {
       );
   }
 
-  /** What can't be dealt any more goes back at once; what was dealt stays open until its tickets have ended. */
+  /**
+   * What can't be dealt any more goes back at once, and what nobody shakes for here once little is left; what was dealt
+   * stays open until its tickets have ended.
+   */
   async function giveBack(table: Table, all: boolean): Promise<void> {
     const nowMs = clock.now();
+    const isLow = table.held.length > 0 && options.isLow(table.phase.key, table.deal.sceneId);
+    const { askedAtMs } = table;
     const over = table.held.filter(
-      ({ slice, nextIndex }) => all || nowMs >= slice.dealUntilMs || nextIndex >= slice.packets,
+      ({ slice, nextIndex }) =>
+        all ||
+        nextIndex >= slice.packets ||
+        goesBack({ nowMs, dealUntilMs: slice.dealUntilMs, askedAtMs, isLow }),
+    );
+    table.isParked ||= over.some(
+      ({ slice, nextIndex }) => nextIndex < slice.packets && nowMs < slice.dealUntilMs,
     );
     table.held = table.held.filter((one) => !over.includes(one));
     for (const { slice, nextIndex } of over) {
@@ -222,6 +243,10 @@ export function createDealer(options: DealerOptions): Dealer {
     },
     deal(phase, rain, sceneId) {
       const table = tables.get(keyOf(phase, rain, sceneId));
+      if (table) {
+        table.askedAtMs = clock.now();
+        table.isParked = false;
+      }
       const held = table?.held.find((one) => one.nextIndex < one.slice.packets);
       if (!table || !held) return undefined;
       const nowMs = clock.now();

@@ -6,7 +6,7 @@ import { recent } from '../../guard/recent.ts';
 import type { Mac, Sealbox } from '../../guard/sealbox.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
-import { sponsorsTaken } from '../../rules/person-caps.ts';
+import { isShaken, sponsorsTaken } from '../../rules/person-caps.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, RainId, SceneId, SponsorId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
@@ -173,10 +173,13 @@ export function createPlay(deps: PlayDeps): Play {
   /** An account that this gateway does not remember is asked of the book, once: what was won survives a restart. */
   async function recall(player: Player, campaign: CampaignSnapshot, phase: Phase): Promise<Memory> {
     const wins = await unlessBookIsAway(() => deps.book.winsOf(player.actId, phase.key), []);
-    const shaken = wins.filter((won) => campaign.scenes.get(won.sceneId)?.amount.rule !== 'given');
+    const shaken = wins.filter((won) => {
+      const scene = campaign.scenes.get(won.sceneId);
+      return !scene || isShaken(scene, campaign);
+    });
     const memory: Memory = {
       packets: shaken.length,
-      sponsors: sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign.scenes),
+      sponsors: sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign),
       wonHere: new Set(wins.map((won) => winKey(won.rainId, won.sceneId))),
     };
     const key = accountKey(player.actId, phase);

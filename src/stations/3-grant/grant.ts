@@ -2,7 +2,7 @@ import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { LogPosition, TokenBook, Win } from '../../engines/ports.ts';
 import { recent } from '../../guard/recent.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
-import { type Refusal, refuse } from '../../protocol/failures.ts';
+import { type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { capRefusal } from '../../rules/person-caps.ts';
 import type { ActId, SliceId } from '../../vocabulary/ids.ts';
 import { type Order, type SliceUnit, sameOrder } from '../../vocabulary/order.ts';
@@ -39,6 +39,8 @@ export interface Granter {
   grant(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal>;
   /** The first answer to an order number, when there was one. */
   find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined>;
+  /** Whether what `find` does not find was never granted. While the book is away nobody can say so. */
+  isSure(actId: ActId): Promise<boolean>;
   /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
   acceptSlice(sliceId: SliceId): void;
   /** From now on no order of this slice is accepted. Resolves when those on their way are in the log, or failed. */
@@ -46,6 +48,7 @@ export interface Granter {
 }
 
 const LAST_ANSWERS_MAX = 50_000;
+const UNSETTLED_MAX = 50_000;
 /** Less than control waits between the end of a lease and its fence (RECLAIM_MARGIN_MS). */
 const ANSWER_LATE_MS_MAX = 3_000;
 
@@ -59,6 +62,9 @@ export function createGranter(deps: GranterDeps): Granter {
   const openSlices = new Set<SliceId>();
   /** The last answers of this process: all that is known of them while the book is away. */
   const lastAnswers = recent<OrderNumber, Granted>(LAST_ANSWERS_MAX);
+
+  /** Orders that may stand in the log or not: under their numbers nothing else may be promised. */
+  const unsettled = recent<OrderNumber, Order>(UNSETTLED_MAX);
 
   async function find(
     order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>,
@@ -95,6 +101,12 @@ export function createGranter(deps: GranterDeps): Granter {
     const earlier = wins.find((win) => win.orderNumber === order.orderNumber);
     const first = earlier ? await firstAnswer(order.actId, earlier) : lastAnswers.get(order.orderNumber);
     if (first) return repeat(first, order);
+    const open = unsettled.get(order.orderNumber);
+    if (open && !sameOrder(open, order))
+      return refuse(
+        'idempotency-in-flight',
+        `nobody knows yet whether order ${order.orderNumber} was granted`,
+      );
     // Our own memory is asked without a pause before the promise: a fence must not slip in between.
     const isOpen = deps.sliceIsOpen ? await deps.sliceIsOpen(order.unit) : openSlices.has(order.unit.sliceId);
     const refusal = !isOpen
@@ -102,14 +114,25 @@ export function createGranter(deps: GranterDeps): Granter {
       : overCap(deps, order, wins);
     if (refusal) return refusal;
     const untilMs = leaseUntilMs === undefined ? undefined : leaseUntilMs + ANSWER_LATE_MS_MAX;
-    const { token } = await underWay(order.unit.sliceId, deps.promise(order, untilMs));
+    const { token } = await underWay(order.unit.sliceId, promise(order, untilMs));
+    unsettled.delete(order.orderNumber);
     lastAnswers.set(order.orderNumber, { order, token, replayed: true });
     return { order, token, replayed: false };
+  }
+
+  async function promise(order: Order, untilMs: number | undefined): Promise<{ readonly token: Uint8Array }> {
+    try {
+      return await deps.promise(order, untilMs);
+    } catch (error) {
+      if (isUnknown(error)) unsettled.set(order.orderNumber, order);
+      throw error;
+    }
   }
 
   return {
     grant: (order, leaseUntilMs) => turns.take(order.actId, () => grantInTurn(order, leaseUntilMs)),
     find,
+    isSure: (actId) => unlessBookIsAway(() => deps.book.isWhole(actId), false),
     acceptSlice: (sliceId) => void openSlices.add(sliceId),
     async refuseSlice(sliceId) {
       openSlices.delete(sliceId);
@@ -117,6 +140,10 @@ export function createGranter(deps: GranterDeps): Granter {
     },
   };
 }
+
+/** Nobody knows whether it was done. */
+export const isUnknown = (error: unknown): boolean =>
+  error instanceof RetryableFault && error.kind === 'outcome-unknown';
 
 function overCap(deps: GranterDeps, order: Order, wins: readonly Win[]): Refusal | undefined {
   const campaign = deps.campaign(order);
@@ -129,7 +156,7 @@ function overCap(deps: GranterDeps, order: Order, wins: readonly Win[]): Refusal
       `${order.amountFen} fen is over the scene's cap of ${scene.packetCapFen} fen`,
     );
   }
-  return capRefusal({ sceneIds: wins.map((win) => win.sceneId) }, scene, campaign.scenes, campaign.limits);
+  return capRefusal({ sceneIds: wins.map((win) => win.sceneId) }, scene, campaign);
 }
 
 const repeat = (first: Granted, again: Order): Granted | Refusal =>

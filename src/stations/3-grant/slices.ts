@@ -1,11 +1,15 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
 import type { Scene } from '../../campaign/snapshot.ts';
 import type { Allotments, Slice } from '../../engines/ports.ts';
-import { type Refusal, refuse } from '../../protocol/failures.ts';
+import { type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
+import { goesBack } from '../../rules/idle.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
-import type { PhaseKey } from '../../vocabulary/ids.ts';
+import type { PhaseKey, SceneId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
 import type { SliceUnit } from '../../vocabulary/order.ts';
 import type { Granter } from './grant.ts';
+import { emptied, type Held, hold, restOf, returnUnit, takeUnit } from './held.ts';
 import { createTurns } from './turns.ts';
 
 /** A unit of a slice that pays for one grant: it is this order's, or it comes back when the slice is closed. */
@@ -23,87 +27,176 @@ export interface SceneSlices {
    * scene, and is not taken for others.
    */
   take(scene: Scene, phaseKey: PhaseKey, amountFen: Fen | undefined): Promise<Payment | Refusal>;
+  /** Its grant was refused: nothing was promised, and the unit may pay for another. Never after an unknown outcome. */
+  putBack(payment: Payment): void;
+  /** Gives back by itself what nobody comes for. */
+  start(): void;
   /** Gives back what is left of them. */
   stop(): Promise<void>;
+  /** One look at everything in hand. Runs by itself after `start`; exported for tests. */
+  maintain(): Promise<void>;
 }
 
 export interface SceneSlicesOptions {
   readonly granter: Pick<Granter, 'acceptSlice'>;
-  readonly allotments: Allotments;
+  readonly allotments: Pick<Allotments, 'lease' | 'returnTail'>;
   readonly holder: string;
   readonly clock: Clock;
+  readonly logger: Logger;
+  /** Whether little is left of a budget of the scene; from memory. */
+  readonly isLow: (phaseKey: PhaseKey, sceneId: SceneId) => boolean;
+  readonly times?: Partial<SliceTimes>;
 }
 
-const SLICE_PACKETS = 100;
-const SLICE_DEALS_FOR_MS = 60_000;
-const GRANT_MARGIN_MS = 10_000;
+/** In ms. */
+export interface SliceTimes {
+  /** How long is dealt from a slice that came out as it was wanted. */
+  readonly dealsFor: number;
+  /** How long a unit may be granted after that. */
+  readonly grantMargin: number;
+  readonly maintainEvery: number;
+  /** For so long an empty budget is not asked again. */
+  readonly exhaustedFor: number;
+}
 
-interface Held {
-  readonly slice: Slice;
-  nextIndex: number;
-  fenLeft: bigint;
+const TIMES: SliceTimes = { dealsFor: 60_000, grantMargin: 10_000, maintainEvery: 250, exhaustedFor: 200 };
+const SLICE_PACKETS = 100;
+
+interface Exhausted {
+  readonly untilMs: number;
+  /** Less may still be payable. */
+  readonly amountFen: Fen | undefined;
 }
 
 /** Holds one slice a scene and phase; those who ask for the same scene take turns, so that one leases for all. */
 export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
-  const { granter, allotments, clock } = options;
+  const { granter, allotments, clock, logger } = options;
+  const times = { ...TIMES, ...options.times };
   const turns = createTurns<string>();
-  const held = new Map<string, Held>();
+  const inHand = new Map<string, Held>();
+  const exhausted = new Map<string, Exhausted>();
+  const stopping = new AbortController();
+  let running: Promise<void> = Promise.resolve();
 
-  function unitFrom(from: Held | undefined, amountFen: Fen | undefined): Payment | undefined {
-    if (!from || from.nextIndex >= from.slice.packets || clock.now() >= from.slice.dealUntilMs)
-      return undefined;
-    const amount = from.slice.packetsFen?.[from.nextIndex] ?? amountFen!;
-    if (amount > from.fenLeft) return undefined;
-    const unit = { sliceId: from.slice.sliceId, epoch: from.slice.epoch, index: from.nextIndex };
-    from.nextIndex += 1;
-    from.fenLeft -= amount;
-    return { unit, amountFen: amount, grantUntilMs: from.slice.grantUntilMs };
+  async function takeInTurn(
+    key: string,
+    scene: Scene,
+    phaseKey: PhaseKey,
+    amountFen: Fen | undefined,
+  ): Promise<Payment | Refusal> {
+    const unit = paymentFrom(key, amountFen);
+    if (unit) return unit;
+    if (isExhausted(key, amountFen)) return nothingLeft(scene);
+    await giveBack(key);
+    const slice = await lease(scene, phaseKey, amountFen);
+    if (!slice) {
+      exhausted.set(key, { untilMs: clock.monotonicMs() + times.exhaustedFor, amountFen });
+      return nothingLeft(scene);
+    }
+    granter.acceptSlice(slice.sliceId);
+    inHand.set(key, hold(slice, clock.now()));
+    return paymentFrom(key, amountFen) ?? nothingLeft(scene);
+  }
+
+  function paymentFrom(key: string, amountFen: Fen | undefined): Payment | undefined {
+    const held = inHand.get(key);
+    return held && takeUnit(held, amountFen, clock.now());
+  }
+
+  function isExhausted(key: string, amountFen: Fen | undefined): boolean {
+    const last = exhausted.get(key);
+    if (!last || clock.monotonicMs() >= last.untilMs) return false;
+    return amountFen === undefined || last.amountFen === undefined || amountFen >= last.amountFen;
   }
 
   function lease(scene: Scene, phaseKey: PhaseKey, amountFen: Fen | undefined): Promise<Slice | undefined> {
-    const dealUntilMs = instantMs(clock.now() + SLICE_DEALS_FOR_MS);
-    const mean = scene.budget.fen / BigInt(scene.budget.packets) || 1n;
-    const fenWanted = (
-      mean * BigInt(SLICE_PACKETS) > (amountFen ?? 0n) ? mean * BigInt(SLICE_PACKETS) : amountFen!
-    ) as Fen;
+    const dealFromMs = clock.now();
+    const dealUntilMs = instantMs(dealFromMs + times.dealsFor);
     return allotments.lease({
       phaseKey,
       sceneId: scene.id,
       rainId: undefined,
       holder: options.holder,
       packetsWanted: SLICE_PACKETS,
-      ...(scene.amount.rule === 'given' ? { fenWanted } : {}),
+      ...(scene.amount.rule === 'given' ? moneyWanted(scene, amountFen!) : {}),
+      dealFromMs,
       dealUntilMs,
-      grantUntilMs: instantMs(dealUntilMs + GRANT_MARGIN_MS),
+      grantUntilMs: instantMs(dealUntilMs + times.grantMargin),
     });
   }
 
-  async function giveBack({ slice, nextIndex, fenLeft }: Held): Promise<void> {
-    if (nextIndex < slice.packets) await allotments.returnTail(slice, nextIndex, fenLeft as Fen);
+  /** What was not dealt goes back. When that fails, the slice is closed by its tally later: it only takes longer. */
+  async function giveBack(key: string): Promise<void> {
+    const held = inHand.get(key);
+    inHand.delete(key);
+    const rest = held && restOf(held);
+    if (!rest) return;
+    try {
+      await allotments.returnTail(held.slice, rest.fromIndex, rest.fen);
+    } catch (error) {
+      if (!(error instanceof RetryableFault)) throw error;
+      logger.warn(
+        { sliceId: String(held.slice.sliceId), reason: error.message },
+        'the rest of a slice could not be given back yet',
+      );
+    }
+  }
+
+  const isOver = (held: Held): boolean =>
+    emptied(held) ||
+    goesBack({
+      nowMs: clock.now(),
+      dealUntilMs: held.slice.dealUntilMs,
+      askedAtMs: held.askedAtMs,
+      isLow: options.isLow(held.slice.phaseKey, held.slice.sceneId),
+    });
+
+  async function maintain(): Promise<void> {
+    const over = [...inHand].filter(([, held]) => isOver(held));
+    await Promise.all(
+      over.map(([key, held]) =>
+        turns.take(key, async () => {
+          if (inHand.get(key) === held && isOver(held)) await giveBack(key);
+        }),
+      ),
+    );
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await maintain();
+      await delay(times.maintainEvery, undefined, { signal: stopping.signal }).catch(() => {});
+    }
   }
 
   return {
     take(scene, phaseKey, amountFen) {
       const key = `${phaseKey}/${scene.id}`;
-      return turns.take(key, async () => {
-        for (let leased = false; ; leased = true) {
-          const unit = unitFrom(held.get(key), amountFen);
-          if (unit) return unit;
-          if (leased)
-            return refuse('budget-exhausted', `scene ${scene.id} has nothing left that can pay this`);
-          const before = held.get(key);
-          held.delete(key);
-          if (before) await giveBack(before);
-          const slice = await lease(scene, phaseKey, amountFen);
-          if (!slice) return refuse('budget-exhausted', `scene ${scene.id} has nothing left`);
-          granter.acceptSlice(slice.sliceId);
-          held.set(key, { slice, nextIndex: 0, fenLeft: slice.fen });
-        }
-      });
+      return turns.take(key, () => takeInTurn(key, scene, phaseKey, amountFen));
+    },
+    putBack({ unit, amountFen }) {
+      for (const held of inHand.values()) {
+        if (held.slice.sliceId === unit.sliceId && held.slice.epoch === unit.epoch)
+          returnUnit(held, unit.index, amountFen);
+      }
+    },
+    start() {
+      running = run();
     },
     async stop() {
-      for (const one of held.values()) await giveBack(one).catch(() => {});
+      stopping.abort();
+      await running;
+      await Promise.all([...inHand.keys()].map((key) => turns.take(key, () => giveBack(key))));
     },
+    maintain,
   };
+}
+
+const nothingLeft = (scene: Scene): Refusal =>
+  refuse('budget-exhausted', `scene ${scene.id} has nothing left that can pay this`);
+
+/** For a scene whose amounts upstreams name: what a slice's packets cost on average, at least what is asked for now. */
+function moneyWanted({ budget }: Scene, amountFen: Fen): { readonly fenWanted: Fen; readonly fenLeast: Fen } {
+  const usual = (budget.fen * BigInt(SLICE_PACKETS)) / BigInt(budget.packets);
+  return { fenWanted: (usual > amountFen ? usual : amountFen) as Fen, fenLeast: amountFen };
 }

@@ -1,14 +1,17 @@
 import { phaseAt } from '../../campaign/lookup.ts';
-import type { CampaignSnapshot, Scene } from '../../campaign/snapshot.ts';
+import type { CampaignSnapshot, Phase, Scene } from '../../campaign/snapshot.ts';
 import type { UpstreamCredential } from '../../engines/ports.ts';
-import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { recent } from '../../guard/recent.ts';
+import { ERROR_KINDS } from '../../protocol/error-kinds.ts';
+import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, AppId, RainId } from '../../vocabulary/ids.ts';
 import type { Clock, InstantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
-import { formatOrderNumber } from '../../vocabulary/order-number.ts';
-import type { Granted, Granter } from './grant.ts';
+import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
+import { type Granted, type Granter, isUnknown } from './grant.ts';
 import type { SceneSlices } from './slices.ts';
+import { createTurns } from './turns.ts';
 
 export interface UpstreamGrant {
   readonly campaign: CampaignSnapshot;
@@ -21,71 +24,153 @@ export interface UpstreamGrant {
   readonly drawnAtMs: InstantMs | undefined;
 }
 
+/** What was given: of the scene that was asked for, or of its consolation (`order.insteadOf` is the asked one then). */
 export interface UpstreamGranter {
+  /**
+   * The first answer to an ask (person, scene, round, phase) is the answer to every repeat, whichever scene gave it.
+   * Throws a RetryableFault when it may or may not have been granted; the same ask again settles it.
+   */
   grant(credential: UpstreamCredential, ask: UpstreamGrant): Promise<Granted | Refusal>;
 }
 
 export interface UpstreamGranterOptions {
-  readonly granter: Granter;
-  readonly slices: Pick<SceneSlices, 'take'>;
+  readonly granter: Pick<Granter, 'grant' | 'find' | 'isSure'>;
+  readonly slices: Pick<SceneSlices, 'take' | 'putBack'>;
   readonly clock: Clock;
 }
 
-const DRAWN_AHEAD_MS_MAX = 5_000;
+/** An ask that may be granted: its phase is known, its amount fits. */
+interface Draw extends UpstreamGrant {
+  readonly phase: Phase;
+  readonly atMs: InstantMs;
+}
 
-/** Grants for services upstream: they name campaign and scene, the draw's time names the phase, a slice pays. */
+/** A promise of which nobody knows whether it was made. */
+interface Unsettled {
+  readonly order: Order;
+  readonly untilMs: InstantMs;
+}
+
+const DRAWN_AHEAD_MS_MAX = 5_000;
+const UNSETTLED_MAX = 50_000;
+const ASK_AGAIN_MS = 1_000;
+
+/**
+ * Grants for services upstream: they name campaign and scene, the draw's time names the phase, a slice pays. Asks for
+ * one thing take turns, so that of two at the same moment one can't find the last piece and the other a consolation.
+ */
 export function createUpstreamGranter(options: UpstreamGranterOptions): UpstreamGranter {
   const { granter, slices, clock } = options;
+  const turns = createTurns<OrderNumber>();
+  /** By the number of what was asked for, and by its own: until it is settled, nothing else is tried in its place. */
+  const unsettled = recent<OrderNumber, Unsettled>(UNSETTLED_MAX);
+
+  /** What this ask was answered with before: its own scene's order, or the consolation that was given in its place. */
+  async function firstAnswer(draw: Draw): Promise<Granted | undefined> {
+    const own = await granter.find(nameOf(draw, draw.scene));
+    if (own) return own;
+    const consolation = consolationOf(draw);
+    const other = consolation && (await granter.find(nameOf(draw, consolation)));
+    return other?.order.insteadOf === draw.scene.id ? other : undefined;
+  }
+
+  async function grantInTurn(draw: Draw): Promise<Granted | Refusal> {
+    const asked = nameOf(draw, draw.scene).orderNumber;
+    const first = await firstAnswer(draw);
+    if (first) unsettled.delete(asked);
+    if (first) return again(first, draw);
+    const open = unsettled.get(asked);
+    if (open) return settle(open, draw);
+    const own = await give(draw, draw.scene);
+    if (!isRefusal(own) || own.refused !== 'budget-exhausted') return own;
+    // "Nothing left" would be a lie to whoever has it already, and a consolation would come on top.
+    if (!(await granter.isSure(draw.actId)))
+      throw new RetryableFault(
+        'book-unavailable',
+        'nothing is left, and what was granted before can’t be looked up now',
+        ASK_AGAIN_MS,
+      );
+    return (await instead(draw)) ?? own;
+  }
+
+  /** Undefined when there is no consolation, or none can be had. */
+  async function instead(draw: Draw): Promise<Granted | Refusal | undefined> {
+    const consolation = consolationOf(draw);
+    const given = consolation && (await give(draw, consolation));
+    const isNone = given && isRefusal(given) && !ERROR_KINDS[given.refused].retryable;
+    return isNone ? undefined : given;
+  }
+
+  async function give(draw: Draw, scene: Scene): Promise<Granted | Refusal> {
+    const isOwn = scene.id === draw.scene.id;
+    const taken = await slices.take(scene, draw.phase.key, isOwn ? draw.amountFen : undefined);
+    if (isRefusal(taken)) return taken;
+    const { unit, amountFen, grantUntilMs } = taken;
+    const order: Order = {
+      ...nameOf(draw, scene),
+      appId: draw.appId,
+      campaignId: draw.campaign.id,
+      phaseId: draw.phase.id,
+      sceneId: scene.id,
+      rainId: draw.rainId,
+      awardType: scene.award,
+      drawnAtMs: draw.atMs,
+      unit,
+      amountFen,
+      ...(isOwn ? {} : { insteadOf: draw.scene.id }),
+    };
+    const granted = await promise(order, grantUntilMs, draw);
+    if (isRefusal(granted)) slices.putBack(taken);
+    if (!isRefusal(granted) || granted.refused !== 'order-conflict') return granted;
+    // Somebody else was granted this number meanwhile.
+    const first = await granter.find(order);
+    if (!first) return granted;
+    return isOwn || first.order.insteadOf === draw.scene.id
+      ? again(first, draw)
+      : refuse('budget-exhausted', `scene ${draw.scene.id} has nothing left, and its consolation was given`);
+  }
+
+  async function promise(order: Order, untilMs: InstantMs, draw: Draw): Promise<Granted | Refusal> {
+    try {
+      return await granter.grant(order, untilMs);
+    } catch (error) {
+      if (isUnknown(error))
+        for (const name of [nameOf(draw, draw.scene), order])
+          unsettled.set(name.orderNumber, { order, untilMs });
+      throw error;
+    }
+  }
+
+  /** The very same order once more: if it stands in the log already, a second record of it moves nothing. */
+  async function settle({ order, untilMs }: Unsettled, draw: Draw): Promise<Granted | Refusal> {
+    const conflict = conflictOf(order, draw);
+    if (conflict) return conflict;
+    const granted = await promise(order, untilMs, draw);
+    if (isRefusal(granted))
+      throw new RetryableFault('outcome-unknown', `not settled yet: ${granted.detail}`, ASK_AGAIN_MS);
+    unsettled.delete(nameOf(draw, draw.scene).orderNumber);
+    return granted;
+  }
 
   return {
     async grant(credential, ask) {
-      const { campaign, scene } = ask;
-      if (credential.campaignId !== campaign.id || !credential.scenes.has(scene.id))
-        return refuse('forbidden', `this credential is not for scene ${scene.id}`);
-      const nowMs = clock.now();
-      const drawnAtMs = ask.drawnAtMs ?? nowMs;
-      if (drawnAtMs > nowMs + DRAWN_AHEAD_MS_MAX) return refuse('malformed', 'drawnAtMs lies in the future');
-      const phase = phaseAt(campaign, drawnAtMs);
-      if (!phase) return refuse('phase-closed', `campaign ${campaign.id} has no phase at ${drawnAtMs}`);
-      const amountRefusal = checkAmount(scene, ask.amountFen);
-      if (amountRefusal) return amountRefusal;
-
-      const parts = {
-        actId: ask.actId,
-        sceneId: scene.id,
-        rainId: ask.rainId,
-        awardType: scene.award,
-        stage: phase.id,
-      };
-      const orderNumber = formatOrderNumber(parts);
-      const name = { actId: ask.actId, phaseKey: phase.key, orderNumber };
-      const earlier = await granter.find(name);
-      if (earlier) return again(earlier, ask);
-      const taken = await slices.take(scene, phase.key, ask.amountFen);
-      if (isRefusal(taken)) return taken;
-      const { grantUntilMs, ...paid } = taken;
-      const order: Order = {
-        orderNumber,
-        appId: ask.appId,
-        actId: ask.actId,
-        campaignId: campaign.id,
-        phaseId: phase.id,
-        phaseKey: phase.key,
-        sceneId: scene.id,
-        rainId: ask.rainId,
-        awardType: scene.award,
-        drawnAtMs,
-        ...paid,
-      };
-      const granted = await granter.grant(order, grantUntilMs);
-      // Two requests with one number at the same moment: the other took another unit, which comes back by its slice.
-      if (isRefusal(granted) && granted.refused === 'order-conflict') {
-        const first = await granter.find(name);
-        return first ? again(first, ask) : granted;
-      }
-      return granted;
+      const draw = admit(credential, ask, clock.now());
+      if (isRefusal(draw)) return draw;
+      return turns.take(nameOf(draw, draw.scene).orderNumber, () => grantInTurn(draw));
     },
   };
+}
+
+/** Whether this caller may have this, at this time and of this amount. */
+function admit(credential: UpstreamCredential, ask: UpstreamGrant, nowMs: InstantMs): Draw | Refusal {
+  const { campaign, scene } = ask;
+  if (credential.campaignId !== campaign.id || !credential.scenes.has(scene.id))
+    return refuse('forbidden', `this credential is not for scene ${scene.id}`);
+  const atMs = ask.drawnAtMs ?? nowMs;
+  if (atMs > nowMs + DRAWN_AHEAD_MS_MAX) return refuse('malformed', 'drawnAtMs lies in the future');
+  const phase = phaseAt(campaign, atMs);
+  if (!phase) return refuse('phase-closed', `campaign ${campaign.id} has no phase at ${atMs}`);
+  return checkAmount(scene, ask.amountFen) ?? { ...ask, phase, atMs };
 }
 
 function checkAmount(scene: Scene, amountFen: Fen | undefined): Refusal | undefined {
@@ -101,13 +186,27 @@ function checkAmount(scene: Scene, amountFen: Fen | undefined): Refusal | undefi
     : undefined;
 }
 
+const consolationOf = ({ campaign, scene }: Draw): Scene | undefined =>
+  scene.consolation && campaign.scenes.get(scene.consolation);
+
+function nameOf(draw: Draw, scene: Scene): Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'> {
+  const { actId, phase, rainId } = draw;
+  const parts = { actId, sceneId: scene.id, rainId, awardType: scene.award, stage: phase.id };
+  return { actId, phaseKey: phase.key, orderNumber: formatOrderNumber(parts) };
+}
+
 /** The first answer, if this asks for the same: what the caller named must be what it named then. */
-function again(first: Granted, ask: UpstreamGrant): Granted | Refusal {
+const again = (first: Granted, draw: Draw): Granted | Refusal =>
+  conflictOf(first.order, draw) ?? { ...first, replayed: true };
+
+/** The amount that was named is not known any more once a consolation was given. */
+function conflictOf(order: Order, draw: Draw): Refusal | undefined {
+  const isOwn = order.sceneId === draw.scene.id;
   const same =
-    (ask.amountFen === undefined || ask.amountFen === first.order.amountFen) &&
-    (ask.drawnAtMs === undefined || ask.drawnAtMs === first.order.drawnAtMs) &&
-    ask.appId === first.order.appId;
+    (!isOwn || draw.amountFen === undefined || draw.amountFen === order.amountFen) &&
+    (draw.drawnAtMs === undefined || draw.drawnAtMs === order.drawnAtMs) &&
+    draw.appId === order.appId;
   return same
-    ? { ...first, replayed: true }
-    : refuse('order-conflict', `order ${first.order.orderNumber} was granted with other content`);
+    ? undefined
+    : refuse('order-conflict', `order ${order.orderNumber} was granted with other content`);
 }

@@ -59,8 +59,9 @@ export function createDownstreamBehaviours(): DownstreamBehaviours {
 
   return {
     for: (connector, item) =>
-      [key(connector, item), key(ANY, item), key(connector, ANY)].flatMap((one) => ofSome.get(one) ?? [])[0] ??
-      usual,
+      [key(connector, item), key(ANY, item), key(connector, ANY)].flatMap(
+        (one) => ofSome.get(one) ?? [],
+      )[0] ?? usual,
     tell({ mode: name, lateMs = LATE_MS, connector, item }) {
       const mode = DOWNSTREAM_MODES.find((one) => one === name);
       if (!mode) return { error: `mode is one of ${DOWNSTREAM_MODES.join(', ')}` };

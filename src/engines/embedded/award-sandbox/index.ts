@@ -58,7 +58,9 @@ export async function startAwardSandbox(options: AwardSandboxOptions): Promise<A
   async function give(wanted: Wanted): Promise<SandboxAnswer> {
     const earlier = pieces.get(wanted);
     if (!earlier) return begin(wanted);
-    return earlier.item === wanted.item && earlier.actId === wanted.actId && earlier.worthFen === wanted.worthFen
+    return earlier.item === wanted.item &&
+      earlier.actId === wanted.actId &&
+      earlier.worthFen === wanted.worthFen
       ? answer(200, earlier)
       : answer(409, { error: 'this order number was used with other content' });
   }

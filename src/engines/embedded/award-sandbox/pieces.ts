@@ -62,7 +62,11 @@ const CODE_LETTERS = '23456789ABCDEFGHJKLMNPQRSTUVWXYZ';
 
 /** A code as shops print them, XXXX-XXXX-XXXX: the same for the same piece, unlike any other's. */
 export function codeOf(key: PieceKey): string {
-  const digest = createHash('sha256').update(JSON.stringify([key.connector, key.phaseKey, key.orderNumber])).digest();
-  const letters = [...digest.subarray(0, 12)].map((byte) => CODE_LETTERS[byte % CODE_LETTERS.length]!).join('');
+  const digest = createHash('sha256')
+    .update(JSON.stringify([key.connector, key.phaseKey, key.orderNumber]))
+    .digest();
+  const letters = [...digest.subarray(0, 12)]
+    .map((byte) => CODE_LETTERS[byte % CODE_LETTERS.length]!)
+    .join('');
   return letters.match(/.{4}/g)!.join('-');
 }

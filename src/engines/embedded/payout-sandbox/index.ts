@@ -59,7 +59,10 @@ export async function startPayoutSandbox(options: PayoutSandboxOptions): Promise
       : answer(409, { error: 'this payout id was used with other content' });
   }
 
-  function begin(ask: Pick<Payment, 'payoutId' | 'amountFen' | 'payeeRef'>, notifyUrl: unknown): SandboxAnswer {
+  function begin(
+    ask: Pick<Payment, 'payoutId' | 'amountFen' | 'payeeRef'>,
+    notifyUrl: unknown,
+  ): SandboxAnswer {
     const { mode, lateMs } = behaviours.for(ask.amountFen);
     const becomes = (state: Payment['state']): Payment => {
       const payment = { ...ask, state, atMs: clock.now() };

@@ -4,9 +4,10 @@ import entries from './entries.lua';
 import markWhole from './mark_whole.lua';
 import publish from './publish.lua';
 import record from './record.lua';
+import tell from './tell.lua';
 import wholeness from './wholeness.lua';
 
-const BODIES = { record, advance, wholeness, mark_whole: markWhole, publish };
+const BODIES = { record, advance, wholeness, mark_whole: markWhole, publish, tell };
 
 export type RedisFunction = keyof typeof BODIES;
 

@@ -4,8 +4,6 @@ WITH wanted AS MATERIALIZED (SELECT a.act_id, a.phase_key FROM unnest($1::bigint
 SELECT
   (SELECT coalesce(json_agg(p), '[]')::text FROM wanted w
      JOIN ledger.posting p ON p.act_id = w.act_id AND p.phase_key = w.phase_key) AS postings,
-  (SELECT coalesce(json_agg(a), '[]')::text FROM wanted w
-     JOIN ledger.account a ON a.act_id = w.act_id AND a.phase_key = w.phase_key) AS accounts,
   (SELECT coalesce(json_agg(d), '[]')::text FROM wanted w
      JOIN ledger.withdrawal d ON d.act_id = w.act_id AND d.phase_key = w.phase_key) AS withdrawals,
   (SELECT coalesce(json_agg(d), '[]')::text FROM wanted w

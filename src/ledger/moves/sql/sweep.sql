@@ -7,8 +7,6 @@ WITH wanted AS MATERIALIZED (
   DELETE FROM ledger.withdrawal d USING wanted w WHERE d.act_id = w.act_id AND d.phase_key = w.phase_key
 ), pieces AS (
   DELETE FROM ledger.award d USING wanted w WHERE d.act_id = w.act_id AND d.phase_key = w.phase_key
-), balances AS (
-  DELETE FROM ledger.account a USING wanted w WHERE a.act_id = w.act_id AND a.phase_key = w.phase_key
 ), swept AS (
   DELETE FROM ledger.posting p USING wanted w WHERE p.act_id = w.act_id AND p.phase_key = w.phase_key
   RETURNING p.phase_key, p.amount_fen, p.at_ms

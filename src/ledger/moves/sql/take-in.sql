@@ -1,6 +1,6 @@
--- Takes in everything of some accounts (rows-of.sql). $1 postings, $2 accounts, $3 withdrawals, $5 awards: JSON texts;
--- $4 the ref of the carried legs, never used before. Returns one row: taken, the postings that were new.
--- Postings never change, so those that are there stay; balances, withdrawals and awards become what they were at the source.
+-- Takes in everything of some accounts (rows-of.sql). $1 postings, $2 withdrawals, $4 awards: JSON texts;
+-- $3 the ref of the carried legs, never used before. Returns one row: taken, the postings that were new.
+-- Postings never change, so those that are there stay; withdrawals and awards become what they were at the source.
 -- The other leg of what is new goes to "carried between shards", so that this shard sums to zero at all times.
 -- Under the bucket's row lock (still-mine.sql), in state arriving.
 WITH fresh AS (
@@ -12,23 +12,17 @@ WITH fresh AS (
   RETURNING phase_key, amount_fen, at_ms
 ), carried AS (
   INSERT INTO ledger.posting (act_id, phase_key, purse, ref, amount_fen, at_ms)
-  SELECT 0, f.phase_key, 5, $4, -sum(f.amount_fen), max(f.at_ms) FROM fresh f GROUP BY f.phase_key
-), balances AS (
-  INSERT INTO ledger.account AS a (act_id, phase_key, purse, balance_fen, income_fen)
-  SELECT r.act_id, r.phase_key, r.purse, r.balance_fen, r.income_fen
-  FROM json_populate_recordset(NULL::ledger.account, $2::json) r ORDER BY r.act_id, r.phase_key, r.purse
-  ON CONFLICT (act_id, phase_key, purse) DO UPDATE
-    SET balance_fen = excluded.balance_fen, income_fen = excluded.income_fen
+  SELECT 0, f.phase_key, 5, $3, -sum(f.amount_fen), max(f.at_ms) FROM fresh f GROUP BY f.phase_key
 ), papers AS (
   INSERT INTO ledger.withdrawal AS w
     (act_id, phase_key, id, amount_fen, state, idempotency_key, payload_hash, requested_at_ms, settled_at_ms)
   SELECT r.act_id, r.phase_key, r.id, r.amount_fen, r.state, r.idempotency_key, r.payload_hash, r.requested_at_ms, r.settled_at_ms
-  FROM json_populate_recordset(NULL::ledger.withdrawal, $3::json) r ORDER BY r.act_id, r.phase_key, r.id
+  FROM json_populate_recordset(NULL::ledger.withdrawal, $2::json) r ORDER BY r.act_id, r.phase_key, r.id
   ON CONFLICT (act_id, phase_key, id) DO UPDATE SET state = excluded.state, settled_at_ms = excluded.settled_at_ms
 ), pieces AS (
   INSERT INTO ledger.award AS w (act_id, phase_key, ref, state, tries, due_at_ms, voucher, reason, used_at_ms)
   SELECT r.act_id, r.phase_key, r.ref, r.state, r.tries, r.due_at_ms, r.voucher, r.reason, r.used_at_ms
-  FROM json_populate_recordset(NULL::ledger.award, $5::json) r ORDER BY r.act_id, r.phase_key, r.ref COLLATE "C"
+  FROM json_populate_recordset(NULL::ledger.award, $4::json) r ORDER BY r.act_id, r.phase_key, r.ref COLLATE "C"
   ON CONFLICT (act_id, phase_key, ref) DO UPDATE
     SET state = excluded.state, tries = excluded.tries, due_at_ms = excluded.due_at_ms, voucher = excluded.voucher,
       reason = excluded.reason, used_at_ms = excluded.used_at_ms

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file hongbao/v1/token.proto.
  */
 export const file_hongbao_v1_token: GenFile = /*@__PURE__*/
-  fileDesc("ChZob25nYmFvL3YxL3Rva2VuLnByb3RvEgpob25nYmFvLnYxIo8CCg5SZWRQYWNrZXRUb2tlbhIOCgZhcHBfaWQYASABKAMSDgoGYWN0X2lkGAIgASgDEhMKC2FjdGl2aXR5X2lkGAMgASgJEhAKCHNjZW5lX2lkGAQgASgJEg4KBmFtb3VudBgFIAEoAxIUCgxvdXRfdHJhZGVfbm8YBiABKAkSEQoJb3Blbl90aW1lGAcgASgDEg8KB3JhaW5faWQYCCABKAUSDgoGc3RhdHVzGAkgASgDEg0KBXN0YWdlGAogASgJEhEKCXBoYXNlX2tleRgLIAEoBRIQCghzbGljZV9pZBgMIAEoAxITCgtzbGljZV9lcG9jaBgNIAEoBRITCgtzbGljZV9pbmRleBgOIAEoBSKZAQoLU2VhbGVkVG9rZW4SDwoHdmVyc2lvbhgBIAEoDRIOCgZrZXlfaWQYAiABKA0SDQoFbm9uY2UYAyABKAwSEgoKY2lwaGVydGV4dBgEIAEoDBISCgpsZWFmX2luZGV4GAUgASgNEhEKCXRyZWVfc2l6ZRgGIAEoDRIMCgRwYXRoGAcgASgMEhEKCXNpZ25hdHVyZRgIIAEoDGIGcHJvdG8z");
+  fileDesc("ChZob25nYmFvL3YxL3Rva2VuLnByb3RvEgpob25nYmFvLnYxIqMCCg5SZWRQYWNrZXRUb2tlbhIOCgZhcHBfaWQYASABKAMSDgoGYWN0X2lkGAIgASgDEhMKC2FjdGl2aXR5X2lkGAMgASgJEhAKCHNjZW5lX2lkGAQgASgJEg4KBmFtb3VudBgFIAEoAxIUCgxvdXRfdHJhZGVfbm8YBiABKAkSEQoJb3Blbl90aW1lGAcgASgDEg8KB3JhaW5faWQYCCABKAUSDgoGc3RhdHVzGAkgASgDEg0KBXN0YWdlGAogASgJEhEKCXBoYXNlX2tleRgLIAEoBRIQCghzbGljZV9pZBgMIAEoAxITCgtzbGljZV9lcG9jaBgNIAEoBRITCgtzbGljZV9pbmRleBgOIAEoBRISCgppbnN0ZWFkX29mGA8gASgJIpkBCgtTZWFsZWRUb2tlbhIPCgd2ZXJzaW9uGAEgASgNEg4KBmtleV9pZBgCIAEoDRINCgVub25jZRgDIAEoDBISCgpjaXBoZXJ0ZXh0GAQgASgMEhIKCmxlYWZfaW5kZXgYBSABKA0SEQoJdHJlZV9zaXplGAYgASgNEgwKBHBhdGgYByABKAwSEQoJc2lnbmF0dXJlGAggASgMYgZwcm90bzM");
 
 /**
  * The plaintext of a token: the seed's nine fields (2022, 4.2.1) under the seed's numbers, then what slices and
@@ -100,6 +100,13 @@ export type RedPacketToken = Message<"hongbao.v1.RedPacketToken"> & {
    * @generated from field: int32 slice_index = 14;
    */
   sliceIndex: number;
+
+  /**
+   * the scene that was asked for, when its consolation was given; else empty
+   *
+   * @generated from field: string instead_of = 15;
+   */
+  insteadOf: string;
 };
 
 /**

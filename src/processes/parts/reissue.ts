@@ -1,0 +1,104 @@
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
+import { askForLine } from '../../control/reissue/ask.ts';
+import { checkLine } from '../../control/reissue/check.ts';
+import { createReissueDesk } from '../../control/reissue/desk.ts';
+import { reissueRoutes } from '../../control/reissue/http.ts';
+import { createReissueWorker } from '../../control/reissue/worker.ts';
+import { userKeyOf } from '../../guard/sessions.ts';
+import { unlessBookIsAway } from '../../guard/weak.ts';
+import type { Granter } from '../../stations/3-grant/grant.ts';
+import { createSceneSlices } from '../../stations/3-grant/slices.ts';
+import { createStock } from '../../stations/3-grant/stock.ts';
+import { createUpstreamGranter } from '../../stations/3-grant/upstream.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { ActId, AppId, PhaseKey } from '../../vocabulary/ids.ts';
+import type { Clock } from '../../vocabulary/instant.ts';
+import type { OrderNumber } from '../../vocabulary/order-number.ts';
+import type { Stores } from '../stores/index.ts';
+
+export interface ReissuePartDeps {
+  readonly stores: Stores;
+  readonly granter: Granter;
+  readonly campaigns: () => ReadonlyMap<string, CampaignSnapshot>;
+  readonly identityKey: Buffer;
+  readonly operatorOf: (secret: string | undefined) => Promise<string | undefined>;
+  /** Names this process and its data folder. */
+  readonly holder: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly onFatal: (error: unknown) => void;
+}
+
+export interface ReissuePart {
+  start(): void;
+  /** What is under way is settled, slices go back, and another control goes on. */
+  stop(): Promise<void>;
+}
+
+/** Batch reissue: ordinary grant orders, from a list, by control's own upstream granter. */
+export async function createReissuePart(
+  ops: FastifyInstance,
+  { stores, granter, clock, logger, metrics, ...deps }: ReissuePartDeps,
+): Promise<ReissuePart> {
+  const { allotments, book, control, ledger } = stores;
+  const campaign = (id: string) => deps.campaigns().get(id);
+  const slices = createSceneSlices({
+    granter,
+    allotments,
+    holder: `reissue ${deps.holder}`,
+    clock,
+    logger,
+    isLow: createStock(allotments, clock).isLow,
+  });
+  const upstream = createUpstreamGranter({ granter, slices, clock });
+  const isCredited = async (actId: ActId, phaseKey: PhaseKey, orderNumber: OrderNumber): Promise<boolean> =>
+    (await ledger.wallet({ actId, phaseKey }, [orderNumber])).credited.has(orderNumber);
+  const isPromised = async (actId: ActId, phaseKey: PhaseKey, orderNumber: OrderNumber): Promise<boolean> =>
+    (await unlessBookIsAway(() => book.winsOf(actId, phaseKey), [])).some(
+      (win) => win.orderNumber === orderNumber,
+    );
+  const worker = createReissueWorker({
+    reissues: stores.reissues,
+    worker: deps.holder,
+    check: (line) =>
+      checkLine(
+        {
+          campaign,
+          actIdFor: control.actIdFor,
+          isGiven: async (...name) => (await isPromised(...name)) || isCredited(...name),
+        },
+        line,
+      ),
+    ask: (line) => askForLine({ campaign, grant: upstream.grant, isCredited }, line),
+    unclosedSlices: async () => (await allotments.unclosed()).map(({ slice }) => slice),
+    clock,
+    logger,
+    onSettled: (outcome) => metrics.reissued.inc({ outcome }),
+    onFatal: deps.onFatal,
+  });
+  await ops.register(reissueRoutes, {
+    operatorOf: deps.operatorOf,
+    desk: createReissueDesk({
+      reissues: stores.reissues,
+      operators: stores.operators,
+      budgets: allotments.budgets,
+      campaigns: deps.campaigns,
+      userKeyOf: (appId: AppId, user: string) => userKeyOf(deps.identityKey, appId, user),
+      clock,
+      wake: worker.wake,
+    }),
+  });
+  return {
+    start() {
+      slices.start();
+      worker.start();
+    },
+    async stop() {
+      await worker.stop();
+      await slices.stop();
+    },
+  };
+}

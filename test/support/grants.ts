@@ -1,0 +1,172 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { CampaignSnapshot, Scene } from '../../src/campaign/snapshot.ts';
+import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
+import type { TokenBook, UpstreamCredential } from '../../src/engines/ports.ts';
+import { RetryableFault, refuse } from '../../src/protocol/failures.ts';
+import { encodeToken } from '../../src/protocol/token-codec.ts';
+import { createGranter, type Granter } from '../../src/stations/3-grant/grant.ts';
+import type { SceneSlices } from '../../src/stations/3-grant/slices.ts';
+import { createUpstreamGranter, type UpstreamGranter } from '../../src/stations/3-grant/upstream.ts';
+import { AWARD_TYPES, type AwardType, isMoney } from '../../src/vocabulary/award-type.ts';
+import type { Fen } from '../../src/vocabulary/fen.ts';
+import type { CampaignId, RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
+import { instantMs } from '../../src/vocabulary/instant.ts';
+import type { Order } from '../../src/vocabulary/order.ts';
+import { playerOf, testCampaign } from './campaign.ts';
+import { testClock } from './rig.ts';
+
+/** What happens to one promise on its way into the log. */
+export type Fate = 'kept' | 'not taken' | 'lost before' | 'lost behind';
+
+/** 3-grant as a process has it, over a log and a stock in memory: a restart forgets everything but these. */
+export interface GrantWorld {
+  readonly campaign: CampaignSnapshot;
+  readonly clock: ReturnType<typeof testClock>;
+  /** Every promise that was made, repeats included. */
+  readonly log: readonly Order[];
+  /** How many are left of a scene; may be set at any time. */
+  readonly stock: Map<string, number>;
+  book(): TokenBook;
+  granter(): Granter;
+  upstream(): UpstreamGranter;
+  restart(): Promise<void>;
+  /** The book answers nothing until it is back. */
+  setBookAway(isAway: boolean): void;
+}
+
+export const CREDENTIAL: UpstreamCredential = {
+  name: 'show',
+  campaignId: 'gala' as CampaignId,
+  scenes: new Set(
+    [...AWARD_TYPES, 'given', 'first', 'second', 'comfort', 'greeting'].map((name) => name as SceneId),
+  ),
+};
+
+/** A scene of each award type under its type's name, and two that share a consolation. */
+export function awardCampaign(): CampaignSnapshot {
+  const cash = testCampaign.scenes.get('cash' as SceneId)!;
+  const scenes: Scene[] = AWARD_TYPES.map((award, at) =>
+    sceneOf(cash, award, award, isMoney(award) ? 0 : at),
+  );
+  const money = (id: string, rule: 'given' | 'split', consolation?: string): Scene => ({
+    ...cash,
+    id: id as SceneId,
+    amount: { rule },
+    consolation: consolation as SceneId | undefined,
+  });
+  scenes.push(money('given', 'given', 'comfort'), money('first', 'split', 'comfort'));
+  scenes.push({ ...sceneOf(cash, 'second', 'shop-coupon', 300), consolation: 'comfort' as SceneId });
+  scenes.push(sceneOf(cash, 'comfort', 'greeting', 0));
+  return { ...testCampaign, scenes: new Map(scenes.map((scene) => [scene.id, scene])) };
+}
+
+const sceneOf = (cash: Scene, id: string, award: AwardType, worthFen: number): Scene => ({
+  ...cash,
+  id: id as SceneId,
+  award,
+  amount: isMoney(award) ? cash.amount : { rule: 'piece', fen: BigInt(worthFen) as Fen },
+  packetCapFen: isMoney(award) ? cash.packetCapFen : (BigInt(worthFen) as Fen),
+});
+
+export function createGrantWorld(
+  options: { readonly fate?: (order: Order) => Fate; readonly pause?: () => Promise<void> } = {},
+): GrantWorld {
+  const campaign = awardCampaign();
+  const clock = testClock();
+  const log: Order[] = [];
+  const stock = new Map<string, number>([...campaign.scenes.keys()].map((id) => [id, 1_000]));
+  const pause = options.pause ?? (async () => void (await nextTurn()));
+  let units = 0;
+  let isAway = false;
+  let running: { readonly book: TokenBook; readonly granter: Granter; readonly upstream: UpstreamGranter };
+
+  const sceneOfUnit = new Map<number, SceneId>();
+  const slices: Pick<SceneSlices, 'take' | 'putBack'> = {
+    putBack({ unit }) {
+      const sceneId = sceneOfUnit.get(unit.index)!;
+      stock.set(sceneId, (stock.get(sceneId) ?? 0) + 1);
+    },
+    async take(scene, _, amountFen) {
+      await pause();
+      const left = stock.get(scene.id) ?? 0;
+      if (left === 0) return refuse('budget-exhausted', `scene ${scene.id} has nothing left`);
+      stock.set(scene.id, left - 1);
+      units += 1;
+      sceneOfUnit.set(units, scene.id);
+      const worth = scene.amount.rule === 'piece' ? scene.amount.fen : (BigInt(100 + units) as Fen);
+      const unit = { sliceId: 1n as SliceId, epoch: 1, index: units };
+      return { unit, amountFen: amountFen ?? worth, grantUntilMs: instantMs(clock.now() + 60_000) };
+    },
+  };
+
+  function boot(): typeof running {
+    const memory = createTokenBook();
+    void memory.record(log.map((order, at) => ({ order, position: { sequence: at + 1, leafIndex: 0 } })));
+    const unless = async <Answer>(act: () => Promise<Answer>): Promise<Answer> => {
+      if (isAway) throw new RetryableFault('book-unavailable', 'away, as the test has it', 1);
+      return act();
+    };
+    const book: TokenBook = {
+      ...memory,
+      record: async (entries) => (isAway ? undefined : memory.record(entries)),
+      winsOf: (actId, phaseKey) => unless(() => memory.winsOf(actId, phaseKey)),
+      isWhole: (actId) => unless(() => memory.isWhole(actId)),
+    };
+    const granter = createGranter({
+      book,
+      campaign: () => campaign,
+      async promise(order) {
+        await pause();
+        const fate = options.fate?.(order) ?? 'kept';
+        if (fate === 'not taken') throw new RetryableFault('log-unavailable', 'the log is full', 1);
+        if (fate === 'lost before') throw new RetryableFault('outcome-unknown', 'no answer', 1);
+        log.push(order);
+        if (fate === 'lost behind') throw new RetryableFault('outcome-unknown', 'no answer', 1);
+        await book.record([{ order, position: { sequence: log.length, leafIndex: 0 } }]);
+        return { token: encodeToken(order) };
+      },
+      promisedAt: async (_, { sequence }) => {
+        const order = log[sequence - 1]!;
+        return { order, token: encodeToken(order) };
+      },
+    });
+    granter.acceptSlice(1n as SliceId);
+    return { book, granter, upstream: createUpstreamGranter({ granter, slices, clock }) };
+  }
+  running = boot();
+
+  return {
+    campaign,
+    clock,
+    log,
+    stock,
+    book: () => running.book,
+    granter: () => running.granter,
+    upstream: () => running.upstream,
+    async restart() {
+      running = boot();
+    },
+    setBookAway(away) {
+      isAway = away;
+    },
+  };
+}
+
+export interface AskShape {
+  readonly person?: number;
+  readonly scene: string;
+  readonly rain?: number;
+  readonly amountFen?: number;
+  readonly drawnAtMs?: number;
+}
+
+/** Asks the process that runs now. */
+export const askOf = (world: GrantWorld, ask: AskShape) =>
+  world.upstream().grant(CREDENTIAL, {
+    campaign: world.campaign,
+    scene: world.campaign.scenes.get(ask.scene as SceneId)!,
+    rainId: (ask.rain ?? 1) as RainId,
+    ...playerOf(ask.person ?? 1),
+    amountFen: ask.amountFen === undefined ? undefined : (BigInt(ask.amountFen) as Fen),
+    drawnAtMs: ask.drawnAtMs === undefined ? undefined : instantMs(ask.drawnAtMs),
+  });
