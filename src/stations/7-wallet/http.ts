@@ -18,6 +18,8 @@ import {
 } from '../../protocol/phone-tokens.ts';
 import { decodeCursor } from '../../rules/merge-records.ts';
 import { fenToJson } from '../../vocabulary/fen.ts';
+import { ORDER_NUMBER_LENGTH_MAX } from '../../vocabulary/order-number.ts';
+import type { AwardLine } from './awards.ts';
 import {
   FIRST_PAGE_LINES,
   type RecordsPage,
@@ -36,6 +38,20 @@ const RecordShape = Type.Object({
   sceneId: Type.Optional(Type.String()),
   rainId: Type.Optional(Type.Integer()),
 });
+const AwardShape = Type.Object({
+  orderNumber: Type.String(),
+  awardType: Type.String({ description: 'As in the campaign file' }),
+  sceneId: Type.String(),
+  state: Type.String({
+    description:
+      'granted and asking: on its way. fulfilled: can be used. used. dead: somebody has to look at it',
+  }),
+  worthFen: FenShape,
+  drawnAtMs: TimeMsShape,
+  bill: BilingualShape,
+  voucher: Type.Optional(Type.String({ description: 'The code or link that it is used with' })),
+  usedAtMs: Type.Optional(TimeMsShape),
+});
 const PageShape = Type.Object({ records: Type.Array(RecordShape), nextCursor: Type.Optional(Type.String()) });
 const OverviewShape = Type.Object({
   balanceFen: FenShape,
@@ -43,6 +59,7 @@ const OverviewShape = Type.Object({
   outstandingFen: FenShape,
   heldFen: FenShape,
   totalIncomeFen: FenShape,
+  awards: Type.Array(AwardShape, { description: 'Everything that is not money, newest first' }),
   records: Type.Array(RecordShape),
   nextCursor: Type.Optional(Type.String()),
   refusedTokens: Type.Array(Type.Object({ index: Type.Integer(), code: Type.String() })),
@@ -53,6 +70,7 @@ const OverviewShape = Type.Object({
 });
 
 const lineJson = (line: WalletLine) => ({ ...line, amountFen: fenToJson(line.amountFen) });
+const awardJson = (award: AwardLine) => ({ ...award, worthFen: fenToJson(award.worthFen) });
 const pageJson = (page: RecordsPage) => ({
   records: page.records.map(lineJson),
   ...(page.nextCursor === undefined ? {} : { nextCursor: page.nextCursor }),
@@ -63,12 +81,13 @@ const overviewJson = (overview: WalletOverview) => ({
   outstandingFen: fenToJson(overview.outstandingFen),
   heldFen: fenToJson(overview.heldFen),
   totalIncomeFen: fenToJson(overview.totalIncomeFen),
+  awards: overview.awards.map(awardJson),
   ...pageJson(overview),
   refusedTokens: [...overview.refusedTokens],
   complete: overview.complete,
 });
 
-/** GET and POST …/wallet, GET …/wallet/records. */
+/** GET and POST …/wallet, GET …/wallet/records, POST …/awards/{orderNumber}/use. */
 export const walletRoutes: FastifyPluginAsyncTypebox<PlayerRouteDeps & { wallet: Wallet }> = async (
   app,
   deps,
@@ -137,6 +156,26 @@ export const walletRoutes: FastifyPluginAsyncTypebox<PlayerRouteDeps & { wallet:
       const lines = Number(limit ?? FIRST_PAGE_LINES);
       const page = await wallet.records(admitted.player, admitted.campaign, after, lines);
       return isRefusal(page) ? sendProblem(reply, page) : reply.send(pageJson(page));
+    },
+  );
+
+  app.post(
+    '/v1/campaigns/:campaignId/awards/:orderNumber/use',
+    {
+      schema: {
+        summary: 'Mark an award as used; the same again gives the first answer',
+        params: Type.Object({
+          ...CampaignParams.properties,
+          orderNumber: Type.String({ maxLength: ORDER_NUMBER_LENGTH_MAX }),
+        }),
+        response: { 200: AwardShape, ...problemResponses },
+      },
+    },
+    async (request, reply) => {
+      const admitted = await admit(deps, request);
+      if (isRefusal(admitted)) return sendProblem(reply, admitted);
+      const used = await wallet.use(admitted.player, admitted.campaign, request.params.orderNumber);
+      return isRefusal(used) ? sendProblem(reply, used) : reply.send(awardJson(used));
     },
   );
 };

@@ -9,9 +9,11 @@ import { type Balances, overlayBalances } from '../../rules/wallet-overlay.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
+import type { AwardLine, AwardOwner, AwardShelf } from './awards.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
 
 export interface WalletDeps extends PhoneTokensDeps {
+  readonly shelf: AwardShelf;
   readonly ledger: Ledger;
   readonly clock: Clock;
 }
@@ -28,6 +30,8 @@ export interface RecordsPage {
 }
 
 export interface WalletOverview extends Balances, RecordsPage {
+  /** Everything that is not money, newest first. */
+  readonly awards: readonly AwardLine[];
   /** False while the book is away, or is being filled again: what is not credited yet shows only if the phone brought its token. */
   readonly complete: boolean;
   readonly refusedTokens: readonly RefusedToken[];
@@ -40,6 +44,8 @@ export interface Wallet {
     campaign: CampaignSnapshot,
     tokens: readonly string[],
   ): Promise<WalletOverview | Refusal>;
+  /** Marks a piece as used. */
+  use(player: Player, campaign: CampaignSnapshot, orderNumber: string): Promise<AwardLine | Refusal>;
   /** The lines behind a cursor; `limit` from 1. */
   records(
     player: Player,
@@ -102,10 +108,16 @@ export function createWallet(deps: WalletDeps): Wallet {
       const balances = overlayBalances(await ledger.wallet(account, numbers), tokens);
       return {
         ...balances,
+        awards: await deps.shelf.list(ownerOf(account), campaign, tokens),
         ...(await page(account, campaign, tokens, undefined, FIRST_PAGE_LINES)),
         refusedTokens: refused,
         complete: known.complete,
       };
+    },
+    async use(player, campaign, orderNumber) {
+      const phase = phaseNow(campaign);
+      if (isRefusal(phase)) return phase;
+      return deps.shelf.use({ actIds: [player.actId], phaseKey: phase.key }, campaign, orderNumber);
     },
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);
@@ -115,6 +127,8 @@ export function createWallet(deps: WalletDeps): Wallet {
     },
   };
 }
+
+const ownerOf = ({ actId, phaseKey }: Account): AwardOwner => ({ actIds: [actId], phaseKey });
 
 /** What the book has, and whether that is all. */
 interface Promised {
