@@ -46,6 +46,7 @@ describe('the configuration', () => {
       controlDatabaseUrl: undefined,
       cluster: undefined,
       payoutUrl: undefined,
+      connectors: 'sandbox',
       sessionKeys: [],
       logLevel: 'warn',
       creditRate: undefined,
@@ -55,6 +56,20 @@ describe('the configuration', () => {
   it('takes an empty variable for one that is not set', () => {
     const empty = Object.fromEntries(Object.keys(VARIABLES).map((name) => [name, '']));
     expect(configOf(empty)).toEqual(configOf({}));
+  });
+
+  it('hands pieces out by the sandbox in one process, by a file, or not yet', () => {
+    expect(configOf({ HONGBAO_CONNECTORS: 'a.yaml' }).connectors).toEqual({ file: path.resolve('a.yaml') });
+    expect(configOf({ HONGBAO_CONNECTORS: 'embedded:' }).connectors).toBe('sandbox');
+    const wallet = { ...CLUSTER, HONGBAO_ROLE: 'wallet' };
+    expect(configOf(wallet).connectors).toBe('none');
+    expect(readConfig(wallet)).toMatchObject({ warnings: [expect.stringMatching(/^HONGBAO_CONNECTORS/)] });
+    const configured = { ...wallet, HONGBAO_CONNECTORS: 'embedded:' };
+    expect([configOf(configured).connectors, readConfig(configured)]).toMatchObject([
+      'sandbox',
+      { warnings: [] },
+    ]);
+    expect(readConfig({ ...CLUSTER, HONGBAO_ROLE: 'gateway' })).toMatchObject({ warnings: [] });
   });
 
   it('puts operations on the port after the gateway’s', () =>

@@ -21,7 +21,7 @@ const CLOSING_TAKES_MS = 30_000;
 export type OpsOptions = TargetOptions & Output;
 
 /** The running engine's operations, with the key that it left for its own user on this machine. */
-function ops(options: OpsOptions): { base: string; bearer: string } {
+export function ops(options: OpsOptions): { base: string; bearer: string } {
   const { run } = findTarget(options);
   if (!run)
     throw new CliFailure(
