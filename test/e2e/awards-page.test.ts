@@ -75,7 +75,7 @@ describe.skipIf(!findChromium())('every award, granted by a service upstream', {
       if (award === 'greeting') continue;
       await line.getByRole('button').click();
       const dialog = page.getByRole('dialog');
-      await dialog.getByText(bill.zh).waitFor();
+      await dialog.getByRole('heading', { name: bill.zh }).waitFor();
       await dialog.locator('.gold').click();
       await page.locator(`[data-award="${award}"][data-state="used"]`).waitFor();
     }
