@@ -27,8 +27,11 @@ export interface SceneSlices {
    * scene, and is not taken for others.
    */
   take(scene: Scene, phaseKey: PhaseKey, amountFen: Fen | undefined): Promise<Payment | Refusal>;
-  /** Its grant was refused: nothing was promised, and the unit may pay for another. Never after an unknown outcome. */
-  putBack(payment: Payment): void;
+  /**
+   * Its grant was refused: nothing was promised, and the unit may pay for another; or none of its slice may, when that
+   * is fenced. Never after an unknown outcome.
+   */
+  putBack(payment: Payment, refusal?: Refusal): void;
   /** Gives back by itself what nobody comes for. */
   start(): void;
   /** Gives back what is left of them. */
@@ -174,10 +177,11 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
       const key = `${phaseKey}/${scene.id}`;
       return turns.take(key, () => takeInTurn(key, scene, phaseKey, amountFen));
     },
-    putBack({ unit, amountFen }) {
-      for (const held of inHand.values()) {
-        if (held.slice.sliceId === unit.sliceId && held.slice.epoch === unit.epoch)
-          returnUnit(held, unit.index, amountFen);
+    putBack({ unit, amountFen }, refusal) {
+      for (const [key, held] of inHand) {
+        if (held.slice.sliceId !== unit.sliceId || held.slice.epoch !== unit.epoch) continue;
+        if (refusal?.refused === 'slice-fenced') inHand.delete(key);
+        else returnUnit(held, unit.index, amountFen);
       }
     },
     start() {
