@@ -90,10 +90,42 @@ describe('the wallet', () => {
       outstandingFen: 0n,
       heldFen: 0n,
       totalIncomeFen: 0n,
+      awards: [],
       records: [],
       refusedTokens: [],
       complete: true,
     });
+  });
+
+  it('shows pieces beside the money, promised and credited ones each once, and lets them be used', async () => {
+    const [tea, film] = [
+      anOrderOf(1, { award: 'drinks-coupon', fen: 1_000 }),
+      anOrderOf(2, { award: 'cinema-ticket', fen: 0 }),
+    ];
+    await promises.promise([tea, film]);
+    await rig.ledger.credit([tea]);
+    const states = async () =>
+      (await overview()).awards.map(({ awardType, state, worthFen }) => [awardType, state, worthFen]);
+    expect(await states()).toEqual([
+      ['cinema-ticket', 'granted', 0n],
+      ['drinks-coupon', 'granted', 1_000n],
+    ]);
+    expect(await overview()).toMatchObject({ balanceFen: 0n, totalIncomeFen: 0n, records: [] });
+
+    const use = (orderNumber: string, who = person) =>
+      money.wallet.use(playerOf(who), testCampaign, orderNumber);
+    expect(await use(film.orderNumber)).toMatchObject({ refused: 'award-unknown' });
+    expect(await use(tea.orderNumber)).toMatchObject({ refused: 'award-not-ready' });
+    const account = { actId: tea.actId, phaseKey: tea.phaseKey };
+    await rig.ledger.markAsking(account, tea.orderNumber);
+    await rig.ledger.settleAward(account, tea.orderNumber, { state: 'fulfilled', voucher: 'TEA-1' });
+    expect(await use(tea.orderNumber, person + 1)).toMatchObject({ refused: 'award-unknown' });
+    const used = await use(tea.orderNumber);
+    expect(used).toMatchObject({ state: 'used', voucher: 'TEA-1', usedAtMs: NIGHT_MS });
+    clock.set(NIGHT_MS + 60_000);
+    expect(await use(tea.orderNumber)).toEqual(used);
+    expect(await use('nonsense')).toMatchObject({ refused: 'award-unknown' });
+    expect(await states()).toContainEqual(['drinks-coupon', 'used', 1_000n]);
   });
 
   it('shows credited, outstanding and held money, each with its lines', async () => {

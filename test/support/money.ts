@@ -6,6 +6,7 @@ import { refuse } from '../../src/protocol/failures.ts';
 import { openKeyring } from '../../src/stations/4-seal/keyring.ts';
 import { sealBatch } from '../../src/stations/4-seal/seal-batch.ts';
 import { createUnsealer } from '../../src/stations/4-seal/unseal.ts';
+import { createAwardShelf } from '../../src/stations/7-wallet/awards.ts';
 import { walletRoutes } from '../../src/stations/7-wallet/http.ts';
 import { type PhoneTokensDeps, takeIn } from '../../src/stations/7-wallet/tokens.ts';
 import { createWallet, type Wallet, type WalletDeps } from '../../src/stations/7-wallet/wallet.ts';
@@ -50,6 +51,7 @@ export async function openMoney(options: MoneyOptions): Promise<Money> {
   const deps = (): WalletDeps => ({
     book: options.promises().book,
     ledger: rig.ledger,
+    shelf: createAwardShelf({ awards: rig.ledger, clock }),
     clock,
     unseal: createUnsealer(keyring).unseal,
     repromise: options.repromise ?? (async (order) => void (await options.promises().promise([order]))),

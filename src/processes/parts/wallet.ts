@@ -10,6 +10,7 @@ import { isRefusal, type Refusal } from '../../protocol/failures.ts';
 import type { Granter } from '../../stations/3-grant/grant.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
 import { createUnsealer } from '../../stations/4-seal/unseal.ts';
+import { createAwardShelf } from '../../stations/7-wallet/awards.ts';
 import { walletRoutes } from '../../stations/7-wallet/http.ts';
 import { takeIn } from '../../stations/7-wallet/tokens.ts';
 import { createWallet } from '../../stations/7-wallet/wallet.ts';
@@ -58,7 +59,8 @@ export async function createWalletPart(deps: WalletDeps): Promise<WalletPart> {
     onUnrecorded: () => deps.metrics.unrecordedTokens.inc(),
     logger,
   };
-  const wallet = createWallet({ ...phoneTokens, ledger, clock });
+  const shelf = createAwardShelf({ awards: stores.awards, clock });
+  const wallet = createWallet({ ...phoneTokens, ledger, shelf, clock });
   const sandbox =
     config.payoutUrl === undefined
       ? await startPayoutSandbox({
