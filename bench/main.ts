@@ -4,10 +4,13 @@ import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { whyMissing } from '../tools/services.ts';
+import { benchBudgets } from './budgets.ts';
+import { benchHotTotals } from './hot-totals.ts';
 import { benchJetStream } from './jetstream.ts';
 import { benchLedger } from './ledger.ts';
 import { benchLedgerGrowth } from './ledger-growth.ts';
 import { benchRedis } from './redis.ts';
+import { benchSdk } from './sdk.ts';
 import { benchSeal } from './seal.ts';
 import { benchShake } from './shake.ts';
 
@@ -87,6 +90,19 @@ const PARTS: readonly Part[] = [
     ],
   },
   {
+    name: 'budgets',
+    missing: whyMissing('redis'),
+    measure: benchBudgets,
+    aims: [
+      {
+        name: 'leaseOverIncr',
+        atLeast: 1,
+        meaning: 'grants out of leased slices / grants by INCR and check on the faster of 1 and 100 keys',
+      },
+      { name: 'leaseError', atMost: 0, meaning: 'given over or under the stock / the stock' },
+    ],
+  },
+  {
     name: 'redis',
     missing: whyMissing('redis'),
     measure: benchRedis,
@@ -95,6 +111,41 @@ const PARTS: readonly Part[] = [
         name: 'bookOverBareRedis',
         atLeast: 0.5,
         meaning: 'tokens noted in the book / bare writes of the same bytes, batched alike',
+      },
+    ],
+  },
+  {
+    name: 'sdk',
+    missing: whyMissing('redis'),
+    measure: benchSdk,
+    aims: [
+      {
+        name: 'httpCpuOverLibrary',
+        atLeast: 1.5,
+        meaning:
+          'CPU of a balance over HTTP on loopback / in the caller’s process, both looked up every time',
+      },
+      {
+        name: 'httpCpuOverRemembered',
+        atLeast: 10,
+        meaning: 'CPU of a balance over HTTP on loopback / in the caller’s process, up to a second old',
+      },
+    ],
+  },
+  {
+    name: 'totals',
+    missing: whyMissing('redis'),
+    measure: benchHotTotals,
+    aims: [
+      {
+        name: 'localOverSplitKeys',
+        atLeast: 100,
+        meaning: 'looks at the total in memory / the same by reading 100 split keys (seed 2022, 4.5.1)',
+      },
+      {
+        name: 'redisOverAsked',
+        atLeast: 1,
+        meaning: 'what a core of Redis does of these commands / what 28,000 instances ask once a second',
       },
     ],
   },

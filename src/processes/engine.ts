@@ -7,6 +7,7 @@ import { compileAnnounced } from '../campaign/announced.ts';
 import type { CampaignSnapshot } from '../campaign/snapshot.ts';
 import type { Applied } from '../control/campaigns.ts';
 import { opsRoutes, processRoutes } from '../control/ops/http.ts';
+import { instanceId } from '../engines/embedded/instance-id.ts';
 import { createAnnouncementReader } from '../guard/announcement-reader.ts';
 import { createAnnouncementSeal } from '../guard/announcement-seal.ts';
 import { demoRoutes, demoSessionKey } from '../guard/demo-sessions.ts';
@@ -25,6 +26,7 @@ import { servePage } from './gateway/page.ts';
 import { forwardWallet } from './gateway/wallet-proxy.ts';
 import { createControl } from './parts/control.ts';
 import { createCreditors } from './parts/creditors.ts';
+import { createFulfilPart } from './parts/fulfil.ts';
 import { createGateway } from './parts/gateway.ts';
 import { createIdentity } from './parts/identity.ts';
 import { createOperations } from './parts/operations.ts';
@@ -52,6 +54,8 @@ export interface Engine {
   readonly ledgerUrl: string;
   readonly ledgerName: string;
   readonly payoutUrl: string | undefined;
+  /** The sandbox that stands for every downstream, when this process runs one. */
+  readonly downstreamUrl: string | undefined;
   readonly campaigns: readonly CampaignSnapshot[];
   /** For this machine's own user; of control only. */
   readonly operatorKey: string | undefined;
@@ -214,6 +218,17 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         onFatal,
       })
     : undefined;
+  const fulfil = has('wallet')
+    ? await createFulfilPart({
+        config,
+        stores,
+        campaigns: () => campaigns.values(),
+        clock,
+        logger,
+        metrics,
+        onFatal,
+      })
+    : undefined;
   if (gateway && !wallet && config.walletUrl !== undefined) await forwardWallet(app, config.walletUrl);
   if (gateway) {
     if (options.demo)
@@ -239,7 +254,15 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const ops = createApp({ logger, onProblem });
   const metricsText = () => metrics.registry.metrics();
   const operating = controlPart
-    ? await createOperations({ control: controlPart, store: control, keyring, campaign })
+    ? await createOperations({
+        control: controlPart,
+        store: control,
+        keyring,
+        campaign,
+        campaigns: () => campaigns.values(),
+        awards: stores.awards,
+        clock,
+      })
     : undefined;
   const status = async (): Promise<object> => ({
     roles: config.roles,
@@ -251,6 +274,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     throttle: throttle(),
     doubtfulOrders: promises.doubts.open(),
     ledger: await ledger.health(),
+    ...(fulfil ? { connectors: fulfil.status() } : {}),
     ...(await stores.status()),
     unclosedSlices: await allotments.unclosed().then(
       (unclosed) => unclosed.length,
@@ -266,6 +290,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         campaigns: () => campaigns,
         identityKey: keyring.secrets.identity,
         operatorOf: operating.operatorOf,
+        instance: instanceId(config.dataFolder),
         holder,
         clock,
         logger,
@@ -291,6 +316,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   controlPart?.start();
   reissue?.start();
   wallet?.start();
+  fulfil?.start();
   identity.start();
 
   return {
@@ -301,6 +327,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     ledgerUrl: stores.ledgerUrl,
     ledgerName: stores.ledgerName,
     payoutUrl: wallet?.payoutUrl,
+    downstreamUrl: fulfil?.sandboxUrl,
     campaigns: [...campaigns.values()],
     operatorKey: operating?.operatorKey,
     setupToken: operating?.setupToken,
@@ -312,6 +339,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       await promises.drain();
       await gateway?.stop();
       await wallet?.stop();
+      await fulfil?.stop();
       await controlPart?.stop();
       if (has('creditor')) await creditors.stop();
       await ops.close();

@@ -26,15 +26,27 @@ export function createMetrics() {
       'Orders that book and log had missed of one another, by what was done',
       ['what'],
     ),
+    connectorAnswers: counter(
+      'hongbao_connector_answers_total',
+      'Answers of downstreams, by connector and by what they mean',
+      ['connector', 'answer'],
+    ),
+    awardsSettled: counter(
+      'hongbao_awards_settled_total',
+      'Pieces that were handed out, or became dead letters, by connector',
+      ['connector', 'state'],
+    ),
     reissued: counter(
       'hongbao_reissued_lines_total',
       'Lines of lists that were settled, by what became of them',
       ['outcome'],
     ),
     unlogged: counter('hongbao_unlogged_orders_total', 'Promised without the log: credited straight away'),
-    phones: counter('hongbao_phone_numbers_total', 'Phone numbers that came to be bound, by what became of it', [
-      'outcome',
-    ]),
+    phones: counter(
+      'hongbao_phone_numbers_total',
+      'Phone numbers that came to be bound, by what became of it',
+      ['outcome'],
+    ),
     moved: counter('hongbao_alias_transfers_total', 'Times that an alias’s money was moved to its person'),
     /** Registers a gauge that is read when somebody asks. */
     watch(name: `hongbao_${string}`, help: string, read: () => number | Promise<number>): void {

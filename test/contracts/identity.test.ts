@@ -285,7 +285,8 @@ describe('identities', () => {
     const away = () => {
       if (isAway) throw new RetryableFault('ledger-unavailable', 'away', 100);
     };
-    const guarded = <Arguments extends unknown[], Result>(act: (...args: Arguments) => Promise<Result>) =>
+    const guarded =
+      <Arguments extends unknown[], Result>(act: (...args: Arguments) => Promise<Result>) =>
       async (...args: Arguments): Promise<Result> => {
         away();
         return act(...args);
@@ -329,15 +330,14 @@ describe('identities', () => {
 
   it('list aliases page by page', async () => {
     const all = await store.aliases(undefined, 100_000);
-    const pages: typeof all[number][] = [];
+    const pages: (typeof all)[number][] = [];
     for (let after: ActId | undefined; ; after = pages.at(-1)!.alias) {
       const page = await store.aliases(after, 7);
       pages.push(...page);
       if (page.length < 7) break;
     }
     expect(pages).toEqual(all);
-    for (const { alias, actId } of all.slice(0, 20))
-      expect((await store.personOf(alias)).actId).toBe(actId);
+    for (const { alias, actId } of all.slice(0, 20)) expect((await store.personOf(alias)).actId).toBe(actId);
   });
 
   it('are bound by an app’s backend over HTTP, and no answer holds a number', async () => {

@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import AxeBuilder from '@axe-core/playwright';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -13,6 +16,13 @@ if (!chromium)
     'no Chromium on this machine: the page is not tested (install it, or set CHROMIUM_PATH)\n',
   );
 
+/** The example without the coupons that its rounds deal among the money: these journeys are about money. */
+function cashOnly(): string {
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'hongbao-page-')), 'gala.yaml');
+  writeFileSync(file, readFileSync('examples/gala.yaml', 'utf8').replace(/^ +- \{ scene: tea, .*\n/m, ''));
+  return file;
+}
+
 describe.skipIf(!chromium)('the page, in a browser, against the real engine', { timeout: 120_000 }, () => {
   let engine: TestEngine;
   let browser: Browser;
@@ -20,7 +30,10 @@ describe.skipIf(!chromium)('the page, in a browser, against the real engine', { 
   const broken: Error[] = [];
 
   beforeAll(async () => {
-    [engine, browser] = await Promise.all([startEngineForTest(), launchChromium()]);
+    [engine, browser] = await Promise.all([
+      startEngineForTest({ campaignFile: cashOnly() }),
+      launchChromium(),
+    ]);
   });
   afterEach(async () => {
     await Promise.all(contexts.splice(0).map((context) => context.close()));
@@ -110,6 +123,25 @@ describe.skipIf(!chromium)('the page, in a browser, against the real engine', { 
     await expect.poll(() => balanceOf(page)).toContain('0.00');
     await page.getByText('已到账').waitFor();
     await assertAccessible(page, 'records');
+    // What was taken out was given all the same: everybody's number has it, and only goes up.
+    await press(page, '摇一摇');
+    await page.getByText('已发出').waitFor();
+    await assertAccessible(page, 'given so far');
+    const givenFen = async () =>
+      Math.round(Number((await page.getByTestId('given').innerText()).replaceAll(/[¥,]/g, '')) * 100);
+    const shown = await givenFen();
+    expect(shown).toBeGreaterThanOrEqual(Math.round(Number(amount) * 100));
+    const answer = await fetch(`${engine.url}/v1/campaigns/gala/total`);
+    expect(answer.headers.get('cache-control')).toBe('public, max-age=1');
+    const { fen, phase } = (await answer.json()) as { fen: number; phase: string };
+    expect(fen).toBeGreaterThanOrEqual(shown);
+    let asked = 0;
+    await page.route('**/total', async (route) => {
+      await route.fulfill({ json: { phase, fen: 1, packets: 1 } });
+      asked += 1;
+    });
+    await expect.poll(() => asked, { timeout: 60_000 }).toBeGreaterThan(1);
+    expect(await givenFen()).toBeGreaterThanOrEqual(shown);
   });
 
   it('goes the whole way with the keyboard alone, in English', async () => {

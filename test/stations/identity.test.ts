@@ -7,8 +7,8 @@ import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
 import type { Player } from '../../src/guard/player.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
-import { type PhoneNumber, parsePhone } from '../../src/rules/phone.ts';
 import { decodeCursor } from '../../src/rules/merge-records.ts';
+import { type PhoneNumber, parsePhone } from '../../src/rules/phone.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, AppId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
@@ -83,7 +83,10 @@ describe.each(engines)('one person in two apps, over a ledger of $name', ({ kind
     const player = (app: App, process = processes[0]!) => process.player(app, user);
     const other = (app: App): App => (app === 1 ? 2 : 1);
     const earnedBy = (app: App) =>
-      [...new Set(answers.get(app)!.values())].reduce((sum, number) => sum + orders.get(number)!.amountFen, 0n);
+      [...new Set(answers.get(app)!.values())].reduce(
+        (sum, number) => sum + orders.get(number)!.amountFen,
+        0n,
+      );
     const owned = (app: App) => {
       const taken = [...withdrawn.values()].filter((one) => joined() || one.app === app);
       const earned = joined()
@@ -180,7 +183,9 @@ describe.each(engines)('one person in two apps, over a ledger of $name', ({ kind
       const ids = new Set<ActId>();
       for (const app of [1, 2] as const) for (const actId of idsOf(await player(app))) ids.add(actId);
       const views = await Promise.all(
-        [...ids].map(async (actId) => [actId, await engine.ledger.wallet({ actId, phaseKey: PHASE }, [])] as const),
+        [...ids].map(
+          async (actId) => [actId, await engine.ledger.wallet({ actId, phaseKey: PHASE }, [])] as const,
+        ),
       );
       const paid = views.reduce((sum, [, view]) => sum + view.incomeFen, 0n);
       expect(paid, trail).toBe(own().reduce((sum, order) => sum + order.amountFen, 0n));

@@ -1,16 +1,15 @@
-import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { Bilingual, CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, RecordCursor } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
-import { unlessBookIsAway } from '../../guard/weak.ts';
-import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { isRefusal, type Refusal } from '../../protocol/failures.ts';
 import { encodeCursor, mergeRecords, type WalletRecord } from '../../rules/merge-records.ts';
-import { type Balances, overlayBalances, viewOfAll } from '../../rules/wallet-overlay.ts';
+import type { Balances } from '../../rules/wallet-overlay.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
 import { idsOf, type Person } from '../../vocabulary/person.ts';
 import type { AwardLine, AwardOwner, AwardShelf } from './awards.ts';
+import { accountsOf, balancesWith, promisedTo, walletPhase } from './balances.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
 
 export interface WalletDeps extends PhoneTokensDeps {
@@ -64,36 +63,7 @@ const PACKET_BILL: Bilingual = { zh: '红包', en: 'Packet' };
 export function createWallet(deps: WalletDeps): Wallet {
   const { ledger, book } = deps;
 
-  const phaseNow = (campaign: CampaignSnapshot): Phase | Refusal =>
-    walletPhaseAt(campaign, deps.clock.now()) ??
-    refuse('phase-closed', `campaign ${campaign.id} has not opened yet`);
-
-  /**
-   * The book is read first, the ledger after it. A token leaves the book only once its credit is committed; so what
-   * the first look misses the second one has, and what both have is taken once, by its order number. The other way
-   * round, a packet that is credited between the two looks would be seen by neither.
-   */
-  async function promised(accounts: readonly Account[]): Promise<Promised> {
-    const looks = await Promise.all(accounts.map(promisedTo));
-    return { orders: looks.flatMap((one) => one.orders), complete: looks.every((one) => one.complete) };
-  }
-
-  const promisedTo = ({ actId, phaseKey }: Account): Promise<Promised> =>
-    unlessBookIsAway(async () => {
-      const entries = await book.outstandingOf(actId, phaseKey);
-      return { orders: entries.map((entry) => entry.order), complete: await book.isWhole(actId) };
-    }, NOTHING_KNOWN);
-
-  async function balancesOf(accounts: readonly Account[], tokens: readonly Order[]): Promise<Balances> {
-    const looks = accounts.map((account) => {
-      const own = tokens.filter((order) => order.actId === account.actId);
-      return ledger.wallet(
-        account,
-        own.map((order) => order.orderNumber),
-      );
-    });
-    return overlayBalances(viewOfAll(await Promise.all(looks)), tokens);
-  }
+  const phaseNow = (campaign: CampaignSnapshot): Phase | Refusal => walletPhase(campaign, deps.clock.now());
 
   /** `tokens` were read before this is called. */
   async function page(
@@ -117,11 +87,11 @@ export function createWallet(deps: WalletDeps): Wallet {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
       const { refused, shown } = await takeIn(deps, player, campaign, phase, phoneTokens);
-      const accounts = accountsOf(player, phase);
-      const known = await promised(accounts);
+      const accounts = accountsOf(player, phase.key);
+      const known = await promisedTo(book, accounts);
       const tokens = known.complete ? known.orders : eachOnce([...known.orders, ...shown]);
       return {
-        ...(await balancesOf(accounts, tokens)),
+        ...(await balancesWith(ledger, accounts, tokens)),
         awards: await deps.shelf.list(ownerOf(player, phase), campaign, tokens),
         ...(await page(accounts, campaign, tokens, undefined, FIRST_PAGE_LINES)),
         refusedTokens: refused,
@@ -136,28 +106,16 @@ export function createWallet(deps: WalletDeps): Wallet {
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
-      const accounts = accountsOf(player, phase);
-      return page(accounts, campaign, (await promised(accounts)).orders, after, limit);
+      const accounts = accountsOf(player, phase.key);
+      return page(accounts, campaign, (await promisedTo(book, accounts)).orders, after, limit);
     },
   };
 }
-
-/** One for each id of the person: what was earned under an alias stays in its account, wherever its money goes. */
-const accountsOf = (person: Person, phase: Phase): readonly Account[] =>
-  idsOf(person).map((actId) => ({ actId, phaseKey: phase.key }));
 
 const ownerOf = (person: Person, phase: Phase): AwardOwner => ({
   actIds: idsOf(person),
   phaseKey: phase.key,
 });
-
-/** What the book has, and whether that is all. */
-interface Promised {
-  readonly orders: readonly Order[];
-  readonly complete: boolean;
-}
-
-const NOTHING_KNOWN: Promised = { orders: [], complete: false };
 
 function withBill(record: WalletRecord, campaign: CampaignSnapshot): WalletLine {
   if (record.kind !== 'credit') return { ...record, bill: WITHDRAWAL_BILL };
