@@ -64,6 +64,7 @@ export async function runEngine(wanted: Config, options: RunOptions): Promise<vo
     operatorKey: engine.operatorKey,
     ledgerUrl: engine.ledgerUrl,
     payoutUrl: engine.payoutUrl,
+    downstreamUrl: engine.downstreamUrl,
     demo: options.demo,
     campaign: engine.campaigns[0]?.id ?? '',
   });
@@ -114,6 +115,12 @@ function explain(error: unknown, config: Config, campaignFile: string | undefine
   return `The engine did not start. ${message}`;
 }
 
+const PIECES = {
+  sandbox: 'sandbox; HONGBAO_CONNECTORS=connectors.yaml uses real downstreams',
+  file: 'HONGBAO_CONNECTORS',
+  none: 'wait: HONGBAO_CONNECTORS is not set',
+} as const;
+
 function banner(engine: Engine, config: Config, options: RunOptions, tookMs: number): string {
   const campaign = engine.campaigns[0];
   const lines = [
@@ -127,6 +134,7 @@ function banner(engine: Engine, config: Config, options: RunOptions, tookMs: num
     `  Data        ${config.dataFolder}`,
     `  Ledger      ${engine.ledgerName}${config.ledgerUrls.length === 0 ? '; HONGBAO_LEDGER=postgres://… uses another' : ''}`,
     `  Payout      ${config.payoutUrl === undefined ? 'sandbox; HONGBAO_PAYOUT=https://… uses a real one' : 'HONGBAO_PAYOUT'}`,
+    `  Pieces      ${PIECES[typeof config.connectors === 'string' ? config.connectors : 'file']}`,
     ...(engine.setupToken === undefined
       ? []
       : [`  Setup token ${engine.setupToken}  (once: POST ${engine.opsUrl}/ops/v1/setup)`]),

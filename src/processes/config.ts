@@ -38,6 +38,8 @@ export interface Config {
   readonly cluster: ClusterConfig | undefined;
   /** Undefined: the embedded sandbox. */
   readonly payoutUrl: string | undefined;
+  /** Who hands pieces out; `none`: they wait. */
+  readonly connectors: 'sandbox' | 'none' | { readonly file: string };
   readonly sessionKeys: readonly SessionKey[];
   readonly logLevel: LogLevel;
   readonly creditRate: number | undefined;
@@ -59,6 +61,8 @@ export const VARIABLES = {
   HONGBAO_LEDGER:
     'postgres:// URL of the ledger, several for shards; embedded: (default) runs the Postgres from npm. Also HONGBAO_LEDGER_FILE',
   HONGBAO_PAYOUT: 'http(s):// URL of the payout; embedded: (default) runs the sandbox',
+  HONGBAO_CONNECTORS:
+    'YAML file of the downstreams that hand out pieces; embedded: (default in one process) runs a sandbox of them all',
   HONGBAO_SESSION_KEYS_FILE: 'JSON file with the session keys of the embedding apps',
   HONGBAO_LOG_LEVEL: `One of ${LOG_LEVELS.join(', ')}. Default warn`,
   HONGBAO_CREDIT_RATE:
@@ -111,6 +115,7 @@ export function readConfig(
     controlDatabaseUrl: controlDatabase(env, wrong),
     cluster: readCluster(env, roles, ledgerUrls.length > 0, wrong),
     payoutUrl: payoutUrl(env, roles, wrong),
+    connectors: connectors(env, roles),
     sessionKeys: sessionKeys(env.HONGBAO_SESSION_KEYS_FILE, wrong) ?? [],
     logLevel:
       LOG_LEVELS.find((level) => level === (env.HONGBAO_LOG_LEVEL || 'warn')) ??
@@ -121,7 +126,7 @@ export function readConfig(
       'warn',
     creditRate: env.HONGBAO_CREDIT_RATE ? number('HONGBAO_CREDIT_RATE', 1_000, 0, 10_000_000) : undefined,
   };
-  return problems.length > 0 ? { problems } : { config, warnings: unknownVariables(env) };
+  return problems.length > 0 ? { problems } : { config, warnings: [...waitingPieces(config), ...unknownVariables(env)] };
 }
 
 type Wrong = (variable: string, message: string) => undefined;
@@ -170,6 +175,20 @@ function payoutUrl(env: NodeJS.ProcessEnv, roles: readonly Role[], wrong: Wrong)
     'it is no http(s):// URL, so withdrawals could not be paid. Write https://payout.example, or leave it out for the sandbox.',
   );
 }
+
+function connectors(env: NodeJS.ProcessEnv, roles: readonly Role[]): Config['connectors'] {
+  const text = env.HONGBAO_CONNECTORS;
+  if (text && text !== 'embedded:') return { file: path.resolve(text) };
+  // Each wallet of a cluster would run a sandbox of its own, and one piece could be handed out by two of them.
+  return text || roles.includes('control') ? 'sandbox' : 'none';
+}
+
+const waitingPieces = ({ roles, connectors: who }: Config): string[] =>
+  roles.includes('wallet') && who === 'none'
+    ? [
+        'HONGBAO_CONNECTORS is not set, so this wallet hands out no pieces: they wait. Name the file of the downstreams, or write embedded: while there is one wallet process.',
+      ]
+    : [];
 
 const SessionKeysFile = Type.Array(
   Type.Object({

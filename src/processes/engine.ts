@@ -26,6 +26,7 @@ import { servePage } from './gateway/page.ts';
 import { forwardWallet } from './gateway/wallet-proxy.ts';
 import { createControl } from './parts/control.ts';
 import { createCreditors } from './parts/creditors.ts';
+import { createFulfilPart } from './parts/fulfil.ts';
 import { createGateway } from './parts/gateway.ts';
 import { createOperations } from './parts/operations.ts';
 import { createPromises } from './parts/promises.ts';
@@ -52,6 +53,8 @@ export interface Engine {
   readonly ledgerUrl: string;
   readonly ledgerName: string;
   readonly payoutUrl: string | undefined;
+  /** The sandbox that stands for every downstream, when this process runs one. */
+  readonly downstreamUrl: string | undefined;
   readonly campaigns: readonly CampaignSnapshot[];
   /** For this machine's own user; of control only. */
   readonly operatorKey: string | undefined;
@@ -207,6 +210,17 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         onFatal,
       })
     : undefined;
+  const fulfil = has('wallet')
+    ? await createFulfilPart({
+        config,
+        stores,
+        campaigns: () => campaigns.values(),
+        clock,
+        logger,
+        metrics,
+        onFatal,
+      })
+    : undefined;
   if (gateway && !wallet && config.walletUrl !== undefined) await forwardWallet(app, config.walletUrl);
   if (gateway) {
     if (options.demo)
@@ -232,7 +246,15 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const ops = createApp({ logger, onProblem });
   const metricsText = () => metrics.registry.metrics();
   const operating = controlPart
-    ? await createOperations({ control: controlPart, store: control, keyring, campaign })
+    ? await createOperations({
+        control: controlPart,
+        store: control,
+        keyring,
+        campaign,
+        campaigns: () => campaigns.values(),
+        awards: stores.awards,
+        clock,
+      })
     : undefined;
   const status = async (): Promise<object> => ({
     roles: config.roles,
@@ -244,6 +266,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     throttle: throttle(),
     doubtfulOrders: promises.doubts.open(),
     ledger: await ledger.health(),
+    ...(fulfil ? { connectors: fulfil.status() } : {}),
     ...(await stores.status()),
     unclosedSlices: await allotments.unclosed().then(
       (unclosed) => unclosed.length,
@@ -285,6 +308,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   controlPart?.start();
   reissue?.start();
   wallet?.start();
+  fulfil?.start();
 
   return {
     url: `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${port}`,
@@ -294,6 +318,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     ledgerUrl: stores.ledgerUrl,
     ledgerName: stores.ledgerName,
     payoutUrl: wallet?.payoutUrl,
+    downstreamUrl: fulfil?.sandboxUrl,
     campaigns: [...campaigns.values()],
     operatorKey: operating?.operatorKey,
     setupToken: operating?.setupToken,
@@ -305,6 +330,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       await promises.drain();
       await gateway?.stop();
       await wallet?.stop();
+      await fulfil?.stop();
       await controlPart?.stop();
       if (has('creditor')) await creditors.stop();
       await ops.close();

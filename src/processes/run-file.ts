@@ -10,6 +10,8 @@ export interface RunFile {
   readonly operatorKey?: string | undefined;
   readonly ledgerUrl: string;
   readonly payoutUrl?: string | undefined;
+  /** Of the sandbox that stands for every downstream, when one runs. */
+  readonly downstreamUrl?: string | undefined;
   readonly demo: boolean;
   readonly campaign: string;
 }

@@ -26,6 +26,16 @@ export function createMetrics() {
       'Orders that book and log had missed of one another, by what was done',
       ['what'],
     ),
+    connectorAnswers: counter(
+      'hongbao_connector_answers_total',
+      'Answers of downstreams, by connector and by what they mean',
+      ['connector', 'answer'],
+    ),
+    awardsSettled: counter(
+      'hongbao_awards_settled_total',
+      'Pieces that were handed out, or became dead letters, by connector',
+      ['connector', 'state'],
+    ),
     reissued: counter(
       'hongbao_reissued_lines_total',
       'Lines of lists that were settled, by what became of them',

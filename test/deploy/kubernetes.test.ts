@@ -4,6 +4,7 @@ import type { TSchema } from 'typebox';
 import { Check, Errors } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { readConnectors } from '../../src/engines/connector-http/read.ts';
 import { readConfig } from '../../src/processes/config.ts';
 import { KINDS, type Manifest, type Workload } from './kubernetes-schema.ts';
 
@@ -118,6 +119,11 @@ describe('deploy/kubernetes', () => {
       ...Object.fromEntries(payout),
     });
     expect(read).toMatchObject({ warnings: [] });
+  });
+
+  it('has connectors that the engine reads without a word', () => {
+    const { stringData } = ofKind('Secret').find(({ metadata }) => metadata.name === 'hongbao-connectors')!;
+    expect(readConnectors(stringData['connectors.yaml']!, { DRINKS_TOKEN: 'a' })).toHaveProperty('draft');
   });
 
   it('keeps the data of whoever journals a promise in a volume that comes back with it', () => {

@@ -68,6 +68,9 @@ describe('the page on operating', { timeout: 60_000 }, () => {
     'switch [book\\|log] [on\\|off]': 'switch book on --json',
     'cue ROUND --phase ID --at TIME': 'cue 1 --phase nowhere --at now --json',
     'keys rotate': 'keys rotate --json',
+    'awards dead': 'awards dead --json',
+    'awards stuck': 'awards stuck --json',
+    'awards replay [NUMBER]': 'awards replay --all --json',
     'upstream add NAME': 'upstream add tv --campaign gala --scenes fireworks --json',
     'operator add NAME': 'operator add eve --json',
     'operator list': 'operator list --json',
@@ -115,11 +118,12 @@ describe('the page on operating', { timeout: 60_000 }, () => {
     expect(needs).toMatchObject([
       { scene: 'crane-rain', lines: 1, fen: 188 },
       { scene: 'fireworks', lines: 2, fen: 2_760 },
+      { scene: 'tea', lines: 1 },
     ]);
     const byItsMaker = await run(`reissue approve ${id} --json`);
     expect(byItsMaker.exitCode).toBe(1);
     expect(byItsMaker.json()).toMatchObject({ code: 'forbidden' });
-    const other = await run(`reissue approve ${id} -f examples/gala.yaml --key-file ${keyFile} --json`);
+    const other = await run(`reissue approve ${id} -f package.json --key-file ${keyFile} --json`);
     expect(other.json()).toMatchObject({ code: 'reissue-changed' });
     await json(`reissue approve ${id} -f examples/reissue.csv --key-file ${keyFile}`);
     await json(`reissue start ${id}`);
@@ -133,8 +137,15 @@ describe('the page on operating', { timeout: 60_000 }, () => {
       lines: string[][];
     };
     const column = (name: string) => lines.map((line) => line[columns.indexOf(name)]);
-    expect(column('outcome')).toEqual(['granted', 'granted', 'granted']);
-    expect(column('user')).toEqual(['ann', 'ben', 'cat']);
+    expect(column('outcome')).toEqual(['granted', 'granted', 'granted', 'granted']);
+    expect(column('user')).toEqual(['ann', 'ben', 'cat', 'ann']);
+    // A coupon is given like money, and lies with the person's pieces.
+    expect(column('orderNumber')[3]).toMatch(/_tea_1_drinks-coupon_live$/);
+    await vi.waitFor(
+      async () =>
+        expect((await json('wallet --user ann')).awards).toMatchObject([{ sceneId: 'tea' }]),
+      { timeout: 30_000, interval: 50 },
+    );
     expect(await json('wallet --user ben')).toMatchObject({ balanceFen: 1_880 });
     expect((await json(`reissue status ${id}`)).events).toMatchObject([
       { by: 'local', act: 'made' },

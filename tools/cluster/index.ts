@@ -137,8 +137,9 @@ function environmentOf(
     HONGBAO_KEYS: keysFolder,
     HONGBAO_BUCKETS: String(options.buckets ?? 16),
     HONGBAO_SESSION_KEYS_FILE: app.keysFile,
-    // One wallet, one sandbox.
+    // One wallet, one sandbox of each.
     HONGBAO_PAYOUT: 'embedded:',
+    HONGBAO_CONNECTORS: 'embedded:',
     HONGBAO_LOG_LEVEL: 'info',
     ...options.env,
   };

@@ -1,8 +1,25 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Award } from '../../engines/ports.ts';
 import { createApp } from '../../processes/gateway/app.ts';
 import { refuse } from '../../protocol/failures.ts';
+import type { Fen } from '../../vocabulary/fen.ts';
+import type { ActId, PhaseKey } from '../../vocabulary/ids.ts';
+import { instantMs } from '../../vocabulary/instant.ts';
+import type { OrderNumber } from '../../vocabulary/order-number.ts';
 import { type OpsDeps, opsRoutes } from './http.ts';
+
+const DEAD: Award = {
+  account: { actId: 7n as ActId, phaseKey: 3 as PhaseKey },
+  orderNumber: '7_tea_1_drinks-coupon_live' as OrderNumber,
+  worthFen: 1_900n as Fen,
+  state: 'dead',
+  drawnAtMs: instantMs(1),
+  tries: 4,
+  dueAtMs: instantMs(2),
+  reason: 'sold out',
+  voucher: 'SECRET',
+};
 
 let app: ReturnType<typeof createApp>;
 let calls: unknown[][];
@@ -48,6 +65,22 @@ beforeEach(async () => {
       called('addUpstream', ask);
       return ask.scenes.includes('none') ? refuse('scene-unknown', 'no scene none') : 'hbu_new';
     },
+    deadLetters: {
+      dead: async (after, limit) => {
+        called('dead', after, limit);
+        return [DEAD];
+      },
+      stuck: async (after, limit) => {
+        called('stuck', after, limit);
+        return [];
+      },
+      replay: async (orderNumber) => {
+        called('replay', orderNumber);
+        return orderNumber === DEAD.orderNumber
+          ? { replayed: true, state: 'asking' }
+          : refuse('award-unknown', 'no such piece');
+      },
+    },
     status: async () => ({ backlog: 0 }),
     metricsText: async () => '# metrics',
     ready: () => ({ ready: false, reason: 'stopping' }),
@@ -68,6 +101,9 @@ const GUARDED = [
   ['GET', '/ops/v1/switches'],
   ['PUT', '/ops/v1/switches/book'],
   ['POST', '/ops/v1/cues'],
+  ['GET', '/ops/v1/awards/dead'],
+  ['GET', '/ops/v1/awards/stuck'],
+  ['POST', '/ops/v1/awards/7_tea_1_drinks-coupon_live/replay'],
 ] as const;
 
 describe('operations', () => {
@@ -83,6 +119,33 @@ describe('operations', () => {
       ['setSwitch', 'book', false],
       ['setSwitch', 'book', true],
     ]);
+  });
+
+  it('lists dead letters without what only their person may see', async () => {
+    const get = (url: string) => app.inject({ method: 'GET', url, headers: OPERATOR });
+    const { account, voucher, ...line } = DEAD;
+    expect(voucher).toBe('SECRET');
+    expect((await get('/ops/v1/awards/dead?limit=1')).json()).toEqual({
+      awards: [{ ...line, phaseKey: account.phaseKey, worthFen: 1_900 }],
+      next: DEAD.orderNumber,
+    });
+    expect((await get(`/ops/v1/awards/dead?after=${DEAD.orderNumber}`)).json()).toMatchObject({ next: null });
+    expect((await get('/ops/v1/awards/stuck')).json()).toEqual({ awards: [], next: null });
+    for (const query of ['limit=0', 'limit=1001', 'after=a%20b', 'other=1'])
+      expect((await get(`/ops/v1/awards/dead?${query}`)).statusCode).toBe(400);
+    expect(calls).toEqual([
+      ['dead', undefined, 1],
+      ['dead', DEAD.orderNumber, 100],
+      ['stuck', undefined, 100],
+    ]);
+  });
+
+  it('replays a dead letter, or says why not', async () => {
+    const post = (orderNumber: string) =>
+      app.inject({ method: 'POST', url: `/ops/v1/awards/${orderNumber}/replay`, headers: OPERATOR });
+    expect((await post(DEAD.orderNumber)).json()).toEqual({ replayed: true, state: 'asking' });
+    const none = await post('8_tea_1_drinks-coupon_live');
+    expect([none.statusCode, none.json().code]).toEqual([404, 'award-unknown']);
   });
 
   it('moves a round, or says why not', async () => {

@@ -6,6 +6,8 @@ import { type Cue, SWITCHES, type Switch } from '../../protocol/announcement.ts'
 import { isRefusal, type Refusal } from '../../protocol/failures.ts';
 import { problemResponses, sendProblem, sendProblemOf } from '../../protocol/http.ts';
 import { PROBLEM_CONTENT_TYPE, problem } from '../../protocol/problem.ts';
+import type { DeadLetters } from '../dead-letters.ts';
+import { awardRoutes } from './awards.ts';
 
 export interface ProcessDeps {
   readonly metricsText: () => Promise<string>;
@@ -38,6 +40,7 @@ export interface OpsDeps extends ProcessDeps {
     campaignId: string;
     scenes: string[];
   }) => Promise<string | Refusal>;
+  readonly deadLetters: DeadLetters;
   readonly status: () => Promise<object>;
 }
 
@@ -118,6 +121,7 @@ export const opsRoutes: FastifyPluginAsyncTypebox<OpsDeps> = async (app, deps) =
       (_, body, done) => done(null, body),
     );
 
+    await guarded.register(awardRoutes, deps.deadLetters);
     guarded.get('/ops/v1/status', async () => deps.status());
     guarded.get('/ops/v1/credit-rate', async () => ({ creditsPerSecond: deps.creditRate() ?? null }));
     guarded.put<{ Body: { creditsPerSecond: number | null } }>(

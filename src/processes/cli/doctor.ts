@@ -5,6 +5,7 @@ import { findBinaries } from '../../engines/embedded/postgres/binaries.ts';
 import { chooseRunAs } from '../../engines/embedded/postgres/run-as.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import type { Config } from '../config.ts';
+import { readConnectorsFile } from '../connectors-file.ts';
 import { readRunFile } from '../run-file.ts';
 import { EXIT, type Output, print } from './output.ts';
 
@@ -28,6 +29,7 @@ export async function doctor(config: Config, nowMs: number, output: Output): Pro
     nowMs > SANE_SINCE_MS
       ? ok('clock', new Date(nowMs).toISOString())
       : fail('clock', `it says ${new Date(nowMs).toISOString()}; phases go by it, so set it`),
+    connectors(config),
     config.sessionKeys.length > 0
       ? ok('session keys', `${config.sessionKeys.length} apps`)
       : {
@@ -70,6 +72,20 @@ function postgres(config: Config): Check {
   } catch (error) {
     return fail('postgres', (error as Error).message);
   }
+}
+
+function connectors(config: Config): Check {
+  if (config.connectors === 'sandbox') return ok('connectors', 'a sandbox of them all, embedded');
+  if (config.connectors === 'none')
+    return {
+      name: 'connectors',
+      state: 'warn',
+      detail: 'none: pieces wait until HONGBAO_CONNECTORS names who hands them out',
+    };
+  const read = readConnectorsFile(config.connectors.file, process.env);
+  return 'entries' in read
+    ? ok('connectors', read.entries.map(({ name }) => name).join(', '))
+    : fail('connectors', read.report.trim());
 }
 
 function dataFolder(config: Config): Check {

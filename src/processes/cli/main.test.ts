@@ -468,6 +468,7 @@ describe('what needs no engine', () => {
       'data folder',
       'disk',
       'clock',
+      'connectors',
       'session keys',
       'port',
       'operations',

@@ -5,6 +5,7 @@ import { Argument, Command, CommanderError } from 'commander';
 import { systemClock } from '../clock.ts';
 import { type Config, readConfig, redactConfig } from '../config.ts';
 import { ROLE_NAMES } from '../config-cluster.ts';
+import { awardsList, awardsReplay } from './award-commands.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import { doctor } from './doctor.ts';
 import { ledgerAddShard, ledgerShards } from './ledger-commands.ts';
@@ -36,6 +37,14 @@ interface Flags {
 }
 
 /** The command line. Sets the exit code; throws nothing. */
+interface AuditFlags {
+  data?: string[];
+  ledger?: string;
+  history?: string;
+  settled?: boolean;
+  gateway?: string[];
+}
+
 export async function main(argv: readonly string[]): Promise<void> {
   const output: Output = { json: argv.includes('--json') };
   try {
@@ -160,6 +169,24 @@ function program(output: Output): Command {
       .command('add-shard <name> <url>')
       .description('add a Postgres and bring it its part of the buckets, while everything goes on'),
   ).action((name: string, url: string) => ledgerAddShard(configuration().config, name, url, output));
+  const awards = cli.command('awards').description('pieces that were not handed out');
+  for (const list of ['dead', 'stuck'] as const)
+    withJson(
+      awards
+        .command(list)
+        .description(
+          list === 'dead' ? 'dead letters, and why' : 'pieces that are still asked for after many tries',
+        )
+        .option('--limit <n>', 'how many at most', wholeNumber(1, 1_000_000), 100),
+    ).action((flags: { limit: number }) => awardsList(list, flags.limit, opsOptions({})));
+  withJson(
+    awards
+      .command('replay [orderNumber]')
+      .description('take a dead letter up again; what became of it is asked first')
+      .option('--all', 'every dead letter'),
+  ).action((orderNumber: string | undefined, flags: { all?: boolean }) =>
+    awardsReplay(orderNumber, flags, opsOptions({})),
+  );
   withJson(cli.command('upstream').command('add <name>').description('a credential for a service upstream'))
     .requiredOption('--scenes <ids>', 'scenes that it may grant, with commas')
     .option('--campaign <id>', 'the campaign')
@@ -179,13 +206,22 @@ function program(output: Output): Command {
     .option('--ledger <url>', 'the ledger, if it is not the folder’s own')
     .option('--history <file>', 'what clients saw, JSON lines')
     .option('--settled', 'the backlog is drained: everything promised must be in the ledger')
-    .action((flags: { data?: string[]; ledger?: string; history?: string; settled?: boolean }) => {
+    .option('--gateway <urls...>', 'at rest: what these show as given must be what was credited')
+    .action((flags: AuditFlags) => {
       const { config } = configuration();
-      const { history, settled = false } = flags;
+      const { history, settled = false, gateway: gatewayUrls = [] } = flags;
       if (config.cluster && flags.ledger === undefined) {
         const dataFolders = (flags.data ?? []).map((folder) => path.resolve(folder));
         const { cluster } = config;
-        return auditClusterCommand({ ...output, config, cluster, dataFolders, history, settled });
+        return auditClusterCommand({
+          ...output,
+          config,
+          cluster,
+          dataFolders,
+          history,
+          settled,
+          gatewayUrls,
+        });
       }
       return auditCommand({
         ...output,
@@ -195,6 +231,7 @@ function program(output: Output): Command {
         ledger: flags.ledger ?? config.ledgerUrls[0],
         history,
         settled,
+        gatewayUrls,
       });
     });
 

@@ -1,12 +1,14 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
+import { createDeadLetters } from '../../control/dead-letters.ts';
 import type { OpsDeps } from '../../control/ops/http.ts';
 import { LOCAL_OPERATOR } from '../../control/reissue/desk.ts';
-import type { ControlStore } from '../../engines/ports.ts';
+import type { Awards, ControlStore } from '../../engines/ports.ts';
 import { createCredentialCheck, newSecret, secretHash } from '../../guard/secrets.ts';
 import { refuse } from '../../protocol/failures.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
 import { parseCampaignId, parseSceneId, type SceneId } from '../../vocabulary/ids.ts';
+import type { Clock } from '../../vocabulary/instant.ts';
 import type { ControlPart } from './control.ts';
 
 export interface OperationsDeps {
@@ -14,6 +16,9 @@ export interface OperationsDeps {
   readonly store: ControlStore;
   readonly keyring: Keyring;
   readonly campaign: (id: string) => CampaignSnapshot | undefined;
+  readonly campaigns: () => Iterable<CampaignSnapshot>;
+  readonly awards: Awards;
+  readonly clock: Clock;
 }
 
 /** What operators may do, beside what every process tells of itself. */
@@ -60,6 +65,7 @@ export async function createOperations(deps: OperationsDeps): Promise<{
       return { keyId };
     },
     applyCampaign: campaigns.apply,
+    deadLetters: createDeadLetters(deps),
     cue: campaigns.cue,
     switches: () => announcer.current().off,
     setSwitch: async (part, on) =>
