@@ -142,8 +142,7 @@ describe('the page on operating', { timeout: 60_000 }, () => {
     // A coupon is given like money, and lies with the person's pieces.
     expect(column('orderNumber')[3]).toMatch(/_tea_1_drinks-coupon_live$/);
     await vi.waitFor(
-      async () =>
-        expect((await json('wallet --user ann')).awards).toMatchObject([{ sceneId: 'tea' }]),
+      async () => expect((await json('wallet --user ann')).awards).toMatchObject([{ sceneId: 'tea' }]),
       { timeout: 30_000, interval: 50 },
     );
     expect(await json('wallet --user ben')).toMatchObject({ balanceFen: 1_880 });

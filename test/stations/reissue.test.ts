@@ -43,8 +43,11 @@ describe('a list that is given after the fact', () => {
     let kills = 0;
     while (kills < 8) {
       let pulled = false;
+      const pull = () => {
+        pulled = true;
+      };
       const acts = 1 + Math.floor(random() * 700);
-      stage.startControl({ plug: plugOf(acts, () => (pulled = true)) });
+      stage.startControl({ plug: plugOf(acts, pull) });
       const isOver = isDone(id);
       await stage.pump(async () => pulled || (await isOver()), `the kill after ${acts} acts`);
       kills += 1;
@@ -202,7 +205,10 @@ describe('a list that is given after the fact', () => {
     const { id } = await stage.approved(listOf('back', people(10, 'back')));
     await start(id);
     let pulled = false;
-    stage.startControl({ worker: 'same', plug: plugOf(3, () => (pulled = true)) });
+    const pull = () => {
+      pulled = true;
+    };
+    stage.startControl({ worker: 'same', plug: plugOf(3, pull) });
     await until(() => pulled, 'the kill');
     const nowMs = stage.clock.now();
     expect(await stage.reissues.claim('another', nowMs, nowMs, [])).toBeUndefined();

@@ -136,11 +136,13 @@ export async function reissueResult(
     for await (const piece of piecesOf(text)) process.stdout.write(piece);
     return;
   }
-  await pipeline(Readable.from(piecesOf(text)), createWriteStream(flags.out, { mode: 0o600 })).catch((error: Error) => {
-    throw new CliFailure(EXIT.usage, `${flags.out} can't be written (${error.message}).`, {
-      code: 'unwritable',
-    });
-  });
+  await pipeline(Readable.from(piecesOf(text)), createWriteStream(flags.out, { mode: 0o600 })).catch(
+    (error: Error) => {
+      throw new CliFailure(EXIT.usage, `${flags.out} can't be written (${error.message}).`, {
+        code: 'unwritable',
+      });
+    },
+  );
   print(options, { job: id, file: flags.out }, `What became of each line stands in ${flags.out}.`);
 }
 
