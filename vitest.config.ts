@@ -25,7 +25,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   plugins: [asText],
   test: {
-    include: ['{src,client,web,rehearsal,test,tools}/**/*.test.ts'],
+    include: ['{src,client,sdk,web,rehearsal,test,tools}/**/*.test.ts'],
     // Minutes of dying clusters have a command of their own: npm run faults.
     exclude: ['test/cluster-faults/**'],
     testTimeout: 60_000,

@@ -4,10 +4,12 @@ import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { whyMissing } from '../tools/services.ts';
+import { benchHotTotals } from './hot-totals.ts';
 import { benchJetStream } from './jetstream.ts';
 import { benchLedger } from './ledger.ts';
 import { benchLedgerGrowth } from './ledger-growth.ts';
 import { benchRedis } from './redis.ts';
+import { benchSdk } from './sdk.ts';
 import { benchSeal } from './seal.ts';
 import { benchShake } from './shake.ts';
 
@@ -95,6 +97,41 @@ const PARTS: readonly Part[] = [
         name: 'bookOverBareRedis',
         atLeast: 0.5,
         meaning: 'tokens noted in the book / bare writes of the same bytes, batched alike',
+      },
+    ],
+  },
+  {
+    name: 'sdk',
+    missing: whyMissing('redis'),
+    measure: benchSdk,
+    aims: [
+      {
+        name: 'httpCpuOverLibrary',
+        atLeast: 1.5,
+        meaning:
+          'CPU of a balance over HTTP on loopback / in the caller’s process, both looked up every time',
+      },
+      {
+        name: 'httpCpuOverRemembered',
+        atLeast: 10,
+        meaning: 'CPU of a balance over HTTP on loopback / in the caller’s process, up to a second old',
+      },
+    ],
+  },
+  {
+    name: 'totals',
+    missing: whyMissing('redis'),
+    measure: benchHotTotals,
+    aims: [
+      {
+        name: 'localOverSplitKeys',
+        atLeast: 100,
+        meaning: 'looks at the total in memory / the same by reading 100 split keys (seed 2022, 4.5.1)',
+      },
+      {
+        name: 'redisOverAsked',
+        atLeast: 1,
+        meaning: 'what a core of Redis does of these commands / what 28,000 instances ask once a second',
       },
     ],
   },

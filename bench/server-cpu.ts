@@ -18,6 +18,12 @@ const statOf = (pid: number): string[] | undefined => {
 const usedMs = (stat: readonly string[], childrenToo: boolean): number =>
   stat.slice(11, childrenToo ? 15 : 13).reduce((ticks, field) => ticks + Number(field), 0) * MS_PER_TICK;
 
+/** CPU time in ms that one local process has used so far. Zero where there is no /proc. */
+export function processCpuMs(pid: number): number {
+  const stat = statOf(pid);
+  return stat ? usedMs(stat, false) : 0;
+}
+
 /**
  * CPU time in ms that a local Postgres has used so far, all its processes: steadier than the clock on a machine that
  * others use too. Zero where there is no /proc.

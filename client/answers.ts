@@ -14,6 +14,12 @@ export type Prize =
       readonly sponsorId: string;
       readonly expiresAtMs: number;
     };
+/** Of the phase that is on, or was last. */
+export interface GivenTotal {
+  readonly phase: string;
+  readonly fen: number;
+  readonly packets: number;
+}
 export interface Packet {
   /** `cash`, or what kind of coupon, ticket or pendant it is (src/vocabulary/award-type.ts). */
   readonly awardType: string;

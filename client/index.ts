@@ -1,4 +1,13 @@
-import type { AwardLine, CampaignInfo, Packet, Page, Prize, WalletOverview, Withdrawal } from './answers.ts';
+import type {
+  AwardLine,
+  CampaignInfo,
+  GivenTotal,
+  Packet,
+  Page,
+  Prize,
+  WalletOverview,
+  Withdrawal,
+} from './answers.ts';
 import { fromBase64Url, isBase64Url, toBase64Url } from './base64url.ts';
 import { type Cabinet, createCabinet, type KeptTicket, type UnconfirmedWithdrawal } from './cabinet.ts';
 import { type ConnectionState, createConnection } from './connection.ts';
@@ -62,6 +71,8 @@ export interface HongbaoClient {
   /** How often the server wants to be asked. */
   throttle(): Throttle;
   campaign(): Promise<CampaignInfo>;
+  /** What everybody together was given so far; at most a second or two old. It may go down when servers change: keep the larger. */
+  total(): Promise<GivenTotal>;
   /** May be called ten times a second; one request goes out per interval, the rest are answered here. */
   shake(): Promise<Prize>;
   /** Opens a packet. After a lost answer, the same ticket gives the same packet. */
@@ -210,6 +221,7 @@ export function createHongbaoClient(options: ClientOptions): HongbaoClient {
     connect: () => connection.connect(),
     close: () => connection.close(),
     throttle: () => throttle,
+    total: () => ask<GivenTotal>('/total', ['phase', 'fen', 'packets']),
     campaign: () => ask<CampaignInfo>('', ['id', 'title', 'serverTimeMs']),
 
     async shake() {

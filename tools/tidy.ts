@@ -35,6 +35,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/processes': ['src', 'rehearsal'],
   client: ['src/protocol/gen', 'src/protocol/error-kinds.ts'],
+  // What talks to a gateway knows the wire and nothing else; the library beside it stands on the engine's own rooms.
+  'sdk/grants.ts': ['sdk/grant-wire.ts'],
+  'sdk/grant-wire.ts': ['src/protocol/gen', 'src/protocol/error-kinds.ts', 'src/vocabulary/award-type.ts'],
+  sdk: ['src'],
   web: ['client'],
   'rehearsal/crowd': ['src/protocol/gen'],
   'rehearsal/audit': [],
@@ -58,7 +62,7 @@ const LINES_MAX = 420;
 
 const isTest = (file: string): boolean =>
   /\.test\.tsx?$|\.contract\.ts$/.test(file) || file.includes('/testing/');
-const files = ['src', 'client', 'web', 'rehearsal']
+const files = ['src', 'client', 'sdk', 'web', 'rehearsal']
   .filter((folder) => existsSync(folder))
   .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }))
   .filter((entry) => entry.isFile())
@@ -102,7 +106,14 @@ function withoutComments(text: string, file: string): string {
 }
 
 /** Dead files: nothing imports them, and nobody starts them. */
-const ENTRIES = ['src/processes/cli/main.ts', 'web/main.tsx', 'client/index.ts', 'rehearsal/crowd/index.ts'];
+const ENTRIES = [
+  'src/processes/cli/main.ts',
+  'web/main.tsx',
+  'client/index.ts',
+  'sdk/index.ts',
+  'sdk/grants.ts',
+  'rehearsal/crowd/index.ts',
+];
 const everywhere = ['test', 'bench', 'tools']
   .filter((folder) => existsSync(folder))
   .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }))

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { Bilingual, CampaignInfo, HongbaoClient } from '../client/index.ts';
+import { GivenSoFar } from './given-so-far.tsx';
 import { askMotion, hasMotion, motionNeedsPermission, onJolt } from './motion.ts';
 import { PacketDialog, type TicketShown } from './packet-dialog.tsx';
 import { problemText } from './problem-text.ts';
@@ -91,6 +92,7 @@ export function ShakeScreen({ client, words, language, campaign, onWallet }: Pro
           </span>
         </button>
       </div>
+      <GivenSoFar client={client} words={words} />
       <div class="result" role="status" aria-live="polite">
         {shown.kind === 'ready' && <p class="hint">{hasMotion() ? words.shakeHint : words.shakeHintKeys}</p>}
         {shown.kind === 'nothing' && (

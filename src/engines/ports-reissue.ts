@@ -165,7 +165,10 @@ export interface Reissues {
     only?: readonly ReissueOutcome[],
   ): Promise<readonly ReissueResult[]>;
 
-  /** Takes a job that has work and that nobody holds at this moment; passes over those that are named. */
+  /**
+   * Takes a job that has work and that nobody else holds at this moment; passes over those that are named. `worker` is
+   * the same after a restart: what it held when it died is its own at once.
+   */
   claim(
     worker: string,
     nowMs: InstantMs,

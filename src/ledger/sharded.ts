@@ -34,8 +34,9 @@ const LOOK_AGAIN_MS = 50;
 type UnloggedReceipt = CreditReceipt & { readonly fenced: readonly OrderNumber[] };
 
 /**
- * A batch of several buckets is credited bucket by bucket: all or nothing holds for each; when one fails, the call
- * throws and may be repeated whole. `fence` and `sliceTally` need every shard, all else only the account's.
+ * A batch of several buckets is credited bucket by bucket: all or nothing holds for each (and in it for money and for
+ * pieces by itself); when one fails, the call throws and may be repeated whole. `fence` and `sliceTally` need every
+ * shard, lists over all accounts those that answer, all else only the account's.
  */
 export async function openShardedLedger(options: ShardedLedgerOptions): Promise<ShardedLedger> {
   const directory = await openDirectory(options);

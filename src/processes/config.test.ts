@@ -137,17 +137,24 @@ describe('the configuration', () => {
         space: 'hongbao',
         logUrl: 'nats://a:4222,b:4222',
         bookUrl: 'redis://a:7000,[::1]:7001',
+        totalsUrls: ['redis://a:7000,[::1]:7001'],
         logReplicas: 3,
         buckets: 8,
         controlUrl: undefined,
       },
     });
   });
-  it.each<[string, Partial<typeof CLUSTER> & { HONGBAO_ROLE?: string }, string[]]>([
+  it('takes servers of their own for the totals, and others for their backup', () => {
+    const own = { HONGBAO_TOTALS: 'redis://t:1', HONGBAO_TOTALS_BACKUP: 'redis://u:1, redis://v:1' };
+    expect(configOf({ ...CLUSTER, ...own }).cluster?.totalsUrls).toEqual(['redis://t:1', 'redis://u:1,v:1']);
+    expect(wrongIn(own)).toEqual(['HONGBAO_TOTALS', 'HONGBAO_TOTALS_BACKUP']);
+  });
+  it.each<[string, Partial<typeof CLUSTER> & Record<string, string>, string[]]>([
     ['log without a book', { HONGBAO_BOOK: '' }, ['HONGBAO_BOOK']],
     ['book without a log', { HONGBAO_LOG: '' }, ['HONGBAO_LOG']],
     ['part without a ledger', { HONGBAO_LEDGER: '', HONGBAO_ROLE: 'creditor' }, ['HONGBAO_LEDGER']],
     ['log of another kind', { HONGBAO_LOG: 'redis://a:1' }, ['HONGBAO_LOG', 'HONGBAO_LOG']],
+    ['backup that is no other', { HONGBAO_TOTALS_BACKUP: CLUSTER.HONGBAO_BOOK }, ['HONGBAO_TOTALS_BACKUP']],
     ['wallet without a payout', { HONGBAO_PAYOUT: '', HONGBAO_ROLE: 'wallet' }, ['HONGBAO_PAYOUT']],
   ])('refuses a %s', (_, change, wrong) => expect(wrongIn({ ...CLUSTER, ...change })).toEqual(wrong));
 

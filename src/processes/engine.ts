@@ -7,6 +7,7 @@ import { compileAnnounced } from '../campaign/announced.ts';
 import type { CampaignSnapshot } from '../campaign/snapshot.ts';
 import type { Applied } from '../control/campaigns.ts';
 import { opsRoutes, processRoutes } from '../control/ops/http.ts';
+import { instanceId } from '../engines/embedded/instance-id.ts';
 import { createAnnouncementReader } from '../guard/announcement-reader.ts';
 import { createAnnouncementSeal } from '../guard/announcement-seal.ts';
 import { demoRoutes, demoSessionKey } from '../guard/demo-sessions.ts';
@@ -281,6 +282,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         campaigns: () => campaigns,
         identityKey: keyring.secrets.identity,
         operatorOf: operating.operatorOf,
+        instance: instanceId(config.dataFolder),
         holder,
         clock,
         logger,

@@ -91,8 +91,14 @@ describe('the conversation with Redis, turn by turn', () => {
     const calls: string[] = [];
     const counted = (name: string): TotalsServer => ({
       ...server,
-      tell: (...args) => (calls.push(`${name} tell`), server.tell(...args)),
-      look: (...args) => (calls.push(`${name} look`), server.look(...args)),
+      look: (...args) => {
+        calls.push(`${name} look`);
+        return server.look(...args);
+      },
+      tell: (...args) => {
+        calls.push(`${name} tell`);
+        return server.tell(...args);
+      },
     });
     const reader = exchangeOf('reader', [counted('primary'), counted('backup')]);
     reader.shown(PHASE);

@@ -56,6 +56,18 @@ export function tokenBookContract(engine: TokenBookEngine): void {
       ]);
     });
 
+    it('notes a piece as it notes money, also one that is worth nothing', async () => {
+      const [ticket, luck] = [
+        anOrder({ person: 2, award: 'cinema-ticket', fen: 4_000 }),
+        anOrder({ person: 2, award: 'greeting', fen: 0 }),
+      ];
+      await book.record([ticket, luck].map((order, leafIndex) => ({ order, position: at(8, leafIndex) })));
+      expect((await book.outstandingOf(person(2), LIVE)).map((entry) => entry.order)).toEqual([ticket, luck]);
+      await book.advance([luck], credited);
+      expect((await book.outstandingOf(person(2), LIVE)).map((entry) => entry.order)).toEqual([ticket]);
+      expect(await book.winsOf(person(2), LIVE)).toHaveLength(2);
+    });
+
     it('notes an order whose every part is as large as it may be', async () => {
       const largest = anOrder({ person: 0 });
       const actId = (2n ** 63n - 1n) as ActId;

@@ -76,10 +76,13 @@ describe('the engine’s API', { timeout: 60_000 }, () => {
       'GET /livez',
       'GET /readyz',
       'GET /v1/campaigns/{campaignId}',
+      'GET /v1/campaigns/{campaignId}/total',
       'GET /v1/campaigns/{campaignId}/wallet',
       'GET /v1/campaigns/{campaignId}/wallet/records',
       'GET /v1/campaigns/{campaignId}/withdrawals/{withdrawalId}',
+      'GET /v1/stock',
       'POST /demo/v1/sessions',
+      'POST /v1/campaigns/{campaignId}/awards/{orderNumber}/use',
       'POST /v1/campaigns/{campaignId}/packets',
       'POST /v1/campaigns/{campaignId}/shakes',
       'POST /v1/campaigns/{campaignId}/wallet',
@@ -92,7 +95,7 @@ describe('the engine’s API', { timeout: 60_000 }, () => {
       const [method, path] = route.split(' ') as [string, string];
       const answer = await ask(
         method,
-        path.replace('{campaignId}', 'kill').replace('{withdrawalId}', 'x'),
+        path.replace('{campaignId}', 'kill').replace('{withdrawalId}', 'x').replace('{orderNumber}', 'x'),
         method === 'POST' ? { body: {} } : {},
       );
       expect([404, 405].includes(answer.status) && answer.body.code === 'not-found', route).toBe(false);

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import path from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
@@ -38,6 +40,8 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
     expect(night.counts.withdrawn).toBeGreaterThan(0);
     expect(night.audit.checked).toMatchObject({ outstanding: 0, credits: night.audit.checked.orders });
     expect(night.audit.checked.records).toBeGreaterThan(0);
+    // Each gateway shows what was credited, whoever of them gave it.
+    expect(night.audit.checked.totals).toBe(cluster.of('gateway').length);
   });
 
   const whatIsFound = async (planted: Partial<ClusterAuditOptions>): Promise<string[]> => {
@@ -57,6 +61,19 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
     const found = await whatIsFound({ ledgerUrls: [first!, second!, second!] });
     expect(found).toContain('I8 a bucket is owned by two shards');
     expect(found).toContain('I1 an order was credited twice');
+  });
+
+  it('has an auditor that notices a screen on which another total stands', async () => {
+    const { url } = cluster.of('gateway')[0]!;
+    const shown = await (await fetch(`${url}/v1/campaigns/kill/total`)).json();
+    const screen = createServer((_, response) => {
+      response.end(JSON.stringify({ ...(shown as object), fen: 1 }));
+    }).listen(0, '127.0.0.1');
+    await once(screen, 'listening');
+    const { port } = screen.address() as { port: number };
+    const found = await whatIsFound({ gatewayUrls: [url, `http://127.0.0.1:${port}`] });
+    screen.close();
+    expect(found).toEqual(['I8 the total on the screen is not what was credited']);
   });
 
   it('has an auditor that misses the journal of a gateway, the second copy of what it promised', async () => {

@@ -110,6 +110,25 @@ describe.skipIf(!chromium)('the page, in a browser, against the real engine', { 
     await expect.poll(() => balanceOf(page)).toContain('0.00');
     await page.getByText('已到账').waitFor();
     await assertAccessible(page, 'records');
+    // What was taken out was given all the same: everybody's number has it, and only goes up.
+    await press(page, '摇一摇');
+    await page.getByText('已发出').waitFor();
+    await assertAccessible(page, 'given so far');
+    const givenFen = async () =>
+      Math.round(Number((await page.getByTestId('given').innerText()).replaceAll(/[¥,]/g, '')) * 100);
+    const shown = await givenFen();
+    expect(shown).toBeGreaterThanOrEqual(Math.round(Number(amount) * 100));
+    const answer = await fetch(`${engine.url}/v1/campaigns/gala/total`);
+    expect(answer.headers.get('cache-control')).toBe('public, max-age=1');
+    const { fen, phase } = (await answer.json()) as { fen: number; phase: string };
+    expect(fen).toBeGreaterThanOrEqual(shown);
+    let asked = 0;
+    await page.route('**/total', async (route) => {
+      await route.fulfill({ json: { phase, fen: 1, packets: 1 } });
+      asked += 1;
+    });
+    await expect.poll(() => asked, { timeout: 60_000 }).toBeGreaterThan(1);
+    expect(await givenFen()).toBeGreaterThanOrEqual(shown);
   });
 
   it('goes the whole way with the keyboard alone, in English', async () => {

@@ -80,11 +80,27 @@ describe('the auditor', { timeout: 120_000 }, () => {
       'UPDATE allotment.slice SET amounts_fen = array_fill(1::bigint, ARRAY[packets::int]) WHERE amounts_fen IS NOT NULL',
       ['I5'],
     ],
+    [
+      'a piece that nobody hands out',
+      'DELETE FROM ledger.award WHERE ref = (SELECT min(ref) FROM ledger.award)',
+      ['I2'],
+    ],
+    [
+      'a piece that was never credited',
+      'DELETE FROM ledger.posting WHERE purse = 6 AND ref = (SELECT min(ref) FROM ledger.posting WHERE purse = 6)',
+      ['I2', 'I8'],
+    ],
+    [
+      'a piece of another worth than was cut',
+      'UPDATE allotment.slice SET amounts_fen = array_fill(1::bigint, ARRAY[packets::int]) WHERE slice_id = (SELECT max(slice_id) FROM ledger.posting WHERE purse = 6)',
+      ['I5'],
+    ],
     ['another phase key', 'UPDATE control.phase SET phase_key = phase_key + 100', ['I7']],
   ])('sees %s', async (_, sql, invariants) => {
     const tables = [
       'ledger.posting',
       'ledger.withdrawal',
+      'ledger.award',
       'allotment.slice',
       'allotment.line',
       'control.phase',

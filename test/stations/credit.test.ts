@@ -78,6 +78,34 @@ describe('crediting', () => {
     expect(await ledgerFaults(rig.pool)).toEqual([]);
   });
 
+  it('credits pieces and money of the same batch, pieces into no balance', async () => {
+    const orders = newOrders(40, 2).map((order, at) =>
+      at % 2 === 0
+        ? order
+        : anOrder({
+            person: people - 39 + at,
+            slice: 3,
+            fen: at % 4 === 1 ? 0 : 500,
+            award: 'avatar-pendant',
+          }),
+    );
+    const last = await promise([...orders, ...orders]);
+    const crediting = creditor();
+    crediting.start();
+    await promises.drainedTo(last);
+    await crediting.stop();
+    expect(crediting.status().outcomes).toMatchObject({ credited: 40, 'already-credited': 40 });
+    expect(await promises.book.outstandingCount()).toBe(0);
+    for (const order of orders) {
+      const isPiece = order.awardType !== 'cash';
+      expect(await balance(order)).toBe(isPiece ? 0n : order.amountFen);
+      expect(await rig.ledger.awards(order)).toMatchObject(
+        isPiece ? [{ state: 'granted', worthFen: order.amountFen }] : [],
+      );
+    }
+    expect(await ledgerFaults(rig.pool)).toEqual([]);
+  });
+
   it('goes no faster than it is allowed; a change takes effect at once, and what waits can be seen', async () => {
     const orders = newOrders(2_000);
     const last = await promise(orders);

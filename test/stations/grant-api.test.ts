@@ -1,42 +1,27 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createApp } from '../../src/processes/gateway/app.ts';
 import {
   GrantAskSchema,
   GrantBatchOutcomeSchema,
   GrantBatchSchema,
   GrantOutcomeSchema,
 } from '../../src/protocol/gen/hongbao/v1/grant_pb.ts';
-import { grantRoutes } from '../../src/stations/3-grant/http.ts';
 import { AWARD_TYPES } from '../../src/vocabulary/award-type.ts';
 import type { ActId } from '../../src/vocabulary/ids.ts';
-import { CREDENTIAL, createGrantWorld, type Fate, type GrantWorld } from '../support/grants.ts';
-import { quiet } from '../support/postgres.ts';
-
-const SECRET = 'hbu_test';
+import { createGrantWorld, type Fate, type GrantWorld, grantApp, SECRET } from '../support/grants.ts';
 
 describe('the grant API', () => {
   let world: GrantWorld;
   let app: FastifyInstance;
   let fates: Fate[];
-  let low: Set<string>;
-  let actIdOf: (user: string) => Promise<ActId>;
+  let may: { low: Set<string>; actIdOf?: (user: string) => Promise<ActId> };
 
   beforeEach(async () => {
     fates = [];
-    low = new Set();
-    actIdOf = async (user) => BigInt(`0x${Buffer.from(user).toString('hex')}`) as ActId;
+    may = { low: new Set() };
     world = createGrantWorld({ fate: () => fates.shift() ?? 'kept' });
-    app = createApp({ logger: quiet, onProblem: () => {} });
-    await app.register(grantRoutes, {
-      upstream: { grant: (...asked) => world.upstream().grant(...asked) },
-      credentialOf: async (secret) => (secret === SECRET ? CREDENTIAL : undefined),
-      campaign: (id) => (id === 'gala' ? world.campaign : undefined),
-      actIdOf: (_, user) => actIdOf(user),
-      isLow: (_, sceneId) => low.has(sceneId),
-      onUnknown: () => {},
-    });
+    app = await grantApp(world, may);
   });
   afterEach(() => app.close());
 
@@ -90,7 +75,7 @@ describe('the grant API', () => {
   });
 
   it('says when little is left, and when it was the consolation', async () => {
-    low.add('first');
+    may.low.add('first');
     expect(await grant('first')).toMatchObject({ low: true, consolation: false });
     world.stock.set('first', 0);
     expect(await grant('first', { rainId: 2 })).toMatchObject({
@@ -142,7 +127,7 @@ describe('the grant API', () => {
   });
 
   it('never takes something unforeseen for a "no"', async () => {
-    actIdOf = async (user) => {
+    may.actIdOf = async (user) => {
       if (user === 'broken') throw new TypeError('x is not a function');
       return 5n as ActId;
     };

@@ -182,6 +182,12 @@ describe('a list that is given after the fact', () => {
       },
     });
     await until(() => asked > 0, 'the first control');
+    // Started again, the first would have it at once; anybody else waits.
+    const { rows } = await stage.pool.query<{ worker: string }>(
+      'SELECT worker FROM reissue.job WHERE job_id = $1',
+      [id],
+    );
+    expect(rows).toEqual([{ worker: 'first' }]);
     const second = stage.startControl({ worker: 'second' });
     expect(await stage.reissues.claim('third', stage.clock.now(), stage.clock.now(), [])).toBeUndefined();
     await stage.pump(isDone(id), 'the second control');
@@ -189,6 +195,23 @@ describe('a list that is given after the fact', () => {
     await first.stop();
     await second.stop();
     expect(await outcomes(id)).toEqual({ granted: 40 });
+  });
+
+  it('is taken back at once by a control that was started again', async () => {
+    await stage.addScene('back', { fen: 100_000, packets: 1_000 });
+    const { id } = await stage.approved(listOf('back', people(10, 'back')));
+    await start(id);
+    let pulled = false;
+    stage.startControl({ worker: 'same', plug: plugOf(3, () => (pulled = true)) });
+    await until(() => pulled, 'the kill');
+    const nowMs = stage.clock.now();
+    expect(await stage.reissues.claim('another', nowMs, nowMs, [])).toBeUndefined();
+    const control = stage.startControl({ worker: 'same' });
+    // No time passes: the lease of before does not end.
+    await until(isDone(id), 'the end of the list', 30_000);
+    expect(stage.clock.now()).toBe(nowMs);
+    await control.stop();
+    expect(await outcomes(id)).toEqual({ granted: 10 });
   });
 
   it('begins nothing once it is paused, goes on, and when cancelled only ends what was begun', async () => {

@@ -29,7 +29,10 @@ function rig() {
   const ask = async (times = 40) => {
     for (let at = 0; at < times; at += 1) await doubts.askOnce();
   };
-  return { book, credited, counted, doubts, note, ask, away: (is: boolean) => void (isAway = is) };
+  const away = (is: boolean): void => {
+    isAway = is;
+  };
+  return { book, credited, counted, doubts, note, ask, away };
 }
 
 describe('a packet of which it is unknown whether it was given', () => {

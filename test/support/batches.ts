@@ -1,9 +1,13 @@
 import type { LogRecord, MicroBatch } from '../../src/engines/ports.ts';
 import { anOrder } from './orders.ts';
 
+/** Every third person has a piece that is worth nothing, all others money. */
+const orderOf = (person: number) =>
+  person % 3 === 0 ? anOrder({ person, award: 'greeting', fen: 0 }) : anOrder({ person });
+
 /** A micro-batch for these people; its seal is made of filler, no key has signed it. */
 export const aBatch = (people: readonly number[]): MicroBatch => ({
-  orders: people.map((person) => anOrder({ person })),
+  orders: people.map(orderOf),
   seal: {
     keyId: 1,
     nonce: Buffer.alloc(8, people[0]),

@@ -1,18 +1,22 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
 import type { CampaignSnapshot, Scene } from '../../src/campaign/snapshot.ts';
 import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
 import type { TokenBook, UpstreamCredential } from '../../src/engines/ports.ts';
+import { createApp } from '../../src/processes/gateway/app.ts';
 import { RetryableFault, refuse } from '../../src/protocol/failures.ts';
 import { encodeToken } from '../../src/protocol/token-codec.ts';
 import { createGranter, type Granter } from '../../src/stations/3-grant/grant.ts';
+import { grantRoutes } from '../../src/stations/3-grant/http.ts';
 import type { SceneSlices } from '../../src/stations/3-grant/slices.ts';
 import { createUpstreamGranter, type UpstreamGranter } from '../../src/stations/3-grant/upstream.ts';
 import { AWARD_TYPES, type AwardType, isMoney } from '../../src/vocabulary/award-type.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
-import type { CampaignId, RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
+import type { ActId, CampaignId, RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import { playerOf, testCampaign } from './campaign.ts';
+import { quiet } from './postgres.ts';
 import { testClock } from './rig.ts';
 
 /** What happens to one promise on its way into the log. */
@@ -77,14 +81,14 @@ export function createGrantWorld(
   const stock = new Map<string, number>([...campaign.scenes.keys()].map((id) => [id, 1_000]));
   const pause = options.pause ?? (async () => void (await nextTurn()));
   let units = 0;
+  const sceneOfUnit = new Map<number, string>();
   let isAway = false;
   let running: { readonly book: TokenBook; readonly granter: Granter; readonly upstream: UpstreamGranter };
 
-  const sceneOfUnit = new Map<number, SceneId>();
   const slices: Pick<SceneSlices, 'take' | 'putBack'> = {
     putBack({ unit }) {
-      const sceneId = sceneOfUnit.get(unit.index)!;
-      stock.set(sceneId, (stock.get(sceneId) ?? 0) + 1);
+      const scene = sceneOfUnit.get(unit.index)!;
+      stock.set(scene, stock.get(scene)! + 1);
     },
     async take(scene, _, amountFen) {
       await pause();
@@ -150,6 +154,26 @@ export function createGrantWorld(
       isAway = away;
     },
   };
+}
+
+export const SECRET = 'hbu_test';
+
+/** The grant API of whichever process runs; what is handed in may be changed at any time. */
+export async function grantApp(
+  world: GrantWorld,
+  may: { readonly low?: ReadonlySet<string>; actIdOf?: (user: string) => Promise<ActId> } = {},
+): Promise<FastifyInstance> {
+  const app = createApp({ logger: quiet, onProblem: () => {} });
+  await app.register(grantRoutes, {
+    upstream: { grant: (...asked) => world.upstream().grant(...asked) },
+    credentialOf: async (secret) => (secret === SECRET ? CREDENTIAL : undefined),
+    campaign: (id) => (id === 'gala' ? world.campaign : undefined),
+    actIdOf: (_, user) =>
+      may.actIdOf?.(user) ?? Promise.resolve(BigInt(`0x${Buffer.from(user).toString('hex')}`) as ActId),
+    isLow: (_, sceneId) => may.low?.has(sceneId) ?? false,
+    onUnknown: () => {},
+  });
+  return app;
 }
 
 export interface AskShape {

@@ -1,10 +1,9 @@
-import pino from 'pino';
 import { findPostgres } from '../../tools/services/binaries.ts';
 import { startPostgres } from '../../tools/services.ts';
 
 export { freePort } from '../../tools/services.ts';
 
-export const quiet = pino({ level: 'silent' });
+export { quiet } from './quiet.ts';
 
 export type PostgresKind = 'embedded' | 'system';
 

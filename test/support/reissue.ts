@@ -109,6 +109,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
     onFatal,
   });
   crediting.start();
+  let controls = 0;
   const living = new Set<ReturnType<typeof createGranter>>();
   const reclaimer = createReclaimer({
     allotments: rig.allotments,
@@ -183,12 +184,13 @@ export async function startReissueStage(): Promise<ReissueStage> {
         clock,
         logger: quiet,
         isLow: () => false,
+        times: { exhaustedFor: 0 },
       });
       const upstream = createUpstreamGranter({ granter, slices, clock });
       const campaignOf = (id: string) => (id === campaign.id ? campaign : undefined);
       const worker = createReissueWorker({
         reissues: pluggedIn(reissues, plug),
-        worker: 'control',
+        worker: `control ${(controls += 1)}`,
         check: (line) =>
           checkLine({ campaign: campaignOf, actIdFor: control.actIdFor, isGiven: isCredited }, line),
         ask: plug.around((line: ReissueLineDue) =>

@@ -3,18 +3,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import { type Journal, openJournal } from '../../src/engines/embedded/journal/index.ts';
-import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
-import type { Allotments, Awards, Ledger, TokenBook } from '../../src/engines/ports.ts';
+import type { Allotments, Awards, Ledger } from '../../src/engines/ports.ts';
 import { allotmentMigrations, createAllotments } from '../../src/engines/postgres/allotments/index.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
 import { createLedger, ledgerMigrations } from '../../src/ledger/index.ts';
-import { type Fences, isVoid, passFence } from '../../src/rules/fences.ts';
 import { type Clock, instantMs } from '../../src/vocabulary/instant.ts';
-import type { Order } from '../../src/vocabulary/order.ts';
-import { TOKEN_STATUS } from '../../src/vocabulary/token-status.ts';
 import { quiet, startTestPostgres } from './postgres.ts';
+import { openPromises, type Promises } from './promises.ts';
 
 /** A clock that the test moves; monotonic time runs by itself unless moved too. */
 export interface TestClock extends Clock {
@@ -32,52 +28,7 @@ export function testClock(startMs = 1_800_000_000_000): TestClock {
   };
 }
 
-/** The engine's memory without the engine: journal, book and fences as a process has them after its start. */
-export interface Promises {
-  readonly log: Journal;
-  /** Resolves when everything up to this record is in the ledger. */
-  drainedTo(sequence: number): Promise<void>;
-  readonly book: TokenBook;
-  readonly fences: Fences;
-  /** Appends orders and tells the book, as 4-seal does; resolves with the record's sequence. */
-  promise(orders: readonly Order[]): Promise<number>;
-}
-
-export async function openPromises(folder: string): Promise<Promises> {
-  const book = createTokenBook();
-  const fences: Fences = new Map();
-  const noted: Promise<void>[] = [];
-  const log = await openJournal({
-    folder,
-    logger: quiet,
-    onRecord: (record, isDrained) => {
-      if (record.kind === 'fence') return passFence(fences, record.sliceId, record.epoch, record.sequence);
-      const orders = record.orders.map((order, leafIndex) => ({
-        order,
-        position: { sequence: record.sequence, leafIndex },
-      }));
-      const counting = orders.filter(({ order }) => !isVoid(fences, order.unit, record.sequence));
-      noted.push(book.record(counting));
-      if (isDrained) noted.push(book.advance(record.orders, TOKEN_STATUS.credited));
-    },
-  });
-  await Promise.all(noted);
-  return {
-    log,
-    book,
-    fences,
-    drainedTo: (sequence) => log.untilDrained(sequence, new AbortController().signal),
-    async promise(orders) {
-      const ciphertexts = orders.map(() => Buffer.alloc(100));
-      const sequence = await log.append({
-        orders,
-        seal: { keyId: 1, nonce: Buffer.alloc(8), ciphertexts, signature: Buffer.alloc(64) },
-      });
-      await book.record(orders.map((order, leafIndex) => ({ order, position: { sequence, leafIndex } })));
-      return sequence;
-    },
-  };
-}
+export { openPromises, type Promises };
 
 /** Real engines in temporary folders. */
 export interface Rig {

@@ -17,7 +17,7 @@ import { createExhausted, type Exhausted, type UnclosedSlice } from './exhausted
 
 export interface ReissueWorkerOptions {
   readonly reissues: Reissues;
-  /** Names this process. */
+  /** Names this process's place: the same after a restart, and nobody else's. */
   readonly worker: string;
   readonly check: (line: ReissueLineUnchecked) => Promise<ReissueChecked>;
   readonly ask: (line: ReissueLineDue) => Promise<ReissueAnswer>;

@@ -37,6 +37,14 @@ interface Flags {
 }
 
 /** The command line. Sets the exit code; throws nothing. */
+interface AuditFlags {
+  data?: string[];
+  ledger?: string;
+  history?: string;
+  settled?: boolean;
+  gateway?: string[];
+}
+
 export async function main(argv: readonly string[]): Promise<void> {
   const output: Output = { json: argv.includes('--json') };
   try {
@@ -198,13 +206,22 @@ function program(output: Output): Command {
     .option('--ledger <url>', 'the ledger, if it is not the folder’s own')
     .option('--history <file>', 'what clients saw, JSON lines')
     .option('--settled', 'the backlog is drained: everything promised must be in the ledger')
-    .action((flags: { data?: string[]; ledger?: string; history?: string; settled?: boolean }) => {
+    .option('--gateway <urls...>', 'at rest: what these show as given must be what was credited')
+    .action((flags: AuditFlags) => {
       const { config } = configuration();
-      const { history, settled = false } = flags;
+      const { history, settled = false, gateway: gatewayUrls = [] } = flags;
       if (config.cluster && flags.ledger === undefined) {
         const dataFolders = (flags.data ?? []).map((folder) => path.resolve(folder));
         const { cluster } = config;
-        return auditClusterCommand({ ...output, config, cluster, dataFolders, history, settled });
+        return auditClusterCommand({
+          ...output,
+          config,
+          cluster,
+          dataFolders,
+          history,
+          settled,
+          gatewayUrls,
+        });
       }
       return auditCommand({
         ...output,
@@ -214,6 +231,7 @@ function program(output: Output): Command {
         ledger: flags.ledger ?? config.ledgerUrls[0],
         history,
         settled,
+        gatewayUrls,
       });
     });
 

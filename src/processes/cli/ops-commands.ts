@@ -181,6 +181,7 @@ export async function auditCommand(
     ledger?: string | undefined;
     history?: string | undefined;
     settled: boolean;
+    gatewayUrls: readonly string[];
   },
 ): Promise<void> {
   const { dataFolder } = options;
@@ -216,6 +217,7 @@ export async function auditCommand(
       dataFolder,
       ledgerUrl,
       settled: options.settled,
+      gatewayUrls: options.gatewayUrls,
       // An engine that runs has closed by now what ended a while ago; one that does not run closes it when it starts.
       closedBeforeMs: options.settled && running ? systemClock.now() - CLOSING_TAKES_MS : 0,
       ...(options.keysFolder === undefined ? {} : { keysFolder: options.keysFolder }),
@@ -235,6 +237,7 @@ export async function auditClusterCommand(
     readonly dataFolders: readonly string[];
     readonly history?: string | undefined;
     readonly settled: boolean;
+    readonly gatewayUrls: readonly string[];
   },
 ): Promise<void> {
   const { config, cluster } = options;
@@ -246,6 +249,7 @@ export async function auditClusterCommand(
     controlUrl: (config.controlDatabaseUrl ?? config.ledgerUrls[0])!,
     keyFile: path.join(config.keysFolder, 'keyring.json'),
     settled: options.settled,
+    gatewayUrls: options.gatewayUrls,
     ...(options.history === undefined ? {} : { historyFile: options.history }),
   });
   printAudit(options, report);

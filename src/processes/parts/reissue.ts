@@ -24,6 +24,8 @@ export interface ReissuePartDeps {
   readonly campaigns: () => ReadonlyMap<string, CampaignSnapshot>;
   readonly identityKey: Buffer;
   readonly operatorOf: (secret: string | undefined) => Promise<string | undefined>;
+  /** The same after a restart. */
+  readonly instance: string;
   /** Names this process and its data folder. */
   readonly holder: string;
   readonly clock: Clock;
@@ -52,6 +54,8 @@ export async function createReissuePart(
     clock,
     logger,
     isLow: createStock(allotments, clock).isLow,
+    // What is exhausted is waited for by the worker, and by more than time.
+    times: { exhaustedFor: 0 },
   });
   const upstream = createUpstreamGranter({ granter, slices, clock });
   const isCredited = async (actId: ActId, phaseKey: PhaseKey, orderNumber: OrderNumber): Promise<boolean> =>
@@ -62,7 +66,7 @@ export async function createReissuePart(
     );
   const worker = createReissueWorker({
     reissues: stores.reissues,
-    worker: deps.holder,
+    worker: deps.instance,
     check: (line) =>
       checkLine(
         {

@@ -1,15 +1,14 @@
-import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { Bilingual, CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, RecordCursor } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
-import { unlessBookIsAway } from '../../guard/weak.ts';
-import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
+import { isRefusal, type Refusal } from '../../protocol/failures.ts';
 import { encodeCursor, mergeRecords, type WalletRecord } from '../../rules/merge-records.ts';
-import { type Balances, overlayBalances } from '../../rules/wallet-overlay.ts';
+import type { Balances } from '../../rules/wallet-overlay.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
 import type { AwardLine, AwardOwner, AwardShelf } from './awards.ts';
+import { balancesWith, promisedTo, walletPhase } from './balances.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
 
 export interface WalletDeps extends PhoneTokensDeps {
@@ -63,21 +62,7 @@ const PACKET_BILL: Bilingual = { zh: '红包', en: 'Packet' };
 export function createWallet(deps: WalletDeps): Wallet {
   const { ledger, book } = deps;
 
-  const phaseNow = (campaign: CampaignSnapshot): Phase | Refusal =>
-    walletPhaseAt(campaign, deps.clock.now()) ??
-    refuse('phase-closed', `campaign ${campaign.id} has not opened yet`);
-
-  /**
-   * The book is read first, the ledger after it. A token leaves the book only once its credit is committed; so what
-   * the first look misses the second one has, and what both have is taken once, by its order number. The other way
-   * round, a packet that is credited between the two looks would be seen by neither.
-   */
-  async function promised(account: Account): Promise<Promised> {
-    return unlessBookIsAway(async () => {
-      const entries = await book.outstandingOf(account.actId, account.phaseKey);
-      return { orders: entries.map((entry) => entry.order), complete: await book.isWhole(account.actId) };
-    }, NOTHING_KNOWN);
-  }
+  const phaseNow = (campaign: CampaignSnapshot): Phase | Refusal => walletPhase(campaign, deps.clock.now());
 
   /** `tokens` were read before this is called. */
   async function page(
@@ -102,12 +87,10 @@ export function createWallet(deps: WalletDeps): Wallet {
       if (isRefusal(phase)) return phase;
       const { refused, shown } = await takeIn(deps, player, campaign, phase, phoneTokens);
       const account = { actId: player.actId, phaseKey: phase.key };
-      const known = await promised(account);
+      const known = await promisedTo(book, account);
       const tokens = known.complete ? known.orders : eachOnce([...known.orders, ...shown]);
-      const numbers = tokens.map((order) => order.orderNumber);
-      const balances = overlayBalances(await ledger.wallet(account, numbers), tokens);
       return {
-        ...balances,
+        ...(await balancesWith(ledger, account, tokens)),
         awards: await deps.shelf.list(ownerOf(account), campaign, tokens),
         ...(await page(account, campaign, tokens, undefined, FIRST_PAGE_LINES)),
         refusedTokens: refused,
@@ -123,20 +106,12 @@ export function createWallet(deps: WalletDeps): Wallet {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
       const account = { actId: player.actId, phaseKey: phase.key };
-      return page(account, campaign, (await promised(account)).orders, after, limit);
+      return page(account, campaign, (await promisedTo(book, account)).orders, after, limit);
     },
   };
 }
 
 const ownerOf = ({ actId, phaseKey }: Account): AwardOwner => ({ actIds: [actId], phaseKey });
-
-/** What the book has, and whether that is all. */
-interface Promised {
-  readonly orders: readonly Order[];
-  readonly complete: boolean;
-}
-
-const NOTHING_KNOWN: Promised = { orders: [], complete: false };
 
 function withBill(record: WalletRecord, campaign: CampaignSnapshot): WalletLine {
   if (record.kind !== 'credit') return { ...record, bill: WITHDRAWAL_BILL };

@@ -103,7 +103,8 @@ describe('the journal', () => {
     });
 
     it('refuses a flipped bit in the last promise even when a torn commit follows it', async () => {
-      const whole = await written([1], [2], [3]);
+      // Records of one length.
+      const whole = await written([1], [2], [4]);
       const last = whole.length - Math.floor((whole.length - 16) / 3);
       for (let at = 16; at < last; at += 1) {
         const bytes = Buffer.from(whole.subarray(0, whole.length - 20));
