@@ -221,13 +221,14 @@ describe('the connectors file', () => {
     expect(readFileSync('schema/connectors.schema.json', 'utf8')).toBe(connectorsJsonSchema());
   });
 
-  /** The mistakes of the example with one thing changed: line, path, and what is wrong. */
+  /** The mistakes of the example with one thing changed: the line itself, path, and what is wrong. */
   const mistakes = (from: string, to: string, env: Record<string, string> = SECRETS): string[] => {
     expect(EXAMPLE).toContain(from);
     const read = readConnectors(EXAMPLE.replace(from, to), env);
     if (!('problems' in read)) return [];
+    const lines = EXAMPLE.replace(from, to).split('\n');
     return read.problems.map(
-      ({ line, path, message, expected }) => `${line} ${path}: ${message} | ${expected}`,
+      ({ line, path, message, expected }) => `${lines[line - 1]!.trim()} → ${path}: ${message} | ${expected}`,
     );
   };
 
@@ -235,15 +236,15 @@ describe('the connectors file', () => {
     [
       'name: cinema',
       'name: drinks-shop',
-      '29 connectors[1].name: the connector "drinks-shop" is there twice',
+      '- name: drinks-shop → connectors[1].name: the connector "drinks-shop" is there twice',
     ],
-    ['name: cinema', 'name: in-house', '29 connectors[1].name: "in-house" is what needs no downstream'],
-    ['url: https://open.cinema.example', 'url: ftp://x', '30 connectors[1].url: "ftp://x" is no http(s) URL'],
-    ['https://coupons', 'https://me:pw@coupons', '7 connectors[0].url: it holds a secret'],
-    ['.example/api', '.example/api?key=1', '7 connectors[0].url: it has a query'],
-    ['timeoutMs: 3000', 'timeoutMs: 3e3', '8 : the number is written as 3e3'],
-    ['timeoutMs: 3000', 'timeoutMs: 60000', '8 connectors[0].timeoutMs: 60000 is too large'],
-    ['timeoutMs: 3000', 'timeoutMS: 3000', '8 connectors[0].timeoutMS: there is no field "timeoutMS" here'],
+    ['name: cinema', 'name: in-house', 'connectors[1].name: "in-house" is what needs no downstream'],
+    ['url: https://open.cinema.example', 'url: ftp://x', 'connectors[1].url: "ftp://x" is no http(s) URL'],
+    ['https://coupons', 'https://me:pw@coupons', 'connectors[0].url: it holds a secret'],
+    ['.example/api', '.example/api?key=1', 'connectors[0].url: it has a query'],
+    ['timeoutMs: 3000', 'timeoutMs: 3e3', ': the number is written as 3e3'],
+    ['timeoutMs: 3000', 'timeoutMs: 60000', 'timeoutMs: 60000 → connectors[0].timeoutMs: 60000 is too large'],
+    ['timeoutMs: 3000', 'timeoutMS: 3000', 'connectors[0].timeoutMS: there is no field "timeoutMS" here'],
     ['tokenEnv: DRINKS_TOKEN', 'tokenEnv: dr1nks-token', 'it is no environment variable’s name'],
     ['tokenEnv: DRINKS_TOKEN', 'tokenEnv: OTHER_TOKEN', 'the environment variable OTHER_TOKEN is not set'],
     ['kind: bearer, ', 'kind: basic, ', 'tokenEnv is not of basic'],
@@ -291,7 +292,7 @@ describe('the connectors file', () => {
 
   it('names a secret that is not there, with its line, and never what is in one', () => {
     expect(mistakes('connectors:', 'connectors:', { DRINKS_TOKEN: 'dr1nks' })).toEqual([
-      '36 connectors[1].auth.secretEnv: the environment variable CINEMA_SECRET is not set | the secret in it',
+      'secretEnv: CINEMA_SECRET → connectors[1].auth.secretEnv: the environment variable CINEMA_SECRET is not set | the secret in it',
     ]);
     const odd = mistakes('connectors:', 'connectors:', { ...SECRETS, DRINKS_TOKEN: 'a\nb' });
     expect(odd.join()).toContain('DRINKS_TOKEN has characters that no header can have');
