@@ -59,12 +59,22 @@ export function PacketDialog({ client, words, language, shown, returnTo, onClose
       <div class={`packet${packet ? ' opened' : ''}`}>
         {packet && (
           <div class="letter">
-            <p class="amount">
-              <CountUp fen={packet.amountFen} />
-              <small>{words.yuan}</small>
-            </p>
-            <p class="bill">{packet.bill[language]}</p>
-            <p class="saved">{words.savedToWallet}</p>
+            {packet.awardType === 'cash' ? (
+              <>
+                <p class="amount">
+                  <CountUp fen={packet.amountFen} />
+                  <small>{words.yuan}</small>
+                </p>
+                <p class="bill">{packet.bill[language]}</p>
+                <p class="saved">{words.savedToWallet}</p>
+              </>
+            ) : (
+              <>
+                <p class="piece">{packet.bill[language]}</p>
+                <p class="bill">{words.awardType[packet.awardType] ?? packet.awardType}</p>
+                <p class="saved">{words.pieceInWallet}</p>
+              </>
+            )}
             <div class="choices">
               <button type="button" class="gold" ref={onward} onClick={onWallet}>
                 {words.seeWallet}

@@ -14,8 +14,8 @@ import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { until } from '../support/rig.ts';
 
 const CAMPAIGN = 'test/faults/reissue-campaign.yaml';
-const LINES = 4_000;
-const KILLS = 5;
+const LINES = 2_500;
+const KILLS = 4;
 
 let postgres: TestPostgres;
 let engine: TestEngine | undefined;
@@ -59,8 +59,7 @@ it(`a list of ${LINES} lines ends with each line once, with the whole process ki
   await cli(`reissue rate ${job} 800 --json`);
   await cli(`reissue start ${job} --json`);
 
-  const settledLines = () =>
-    numberIn(ledgerUrl, "SELECT count(*) FROM reissue.line WHERE state = 'settled'");
+  const settledLines = () => numberIn(ledgerUrl, "SELECT count(*) FROM reissue.line WHERE state = 'settled'");
   let killedInside = 0;
   for (let kills = 0; kills < KILLS; kills += 1) {
     const before = await settledLines();
