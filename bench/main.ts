@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { whyMissing } from '../tools/services.ts';
+import { benchBudgets } from './budgets.ts';
 import { benchHotTotals } from './hot-totals.ts';
 import { benchJetStream } from './jetstream.ts';
 import { benchLedger } from './ledger.ts';
@@ -86,6 +87,19 @@ const PARTS: readonly Part[] = [
         atLeast: 0.5,
         meaning: 'orders promised in two copies / bare publishes of the same bytes, batched alike',
       },
+    ],
+  },
+  {
+    name: 'budgets',
+    missing: whyMissing('redis'),
+    measure: benchBudgets,
+    aims: [
+      {
+        name: 'leaseOverIncr',
+        atLeast: 1,
+        meaning: 'grants out of leased slices / grants by INCR and check on the faster of 1 and 100 keys',
+      },
+      { name: 'leaseError', atMost: 0, meaning: 'given over or under the stock / the stock' },
     ],
   },
   {

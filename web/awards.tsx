@@ -1,4 +1,4 @@
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AwardLine, HongbaoClient } from '../client/index.ts';
 import { Dialog } from './dialog.tsx';
 import { yuan } from './money.ts';
@@ -104,6 +104,8 @@ interface VoucherProps {
 function Voucher({ award, client, words, language, returnTo, onClose }: VoucherProps) {
   const [problem, setProblem] = useState<unknown>();
   const [asking, setAsking] = useState(false);
+  const onward = useRef<HTMLButtonElement>(null);
+  useEffect(() => onward.current?.focus(), []);
   const use = async () => {
     if (asking) return;
     setAsking(true);
@@ -137,8 +139,7 @@ function Voucher({ award, client, words, language, returnTo, onClose }: VoucherP
             {problemText(problem, words, language)}
           </p>
         )}
-        {/* biome-ignore lint/a11y/noAutofocus: a dialog begins at what it is for */}
-        <button type="button" class="gold" autofocus aria-disabled={asking} onClick={() => void use()}>
+        <button type="button" class="gold" ref={onward} aria-disabled={asking} onClick={() => void use()}>
           {award.voucher === undefined ? useWord(award, words) : words.useNow}
         </button>
         <button type="button" class="plain" onClick={() => onClose(false)}>

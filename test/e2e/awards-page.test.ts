@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import AxeBuilder from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCampaign } from '../../src/campaign/read.ts';
@@ -63,10 +64,19 @@ describe.skipIf(!findChromium())('every award, granted by a service upstream', {
     }
   });
 
-  it('is seen in the wallet, and used there', async () => {
+  const assertAccessible = async (screen: string) => {
+    const { violations } = await new AxeBuilder({ page: page as never }).setLegacyMode(true).analyze();
+    expect(
+      violations.map(({ id }) => id),
+      screen,
+    ).toEqual([]);
+  };
+
+  it('is seen in the wallet, and used there, with the keyboard too', async () => {
     await page.goto(`${engine.url}/?user=ling&lang=zh`);
     await page.getByRole('button', { name: '钱包', exact: true }).click();
     await expect.poll(() => page.getByTestId('balance').innerText()).toContain('8.88');
+    await assertAccessible('wallet');
     for (const { award, bill } of granted) {
       if (isMoney(award)) continue;
       const line = page.locator(`[data-award="${award}"]`);
@@ -76,7 +86,14 @@ describe.skipIf(!findChromium())('every award, granted by a service upstream', {
       await line.getByRole('button').click();
       const dialog = page.getByRole('dialog');
       await dialog.getByRole('heading', { name: bill.zh }).waitFor();
-      await dialog.locator('.gold').click();
+      if (award === 'cinema-ticket') {
+        await assertAccessible('voucher');
+        await page.keyboard.press('Escape');
+        await dialog.waitFor({ state: 'detached' });
+        await page.keyboard.press('Enter');
+      }
+      await dialog.locator('.gold').waitFor();
+      await page.keyboard.press('Enter');
       await page.locator(`[data-award="${award}"][data-state="used"]`).waitFor();
     }
   });

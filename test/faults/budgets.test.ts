@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { type Mutation, spendEverything } from '../support/budgets/stage.ts';
 import { testSeed } from '../support/orders.ts';
 
-const WITHIN = { timeout: 200_000 };
+const WITHIN = { timeout: 400_000 };
 
 it(
   '64 spenders on four processes give exactly the stock, whatever is killed, lost and asked again',

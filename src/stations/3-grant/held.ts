@@ -11,6 +11,8 @@ export interface Held {
   /** Below it: taken, and put back. */
   readonly spare: number[];
   fenLeft: bigint;
+  readonly leasedAtMs: number;
+  /** When somebody last came for a unit. */
   askedAtMs: number;
 }
 
@@ -19,6 +21,7 @@ export const hold = (slice: Slice, nowMs: InstantMs): Held => ({
   nextIndex: 0,
   spare: [],
   fenLeft: slice.fen,
+  leasedAtMs: nowMs,
   askedAtMs: nowMs,
 });
 

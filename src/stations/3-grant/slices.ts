@@ -4,6 +4,7 @@ import type { Scene } from '../../campaign/snapshot.ts';
 import type { Allotments, Slice } from '../../engines/ports.ts';
 import { type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { goesBack } from '../../rules/idle.ts';
+import { FIRST_SLICE_PACKETS, nextSlicePackets } from '../../rules/slice-size.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { PhaseKey, SceneId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
@@ -27,8 +28,11 @@ export interface SceneSlices {
    * scene, and is not taken for others.
    */
   take(scene: Scene, phaseKey: PhaseKey, amountFen: Fen | undefined): Promise<Payment | Refusal>;
-  /** Its grant was refused: nothing was promised, and the unit may pay for another. Never after an unknown outcome. */
-  putBack(payment: Payment): void;
+  /**
+   * Its grant was refused: nothing was promised, and the unit may pay for another; or none of its slice may, when that
+   * is fenced. Never after an unknown outcome.
+   */
+  putBack(payment: Payment, refusal?: Refusal): void;
   /** Gives back by itself what nobody comes for. */
   start(): void;
   /** Gives back what is left of them. */
@@ -60,7 +64,6 @@ export interface SliceTimes {
 }
 
 const TIMES: SliceTimes = { dealsFor: 60_000, grantMargin: 10_000, maintainEvery: 250, exhaustedFor: 200 };
-const SLICE_PACKETS = 100;
 
 interface Exhausted {
   readonly untilMs: number;
@@ -75,6 +78,8 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
   const turns = createTurns<string>();
   const inHand = new Map<string, Held>();
   const exhausted = new Map<string, Exhausted>();
+  /** How many packets are leased next, where it is not as many as at first. */
+  const sizes = new Map<string, number>();
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
 
@@ -88,7 +93,7 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
     if (unit) return unit;
     if (isExhausted(key, amountFen)) return nothingLeft(scene);
     await giveBack(key);
-    const slice = await lease(scene, phaseKey, amountFen);
+    const slice = await lease(key, scene, phaseKey, amountFen);
     if (!slice) {
       exhausted.set(key, { untilMs: clock.monotonicMs() + times.exhaustedFor, amountFen });
       return nothingLeft(scene);
@@ -109,7 +114,13 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
     return amountFen === undefined || last.amountFen === undefined || amountFen >= last.amountFen;
   }
 
-  function lease(scene: Scene, phaseKey: PhaseKey, amountFen: Fen | undefined): Promise<Slice | undefined> {
+  function lease(
+    key: string,
+    scene: Scene,
+    phaseKey: PhaseKey,
+    amountFen: Fen | undefined,
+  ): Promise<Slice | undefined> {
+    const packetsWanted = sizes.get(key) ?? FIRST_SLICE_PACKETS;
     const dealFromMs = clock.now();
     const dealUntilMs = instantMs(dealFromMs + times.dealsFor);
     return allotments.lease({
@@ -117,8 +128,8 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
       sceneId: scene.id,
       rainId: undefined,
       holder: options.holder,
-      packetsWanted: SLICE_PACKETS,
-      ...(scene.amount.rule === 'given' ? moneyWanted(scene, amountFen!) : {}),
+      packetsWanted,
+      ...(scene.amount.rule === 'given' ? moneyWanted(scene, packetsWanted, amountFen!) : {}),
       dealFromMs,
       dealUntilMs,
       grantUntilMs: instantMs(dealUntilMs + times.grantMargin),
@@ -129,7 +140,10 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
   async function giveBack(key: string): Promise<void> {
     const held = inHand.get(key);
     inHand.delete(key);
-    const rest = held && restOf(held);
+    if (!held) return;
+    const rest = restOf(held);
+    const lastedMs = clock.now() - held.leasedAtMs;
+    sizes.set(key, nextSlicePackets(sizes.get(key) ?? FIRST_SLICE_PACKETS, lastedMs, !rest));
     if (!rest) return;
     try {
       await allotments.returnTail(held.slice, rest.fromIndex, rest.fen);
@@ -170,14 +184,18 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
   }
 
   return {
-    take(scene, phaseKey, amountFen) {
+    async take(scene, phaseKey, amountFen) {
       const key = `${phaseKey}/${scene.id}`;
-      return turns.take(key, () => takeInTurn(key, scene, phaseKey, amountFen));
+      // What is in hand is taken at once; turns are for those who have to wait for a lease.
+      return (
+        paymentFrom(key, amountFen) ?? turns.take(key, () => takeInTurn(key, scene, phaseKey, amountFen))
+      );
     },
-    putBack({ unit, amountFen }) {
-      for (const held of inHand.values()) {
-        if (held.slice.sliceId === unit.sliceId && held.slice.epoch === unit.epoch)
-          returnUnit(held, unit.index, amountFen);
+    putBack({ unit, amountFen }, refusal) {
+      for (const [key, held] of inHand) {
+        if (held.slice.sliceId !== unit.sliceId || held.slice.epoch !== unit.epoch) continue;
+        if (refusal?.refused === 'slice-fenced') inHand.delete(key);
+        else returnUnit(held, unit.index, amountFen);
       }
     },
     start() {
@@ -196,7 +214,11 @@ const nothingLeft = (scene: Scene): Refusal =>
   refuse('budget-exhausted', `scene ${scene.id} has nothing left that can pay this`);
 
 /** For a scene whose amounts upstreams name: what a slice's packets cost on average, at least what is asked for now. */
-function moneyWanted({ budget }: Scene, amountFen: Fen): { readonly fenWanted: Fen; readonly fenLeast: Fen } {
-  const usual = (budget.fen * BigInt(SLICE_PACKETS)) / BigInt(budget.packets);
+function moneyWanted(
+  { budget }: Scene,
+  packets: number,
+  amountFen: Fen,
+): { readonly fenWanted: Fen; readonly fenLeast: Fen } {
+  const usual = (budget.fen * BigInt(packets)) / BigInt(budget.packets);
   return { fenWanted: (usual > amountFen ? usual : amountFen) as Fen, fenLeast: amountFen };
 }

@@ -120,7 +120,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
       ...(isOwn ? {} : { insteadOf: draw.scene.id }),
     };
     const granted = await promise(order, grantUntilMs, draw);
-    if (isRefusal(granted)) slices.putBack(taken);
+    if (isRefusal(granted)) slices.putBack(taken, granted);
     if (!isRefusal(granted) || granted.refused !== 'order-conflict') return granted;
     // Somebody else was granted this number meanwhile.
     const first = await granter.find(order);

@@ -53,7 +53,7 @@ export interface Fulfiller {
 
 const IN_HOUSE_AT_ONCE = 16;
 /** Beyond the two questions of a turn: nobody else takes up a piece meanwhile. A crash leaves it alone for as long. */
-const CLAIM_MARGIN_MS = 5_000;
+const CLAIM_MARGIN_MS = 2_000;
 const STRAY_ROWS = 200;
 const STRAY_LEFT_ALONE_TIMES = 6;
 

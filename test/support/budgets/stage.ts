@@ -44,7 +44,7 @@ export interface SpendingReport {
 
 const PROCESSES = 4;
 const SPENDERS = 16;
-const WITHIN_MS = 90_000;
+const WITHIN_MS = 150_000;
 
 /** The spender as one file among the packages, so that it finds them. */
 async function bundle(mutation: Mutation | undefined): Promise<string> {

@@ -1,0 +1,111 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { CampaignSnapshot, Phase, RainSeries } from '../../src/campaign/snapshot.ts';
+import type { Allotments, Slice, SliceLeaseAsk } from '../../src/engines/ports.ts';
+import { createDealer, type Dealer } from '../../src/stations/1-play/dealer.ts';
+import type { Fen } from '../../src/vocabulary/fen.ts';
+import type { RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
+import { instantMs } from '../../src/vocabulary/instant.ts';
+import { LIVE_OPENS_MS, testCampaign } from '../support/campaign.ts';
+import { quiet } from '../support/postgres.ts';
+import { testClock } from '../support/rig.ts';
+
+const STARTS_MS = LIVE_OPENS_MS + 60_000;
+const cash = 'cash' as SceneId;
+const rain = {
+  id: 1 as RainId,
+  startsAtMs: instantMs(STARTS_MS),
+  endsAtMs: instantMs(STARTS_MS + 60_000),
+  deals: [{ sceneId: cash, packets: 1_000, budgetFen: 100_000n as Fen }],
+};
+const series: RainSeries = {
+  firstRainId: rain.id,
+  startsAtMs: rain.startsAtMs,
+  everyMs: 60_000,
+  lastsMs: 60_000,
+  count: 1,
+  deals: rain.deals,
+};
+const live: Phase = { ...testCampaign.phases[1]!, series: [series] };
+const campaign: CampaignSnapshot = { ...testCampaign, phases: [live] };
+
+describe('the dealer, when little is left', () => {
+  const clock = testClock();
+  let leases: SliceLeaseAsk[];
+  let returned: { sliceId: SliceId; fromIndex: number }[];
+  let isLow: boolean;
+  let dealer: Dealer;
+
+  beforeEach(() => {
+    leases = [];
+    returned = [];
+    isLow = false;
+    clock.set(STARTS_MS - 1_000);
+    const allotments: Pick<Allotments, 'setBudgets' | 'lease' | 'returnTail'> = {
+      setBudgets: async () => undefined,
+      async lease(ask): Promise<Slice> {
+        leases.push(ask);
+        const packetsFen = Array.from({ length: ask.packetsWanted }, () => 100n as Fen);
+        return {
+          ...ask,
+          sliceId: BigInt(leases.length) as SliceId,
+          epoch: 1,
+          packetsFen,
+          packets: ask.packetsWanted,
+          fen: BigInt(ask.packetsWanted * 100) as Fen,
+        };
+      },
+      async returnTail({ sliceId }, fromIndex) {
+        returned.push({ sliceId, fromIndex });
+      },
+    };
+    dealer = createDealer({
+      allotments: allotments as Allotments,
+      campaigns: () => [campaign],
+      holder: 'test',
+      clock,
+      logger: quiet,
+      onLeased: () => {},
+      isLow: () => isLow,
+    });
+  });
+  const at = async (ms: number) => {
+    clock.set(STARTS_MS + ms);
+    await dealer.maintain();
+  };
+  const shake = () => dealer.deal(live, rain, cash);
+
+  it('keeps what it leased ahead of the round, and says when dealing begins', async () => {
+    isLow = true;
+    await dealer.maintain();
+    expect(leases).toMatchObject([{ dealFromMs: STARTS_MS, dealUntilMs: STARTS_MS + 30_000 }]);
+    await at(900);
+    expect(returned).toEqual([]);
+  });
+
+  it('gives back what nobody shakes for, and leases again when somebody does', async () => {
+    isLow = true;
+    await dealer.maintain();
+    await at(0);
+    clock.set(STARTS_MS + 500);
+    expect(shake()).toBeDefined();
+    await at(1_400);
+    expect(returned).toEqual([]);
+    await at(1_600);
+    expect(returned).toEqual([{ sliceId: 1n, fromIndex: 1 }]);
+    const before = leases.length;
+    await at(5_000);
+    expect(leases).toHaveLength(before);
+    expect(shake()).toBeUndefined();
+    await at(5_100);
+    expect(leases.length).toBe(before + 1);
+    expect(shake()).toBeDefined();
+  });
+
+  it('keeps what nobody shakes for while there is plenty', async () => {
+    await dealer.maintain();
+    await at(20_000);
+    expect(returned).toEqual([]);
+    await at(30_000);
+    expect(returned).toEqual([{ sliceId: 1n, fromIndex: 0 }]);
+  });
+});
