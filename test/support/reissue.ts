@@ -216,7 +216,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
     async pump(holds, what) {
       await until(
         async () => {
-          clock.set(clock.now() + 2_000);
+          clock.set(clock.now() + 500);
           await reclaimer.sweepOnce();
           if (fatal.length > 0) throw fatal[0];
           return holds();
