@@ -195,7 +195,15 @@ export async function startReissueStage(): Promise<ReissueStage> {
         check: (line) =>
           checkLine({ campaign: campaignOf, personFor: control.personFor, isGiven: isCredited }, line),
         ask: plug.around((line: ReissueLineDue) =>
-          askForLine({ campaign: campaignOf, grant: plug.around(upstream.grant), isCredited }, line),
+          askForLine(
+            {
+              campaign: campaignOf,
+              grant: plug.around(upstream.grant),
+              personOf: control.personOf,
+              isCredited,
+            },
+            line,
+          ),
         ),
         unclosedSlices: async () => (await rig.allotments.unclosed()).map(({ slice }) => slice),
         clock,
