@@ -66,6 +66,33 @@ describe('grants of a running engine', { timeout: 120_000 }, () => {
     );
   });
 
+  it('are described in both encodings, with every outcome', async () => {
+    const { paths } = (await (await fetch(`${engine.url}/openapi.json`)).json()) as {
+      paths: Record<
+        string,
+        { post: Record<string, { content: object }> & { responses: Record<string, { content: object }> } }
+      >;
+    };
+    for (const route of ['/v1/grants', '/v1/grants/batch']) {
+      const { requestBody, responses } = paths[route]!.post;
+      const types = ['application/json', 'application/x-protobuf', 'application/protobuf'];
+      expect(Object.keys(requestBody!.content)).toEqual(types);
+      expect(Object.keys(responses['200']!.content)).toEqual(types);
+    }
+    const text = JSON.stringify(paths['/v1/grants/batch']);
+    for (const word of [
+      'granted',
+      'replayed',
+      'refused',
+      'unknown',
+      'retryAfterMs',
+      'consolation',
+      'worthFen',
+      'low',
+    ])
+      expect(text).toContain(`"${word}"`);
+  });
+
   it('are given and asked about as sdk/README.md does', async () => {
     const secret = await secretFor('gala', ['fireworks']);
     const page = readFileSync('sdk/README.md', 'utf8');
