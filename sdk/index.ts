@@ -1,5 +1,5 @@
 import { type Logger, pino } from 'pino';
-import { createSessions } from '../src/guard/sessions.ts';
+import { createPeople } from '../src/identity/people.ts';
 import { createFollowingClock } from '../src/processes/clock.ts';
 import { createStock } from '../src/stations/3-grant/stock.ts';
 import { followCampaigns } from './in-force.ts';
@@ -38,24 +38,32 @@ export async function openHongbao(options: HongbaoOptions): Promise<OpenHongbao>
   const logger = options.logger ?? pino({ level: 'silent' });
   const stores = await openStores(options, logger);
   const clock = createFollowingClock(stores.control.nowMs, logger);
+  const people = createPeople({
+    store: stores.control,
+    identityKey: stores.secrets.identity,
+    logger,
+    monotonicMs: clock.monotonicMs,
+    onJoined: () => {},
+    onPhone: () => {},
+  });
+  const close = async (): Promise<void> => {
+    await people.stop();
+    clock.stop();
+    await stores.close();
+  };
   try {
+    people.start();
     await clock.follow();
     const inForce = await followCampaigns({
       control: stores.control,
       announcementKey: stores.secrets.announcement,
       logger,
     });
-    const { actIdOf } = createSessions({
-      keys: [],
-      clock,
-      identityKey: stores.secrets.identity,
-      actIdFor: stores.control.actIdFor,
-    });
     const queries = createQueries({
       ...stores,
       stock: createStock(stores.allotments, clock),
       campaign: inForce.campaign,
-      actIdOf,
+      people,
       clock,
       cacheMs: options.cacheMs ?? CACHE_MS,
     });
@@ -63,13 +71,11 @@ export async function openHongbao(options: HongbaoOptions): Promise<OpenHongbao>
       ...queries,
       async close() {
         inForce.stop();
-        clock.stop();
-        await stores.close();
+        await close();
       },
     };
   } catch (error) {
-    clock.stop();
-    await stores.close();
+    await close();
     throw error;
   }
 }

@@ -5,14 +5,15 @@ import { unlessBookIsAway } from '../src/guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../src/protocol/failures.ts';
 import type { Balances } from '../src/rules/wallet-overlay.ts';
 import type { Stock } from '../src/stations/3-grant/stock.ts';
-import { balancesWith, promisedTo, walletPhase } from '../src/stations/7-wallet/balances.ts';
+import { accountsOf, balancesOf, promisedTo, walletPhase } from '../src/stations/7-wallet/balances.ts';
 import { type ActId, type AppId, parseActId, type SceneId } from '../src/vocabulary/ids.ts';
 import type { Clock, InstantMs } from '../src/vocabulary/instant.ts';
 import type { OrderNumber } from '../src/vocabulary/order-number.ts';
+import type { Person } from '../src/vocabulary/person.ts';
 import { TOKEN_STATUS } from '../src/vocabulary/token-status.ts';
 import { type Cache, createCache } from './cache.ts';
 
-/** Who is asked about: a user of one of the campaign's apps, or an id that the engine gave. */
+/** Who is asked about: a user of one of the campaign's apps, or an id that the engine gave. All ids of a person are one. */
 export type Who = { readonly app: string; readonly user: string } | { readonly actId: bigint };
 
 interface Seen {
@@ -61,10 +62,15 @@ export interface QueriesDeps {
   readonly book: Pick<TokenBook, 'outstandingOf' | 'winsOf' | 'isWhole' | 'advance'>;
   readonly stock: Pick<Stock, 'read'>;
   readonly campaign: (id: string) => CampaignSnapshot | undefined;
-  readonly actIdOf: (appId: AppId, user: string) => Promise<ActId>;
+  readonly people: {
+    personFor(appId: AppId, user: string): Promise<Person>;
+    person(actId: ActId): Promise<Person>;
+  };
   readonly clock: Clock;
   readonly cacheMs: number;
 }
+
+type Accounts = readonly [Account, ...Account[]];
 
 const PEOPLE_MAX = 200_000;
 const RECEIVED_MAX = 1_000_000;
@@ -85,34 +91,45 @@ export function createQueries(deps: QueriesDeps): Hongbao {
     monotonicMs,
   });
 
-  async function accountOf(campaignId: string, who: Who): Promise<Account | Refusal> {
+  /** The accounts of a person in the phase that is shown; the first is under the person's own id. */
+  async function whose(campaignId: string, who: Who): Promise<Accounts | Refusal> {
     const campaign = deps.campaign(campaignId);
     if (!campaign) return refuse('campaign-unknown', 'no campaign of this id is in force');
     const phase = walletPhase(campaign, clock.now());
     if (isRefusal(phase)) return phase;
-    const actId = 'actId' in who ? parseActId(who.actId) : await actIdOf(campaign, who);
-    if (!actId) return refuse('malformed', 'actId is a positive int64');
-    return isRefusal(actId) ? actId : { actId, phaseKey: phase.key };
+    const person = await ('actId' in who ? personOf(who.actId) : userOf(campaign, who.app, who.user));
+    return isRefusal(person) ? person : (accountsOf(person, phase) as Accounts);
   }
 
-  async function actIdOf(
-    campaign: CampaignSnapshot,
-    { app, user }: { readonly app: string; readonly user: string },
-  ): Promise<ActId | Refusal> {
+  async function personOf(id: bigint): Promise<Person | Refusal> {
+    const actId = parseActId(id);
+    return actId ? deps.people.person(actId) : refuse('malformed', 'actId is a positive int64');
+  }
+
+  async function userOf(campaign: CampaignSnapshot, app: string, user: string): Promise<Person | Refusal> {
     const known = [...campaign.apps.values()].find((one) => one.name === app);
     if (!known || !isUserName(user))
       return refuse('malformed', 'app is one of the campaign’s, user is 1 to 128 visible characters');
-    return deps.actIdOf(known.id, user);
+    return deps.people.personFor(known.id, user);
   }
 
-  async function lookAtBalance(account: Account): Promise<BalanceAnswer> {
+  async function lookAtBalance(accounts: Accounts): Promise<BalanceAnswer> {
     const asOfMs = clock.now();
-    const { orders, complete } = await promisedTo(book, account);
-    return { ...(await balancesWith(ledger, account, orders)), complete, asOfMs };
+    const { orders, complete } = await promisedTo(book, accounts);
+    return { ...(await balancesOf(ledger, accounts, orders)), complete, asOfMs };
   }
 
-  async function lookForAnything(account: Account): Promise<ReceivedAnswer> {
+  async function lookForAnything(accounts: Accounts): Promise<ReceivedAnswer> {
     const asOfMs = clock.now();
+    const looks = await Promise.all(accounts.map(lookInto));
+    return {
+      received: looks.some((one) => one.received),
+      complete: looks.every((one) => one.complete),
+      asOfMs,
+    };
+  }
+
+  async function lookInto(account: Account): Promise<Omit<ReceivedAnswer, 'asOfMs'>> {
     const { has, complete } = await unlessBookIsAway(
       async () => ({
         has: (await book.winsOf(account.actId, account.phaseKey)).length > 0,
@@ -120,29 +137,29 @@ export function createQueries(deps: QueriesDeps): Hongbao {
       }),
       { has: false, complete: false },
     );
-    if (has) return { received: true, complete, asOfMs };
+    if (has) return { received: true, complete };
     const hasMoney = (await ledger.wallet(account, [])).incomeFen > 0n;
-    return { received: hasMoney || (await deps.awards.awards(account)).length > 0, complete, asOfMs };
+    return { received: hasMoney || (await deps.awards.awards(account)).length > 0, complete };
   }
 
-  const balanceOf = (account: Account): Promise<BalanceAnswer> =>
-    balances.get(keyOf(account), () => lookAtBalance(account));
+  const balanceOf = (accounts: Accounts): Promise<BalanceAnswer> =>
+    balances.get(keyOf(accounts), () => lookAtBalance(accounts));
 
   /** Of a person, where there is one. */
   const about =
-    <Answer extends object>(act: (account: Account) => Promise<Answer>) =>
+    <Answer extends object>(act: (accounts: Accounts) => Promise<Answer>) =>
     async (campaignId: string, who: Who): Promise<Answer | Refusal> => {
-      const account = await accountOf(campaignId, who);
-      return isRefusal(account) ? account : act(account);
+      const accounts = await whose(campaignId, who);
+      return isRefusal(accounts) ? accounts : act(accounts);
     };
 
   return {
     balance: about(balanceOf),
-    totalIncome: about(async (account) => {
-      const { totalIncomeFen, complete, asOfMs } = await balanceOf(account);
+    totalIncome: about(async (accounts) => {
+      const { totalIncomeFen, complete, asOfMs } = await balanceOf(accounts);
       return { totalIncomeFen, complete, asOfMs };
     }),
-    hasReceived: about((account) => received.get(keyOf(account), () => lookForAnything(account))),
+    hasReceived: about((accounts) => received.get(keyOf(accounts), () => lookForAnything(accounts))),
     async remainingStock(campaignId, scene) {
       const campaign = deps.campaign(campaignId);
       if (!campaign) return refuse('campaign-unknown', 'no campaign of this id is in force');
@@ -154,8 +171,8 @@ export function createQueries(deps: QueriesDeps): Hongbao {
       const { sceneId: _, ...rest } = found;
       return { ...rest, asOfMs };
     },
-    forceCredit: about(async (account) => {
-      const { orders, complete } = await promisedTo(book, account);
+    forceCredit: about(async (accounts) => {
+      const { orders, complete } = await promisedTo(book, accounts);
       if (orders.length === 0) return { credited: 0, alreadyCredited: 0, left: [], complete };
       try {
         const { credited, alreadyCredited, fenced, conflicting } = await ledger.creditUnlogged(orders);
@@ -164,10 +181,11 @@ export function createQueries(deps: QueriesDeps): Hongbao {
         await unlessBookIsAway(() => book.advance(done, TOKEN_STATUS.credited), undefined);
         return { credited, alreadyCredited, left, complete };
       } finally {
-        balances.drop(keyOf(account));
+        balances.drop(keyOf(accounts));
       }
     }),
   };
 }
 
-const keyOf = ({ actId, phaseKey }: Account): string => `${phaseKey}/${actId}`;
+const keyOf = (accounts: Accounts): string =>
+  `${accounts[0].phaseKey}/${accounts.map(({ actId }) => actId).join('/')}`;

@@ -3,6 +3,7 @@ import type { Awards, Ledger } from '../../src/engines/ports.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
 import { createLedger, ledgerMigrations } from '../../src/ledger/index.ts';
+import type { TransferSteps } from '../../src/ledger/transfers.ts';
 import { postgresKinds, quiet, type TestPostgres } from './postgres.ts';
 import { startShards } from './shards.ts';
 
@@ -10,7 +11,7 @@ const retry = { tries: 8, sleepMs: () => new Promise<void>(setImmediate), random
 
 /** An engine of the ledger's ports, and the databases in which its rows may be looked at. */
 export interface LedgerEngine {
-  readonly ledger: Ledger & Awards;
+  readonly ledger: Ledger & Awards & TransferSteps;
   readonly pools: readonly Pool[];
   stop(): Promise<void>;
 }

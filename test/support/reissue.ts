@@ -193,7 +193,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
         reissues: pluggedIn(reissues, plug),
         worker: `control ${controls}`,
         check: (line) =>
-          checkLine({ campaign: campaignOf, actIdFor: control.actIdFor, isGiven: isCredited }, line),
+          checkLine({ campaign: campaignOf, personFor: control.personFor, isGiven: isCredited }, line),
         ask: plug.around((line: ReissueLineDue) =>
           askForLine({ campaign: campaignOf, grant: plug.around(upstream.grant), isCredited }, line),
         ),

@@ -73,7 +73,7 @@ export async function createReissuePart(
       checkLine(
         {
           campaign,
-          actIdFor: control.actIdFor,
+          personFor: control.personFor,
           isGiven: async (...name) => (await isPromised(...name)) || isCredited(...name),
         },
         line,
