@@ -9,7 +9,6 @@ import { createAwardShelf } from '../src/stations/7-wallet/awards.ts';
 import { walletRoutes } from '../src/stations/7-wallet/http.ts';
 import { createWallet } from '../src/stations/7-wallet/wallet.ts';
 import type { ActId, AppId } from '../src/vocabulary/ids.ts';
-import { aloneAs } from '../src/vocabulary/person.ts';
 import { anOrder } from '../test/support/orders.ts';
 import { quiet } from '../test/support/postgres.ts';
 import { BUCKETS, connected, redisBook, startTestRedis } from '../test/support/redis.ts';
@@ -103,7 +102,8 @@ export async function benchSdk(): Promise<SdkFigures> {
     campaign: (id) => campaigns.get(id),
     authenticate: async (request) => ({
       appId: 1 as AppId,
-      ...aloneAs(BigInt(request.headers.authorization!) as ActId),
+      actId: BigInt(request.headers.authorization!) as ActId,
+      aliases: [],
     }),
   });
   app.get('/balance', async (request) => {

@@ -38,32 +38,28 @@ export async function openHongbao(options: HongbaoOptions): Promise<OpenHongbao>
   const logger = options.logger ?? pino({ level: 'silent' });
   const stores = await openStores(options, logger);
   const clock = createFollowingClock(stores.control.nowMs, logger);
-  const people = createPeople({
-    store: stores.control,
-    identityKey: stores.secrets.identity,
-    logger,
-    monotonicMs: clock.monotonicMs,
-    onJoined: () => {},
-    onPhone: () => {},
-  });
-  const close = async (): Promise<void> => {
-    await people.stop();
-    clock.stop();
-    await stores.close();
-  };
   try {
-    people.start();
     await clock.follow();
     const inForce = await followCampaigns({
       control: stores.control,
       announcementKey: stores.secrets.announcement,
       logger,
     });
+    const people = createPeople({
+      store: stores.control,
+      identityKey: stores.secrets.identity,
+      logger,
+      monotonicMs: clock.monotonicMs,
+      onJoined: () => {},
+      onPhone: () => {},
+    });
+    people.start();
     const queries = createQueries({
       ...stores,
       stock: createStock(stores.allotments, clock),
       campaign: inForce.campaign,
-      people,
+      personFor: people.personFor,
+      personOf: people.person,
       clock,
       cacheMs: options.cacheMs ?? CACHE_MS,
     });
@@ -71,11 +67,14 @@ export async function openHongbao(options: HongbaoOptions): Promise<OpenHongbao>
       ...queries,
       async close() {
         inForce.stop();
-        await close();
+        await people.stop();
+        clock.stop();
+        await stores.close();
       },
     };
   } catch (error) {
-    await close();
+    clock.stop();
+    await stores.close();
     throw error;
   }
 }

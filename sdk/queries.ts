@@ -5,7 +5,7 @@ import { unlessBookIsAway } from '../src/guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../src/protocol/failures.ts';
 import type { Balances } from '../src/rules/wallet-overlay.ts';
 import type { Stock } from '../src/stations/3-grant/stock.ts';
-import { accountsOf, balancesOf, promisedTo, walletPhase } from '../src/stations/7-wallet/balances.ts';
+import { accountsOf, balancesWith, promisedTo, walletPhase } from '../src/stations/7-wallet/balances.ts';
 import { type ActId, type AppId, parseActId, type SceneId } from '../src/vocabulary/ids.ts';
 import type { Clock, InstantMs } from '../src/vocabulary/instant.ts';
 import type { OrderNumber } from '../src/vocabulary/order-number.ts';
@@ -13,7 +13,7 @@ import type { Person } from '../src/vocabulary/person.ts';
 import { TOKEN_STATUS } from '../src/vocabulary/token-status.ts';
 import { type Cache, createCache } from './cache.ts';
 
-/** Who is asked about: a user of one of the campaign's apps, or an id that the engine gave. All ids of a person are one. */
+/** Who is asked about: a user of one of the campaign's apps, or an id that the engine gave. */
 export type Who = { readonly app: string; readonly user: string } | { readonly actId: bigint };
 
 interface Seen {
@@ -62,15 +62,12 @@ export interface QueriesDeps {
   readonly book: Pick<TokenBook, 'outstandingOf' | 'winsOf' | 'isWhole' | 'advance'>;
   readonly stock: Pick<Stock, 'read'>;
   readonly campaign: (id: string) => CampaignSnapshot | undefined;
-  readonly people: {
-    personFor(appId: AppId, user: string): Promise<Person>;
-    person(actId: ActId): Promise<Person>;
-  };
+  readonly personFor: (appId: AppId, user: string) => Promise<Person>;
+  /** Whose an id is: it may have been joined to another person's. */
+  readonly personOf: (actId: ActId) => Promise<Person>;
   readonly clock: Clock;
   readonly cacheMs: number;
 }
-
-type Accounts = readonly [Account, ...Account[]];
 
 const PEOPLE_MAX = 200_000;
 const RECEIVED_MAX = 1_000_000;
@@ -91,45 +88,48 @@ export function createQueries(deps: QueriesDeps): Hongbao {
     monotonicMs,
   });
 
-  /** The accounts of a person in the phase that is shown; the first is under the person's own id. */
-  async function whose(campaignId: string, who: Who): Promise<Accounts | Refusal> {
+  async function accountsOfOne(campaignId: string, who: Who): Promise<readonly Account[] | Refusal> {
     const campaign = deps.campaign(campaignId);
     if (!campaign) return refuse('campaign-unknown', 'no campaign of this id is in force');
     const phase = walletPhase(campaign, clock.now());
     if (isRefusal(phase)) return phase;
-    const person = await ('actId' in who ? personOf(who.actId) : userOf(campaign, who.app, who.user));
-    return isRefusal(person) ? person : (accountsOf(person, phase) as Accounts);
+    const person = 'actId' in who ? await personOf(who.actId) : await personFor(campaign, who);
+    return isRefusal(person) ? person : accountsOf(person, phase.key);
   }
 
   async function personOf(id: bigint): Promise<Person | Refusal> {
     const actId = parseActId(id);
-    return actId ? deps.people.person(actId) : refuse('malformed', 'actId is a positive int64');
+    return actId ? deps.personOf(actId) : refuse('malformed', 'actId is a positive int64');
   }
 
-  async function userOf(campaign: CampaignSnapshot, app: string, user: string): Promise<Person | Refusal> {
+  async function personFor(
+    campaign: CampaignSnapshot,
+    { app, user }: { readonly app: string; readonly user: string },
+  ): Promise<Person | Refusal> {
     const known = [...campaign.apps.values()].find((one) => one.name === app);
     if (!known || !isUserName(user))
       return refuse('malformed', 'app is one of the campaign’s, user is 1 to 128 visible characters');
-    return deps.people.personFor(known.id, user);
+    return deps.personFor(known.id, user);
   }
 
-  async function lookAtBalance(accounts: Accounts): Promise<BalanceAnswer> {
+  async function lookAtBalance(accounts: readonly Account[]): Promise<BalanceAnswer> {
     const asOfMs = clock.now();
     const { orders, complete } = await promisedTo(book, accounts);
-    return { ...(await balancesOf(ledger, accounts, orders)), complete, asOfMs };
+    return { ...(await balancesWith(ledger, accounts, orders)), complete, asOfMs };
   }
 
-  async function lookForAnything(accounts: Accounts): Promise<ReceivedAnswer> {
-    const asOfMs = clock.now();
-    const looks = await Promise.all(accounts.map(lookInto));
+  /** Under any of the person's ids. */
+  async function lookForAnything(accounts: readonly Account[]): Promise<ReceivedAnswer> {
+    const looks = await Promise.all(accounts.map(lookForAnythingOf));
     return {
       received: looks.some((one) => one.received),
       complete: looks.every((one) => one.complete),
-      asOfMs,
+      asOfMs: looks[0]!.asOfMs,
     };
   }
 
-  async function lookInto(account: Account): Promise<Omit<ReceivedAnswer, 'asOfMs'>> {
+  async function lookForAnythingOf(account: Account): Promise<ReceivedAnswer> {
+    const asOfMs = clock.now();
     const { has, complete } = await unlessBookIsAway(
       async () => ({
         has: (await book.winsOf(account.actId, account.phaseKey)).length > 0,
@@ -137,19 +137,19 @@ export function createQueries(deps: QueriesDeps): Hongbao {
       }),
       { has: false, complete: false },
     );
-    if (has) return { received: true, complete };
+    if (has) return { received: true, complete, asOfMs };
     const hasMoney = (await ledger.wallet(account, [])).incomeFen > 0n;
-    return { received: hasMoney || (await deps.awards.awards(account)).length > 0, complete };
+    return { received: hasMoney || (await deps.awards.awards(account)).length > 0, complete, asOfMs };
   }
 
-  const balanceOf = (accounts: Accounts): Promise<BalanceAnswer> =>
+  const balanceOf = (accounts: readonly Account[]): Promise<BalanceAnswer> =>
     balances.get(keyOf(accounts), () => lookAtBalance(accounts));
 
   /** Of a person, where there is one. */
   const about =
-    <Answer extends object>(act: (accounts: Accounts) => Promise<Answer>) =>
+    <Answer extends object>(act: (accounts: readonly Account[]) => Promise<Answer>) =>
     async (campaignId: string, who: Who): Promise<Answer | Refusal> => {
-      const accounts = await whose(campaignId, who);
+      const accounts = await accountsOfOne(campaignId, who);
       return isRefusal(accounts) ? accounts : act(accounts);
     };
 
@@ -187,5 +187,6 @@ export function createQueries(deps: QueriesDeps): Hongbao {
   };
 }
 
-const keyOf = (accounts: Accounts): string =>
-  `${accounts[0].phaseKey}/${accounts.map(({ actId }) => actId).join('/')}`;
+/** A person who was joined with another is looked up anew. */
+const keyOf = (accounts: readonly Account[]): string =>
+  `${accounts[0]!.phaseKey}/${accounts[0]!.actId}/${accounts.length}`;

@@ -143,7 +143,7 @@ describe('the fair part of a line', () => {
     expect(fairPart({ remaining: amount(remaining, remaining), holders })).toEqual(amount(most, most));
   });
 
-  it('leaves more than half in the line when everybody has leased once', () => {
+  it('leaves at least half in the line when everybody has leased once', () => {
     for (const holders of [1, 2, 7, 64, 640]) {
       let left = 1_000_000n;
       for (let nth = 1; nth <= holders; nth += 1)

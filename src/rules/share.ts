@@ -49,7 +49,7 @@ export function shareOf(own: OwnLine, lines: readonly PayingLine[], wanted: Shar
 
 /**
  * At most half of what remains, divided among those who hold: slices shrink as the budget nears its end, nobody holds
- * the last ones idle, and a first lease of everybody leaves more than half of it in the line ((1 − 1/2n)ⁿ > 1/2).
+ * the last ones idle, and a first lease of everybody leaves at least half of it in the line ((1 − 1/2n)ⁿ ≥ 1/2).
  */
 export const fairPart = ({ remaining, holders }: Pick<PayingLine, 'remaining' | 'holders'>): Amount => ({
   packets: ceilOver(remaining.packets, 2n * BigInt(holders)),

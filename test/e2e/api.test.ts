@@ -270,6 +270,15 @@ describe('the engine’s API', { timeout: 60_000 }, () => {
       'phase-closed',
     );
     const late = await grant({ drawnAtMs: Date.parse('2025-11-11T12:00:00Z'), rainId: 4 });
+    const { body: left } = await ask('GET', '/v1/stock?campaignId=gala&sceneId=fireworks', {
+      bearer: secret,
+    });
+    const [stock] = left.scenes as { total: object; leased: { packets: number }; low: boolean }[];
+    expect(stock).toMatchObject({ total: { packets: 100_000, fen: 100_000_000 }, low: false });
+    expect(stock!.leased.packets).toBeGreaterThan(0);
+    expect(
+      (await ask('GET', '/v1/stock?campaignId=gala&sceneId=panda-rain', { bearer: secret })).status,
+    ).toBe(403);
     expect(late.body.orderNumber).toContain('_internal');
     const zoe = await sessionOf(engine, 'zoe');
     expect((await ask('GET', '/v1/campaigns/gala/wallet', { bearer: zoe })).body).toMatchObject({

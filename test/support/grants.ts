@@ -157,8 +157,6 @@ export function createGrantWorld(
   };
 }
 
-const actIdOf = async (user: string) => BigInt(`0x${Buffer.from(user).toString('hex')}`) as ActId;
-
 export const SECRET = 'hbu_test';
 
 /** The grant API of whichever process runs; what is handed in may be changed at any time. */
@@ -171,7 +169,8 @@ export async function grantApp(
     upstream: { grant: (...asked) => world.upstream().grant(...asked) },
     credentialOf: async (secret) => (secret === SECRET ? CREDENTIAL : undefined),
     campaign: (id) => (id === 'gala' ? world.campaign : undefined),
-    personOf: async (_, user) => aloneAs(await (may.actIdOf ?? actIdOf)(user)),
+    personOf: async (_, user) =>
+      aloneAs((await may.actIdOf?.(user)) ?? (BigInt(`0x${Buffer.from(user).toString('hex')}`) as ActId)),
     isLow: (_, sceneId) => may.low?.has(sceneId) ?? false,
     onUnknown: () => {},
   });

@@ -9,7 +9,7 @@ import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
 import { idsOf, type Person } from '../../vocabulary/person.ts';
 import type { AwardLine, AwardOwner, AwardShelf } from './awards.ts';
-import { accountsOf, balancesOf, promisedTo, walletPhase } from './balances.ts';
+import { accountsOf, balancesWith, promisedTo, walletPhase } from './balances.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
 
 export interface WalletDeps extends PhoneTokensDeps {
@@ -87,11 +87,11 @@ export function createWallet(deps: WalletDeps): Wallet {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
       const { refused, shown } = await takeIn(deps, player, campaign, phase, phoneTokens);
-      const accounts = accountsOf(player, phase);
+      const accounts = accountsOf(player, phase.key);
       const known = await promisedTo(book, accounts);
       const tokens = known.complete ? known.orders : eachOnce([...known.orders, ...shown]);
       return {
-        ...(await balancesOf(ledger, accounts, tokens)),
+        ...(await balancesWith(ledger, accounts, tokens)),
         awards: await deps.shelf.list(ownerOf(player, phase), campaign, tokens),
         ...(await page(accounts, campaign, tokens, undefined, FIRST_PAGE_LINES)),
         refusedTokens: refused,
@@ -106,7 +106,7 @@ export function createWallet(deps: WalletDeps): Wallet {
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
-      const accounts = accountsOf(player, phase);
+      const accounts = accountsOf(player, phase.key);
       return page(accounts, campaign, (await promisedTo(book, accounts)).orders, after, limit);
     },
   };

@@ -28,9 +28,9 @@ export interface DoubtsDeps {
 
 const ASK_EVERY_MS = 500;
 /** Turns between two questions about one order grow up to this. */
-const TURNS_MAX = 128;
+const TURNS_MAX = 16;
 /** About a night. What is void is never credited, and nobody says so; the oldest go first. */
-const TRIES_MAX = 1_000;
+const TRIES_MAX = 10_000;
 const DOUBTS_MAX = 100_000;
 
 interface Open extends Doubt {
