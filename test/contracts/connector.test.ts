@@ -104,9 +104,7 @@ describe('a connector over HTTP', () => {
     const url = await answering((response) => json(response, 200, {}));
     const auth = { kind: 'basic', userEnv: 'DRINKS_TOKEN', passwordEnv: 'CINEMA_SECRET' } as const;
     await connect({ ...drinks, auth }, url).query(one);
-    expect(seen[0]!.headers.authorization).toBe(
-      `Basic ${Buffer.from('dr1nks:c1nema').toString('base64')}`,
-    );
+    expect(seen[0]!.headers.authorization).toBe(`Basic ${Buffer.from('dr1nks:c1nema').toString('base64')}`);
     await connect({ ...drinks, auth: { kind: 'none' } }, url).query(one);
     expect(seen[1]!.headers.authorization).toBeUndefined();
   });
@@ -228,11 +226,17 @@ describe('the connectors file', () => {
     expect(EXAMPLE).toContain(from);
     const read = readConnectors(EXAMPLE.replace(from, to), env);
     if (!('problems' in read)) return [];
-    return read.problems.map(({ line, path, message, expected }) => `${line} ${path}: ${message} | ${expected}`);
+    return read.problems.map(
+      ({ line, path, message, expected }) => `${line} ${path}: ${message} | ${expected}`,
+    );
   };
 
   it.each<[string, string, string]>([
-    ['name: cinema', 'name: drinks-shop', '29 connectors[1].name: the connector "drinks-shop" is there twice'],
+    [
+      'name: cinema',
+      'name: drinks-shop',
+      '29 connectors[1].name: the connector "drinks-shop" is there twice',
+    ],
     ['name: cinema', 'name: in-house', '29 connectors[1].name: "in-house" is what needs no downstream'],
     ['url: https://open.cinema.example', 'url: ftp://x', '30 connectors[1].url: "ftp://x" is no http(s) URL'],
     ['https://coupons', 'https://me:pw@coupons', '7 connectors[0].url: it holds a secret'],
@@ -245,25 +249,44 @@ describe('the connectors file', () => {
     ['kind: bearer, ', 'kind: basic, ', 'tokenEnv is not of basic'],
     ['kind: bearer, tokenEnv: DRINKS_TOKEN', 'kind: bearer', 'the field "tokenEnv" is missing'],
     ['{timestamp}\\n{method}', '{method}', 'it holds for ever'],
-    ['{timestamp}\\n{method}', '{timestamp}\\n{methd}', 'there is no placeholder {methd} | did you mean "method"?'],
+    [
+      '{timestamp}\\n{method}',
+      '{timestamp}\\n{methd}',
+      'there is no placeholder {methd} | did you mean "method"?',
+    ],
     ['template: "{item}"', 'template: "{itm}"', 'there is no placeholder {itm} | did you mean "item"?'],
     ['path: /v2/coupons\n', 'path: v2/coupons\n', '"v2/coupons" is no path'],
     ['idempotency-key:', 'authorization:', 'a secret stands in the file'],
     ['idempotency-key:', 'Host:', 'the header "Host" can’t be set'],
     ['idempotency-key:', '"a b":', 'the header "a b" can’t be set'],
     ['by-request/{phaseKey}-{orderNumber}', 'by-request', 'the order number is nowhere in it'],
-    ['status: 2xx, json: { /state: issued }', 'status: 20x, json: { /state: issued }', 'it is no HTTP status'],
+    [
+      'status: 2xx, json: { /state: issued }',
+      'status: 20x, json: { /state: issued }',
+      'it is no HTTP status',
+    ],
     ['{ /state: queued }', '{ state: queued }', '"state" is no JSON pointer'],
     ['{ /state: queued }', '{ /state: [queued] }', 'it is compared with a list or mapping'],
     ['means: processing', 'means: proccessing', 'did you mean "processing"?'],
     ['means: processing }', 'means: processing, voucher: /x }', 'a voucher of what is processing'],
     ['voucher: /coupon/code', 'voucher: coupon.code', '"coupon.code" is no JSON pointer'],
-    ['status: 503, json: { /error: nothing-done }', 'status: 503', 'a status of 5xx alone is taken for failed'],
-    ['status: 503, json: { /error: nothing-done }', 'status: 5xx', 'a status of 5xx alone is taken for failed'],
+    [
+      'status: 503, json: { /error: nothing-done }',
+      'status: 503',
+      'a status of 5xx alone is taken for failed',
+    ],
+    [
+      'status: 503, json: { /error: nothing-done }',
+      'status: 5xx',
+      'a status of 5xx alone is taken for failed',
+    ],
     ['status: 409, json: { /error: sold-out }, ', '', 'any answer at all would be rejected'],
   ])('%s as %s is told: %s', (from, to, told) => {
     const found = mistakes(from, to);
-    expect(found.some((mistake) => mistake.includes(told)), found.join('\n')).toBe(true);
+    expect(
+      found.some((mistake) => mistake.includes(told)),
+      found.join('\n'),
+    ).toBe(true);
   });
 
   it('names a secret that is not there, with its line, and never what is in one', () => {
@@ -275,12 +298,17 @@ describe('the connectors file', () => {
     expect(odd.join()).not.toContain('a\nb');
   });
 
-  it.each(['', 'connectors: []', 'connectors: 1', 'connectors: [1, null, {}]', '[]', '- a', 'a: &x 1\nb: *x'])(
-    'says what is wrong with %j, and never throws',
-    (text) => {
-      expect(readConnectors(text, {})).toHaveProperty('problems');
-    },
-  );
+  it.each([
+    '',
+    'connectors: []',
+    'connectors: 1',
+    'connectors: [1, null, {}]',
+    '[]',
+    '- a',
+    'a: &x 1\nb: *x',
+  ])('says what is wrong with %j, and never throws', (text) => {
+    expect(readConnectors(text, {})).toHaveProperty('problems');
+  });
 
   it('survives any part of it being something else', () => {
     const lines = EXAMPLE.split('\n');
