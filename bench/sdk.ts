@@ -103,6 +103,7 @@ export async function benchSdk(): Promise<SdkFigures> {
     authenticate: async (request) => ({
       appId: 1 as AppId,
       actId: BigInt(request.headers.authorization!) as ActId,
+      aliases: [],
     }),
   });
   app.get('/balance', async (request) => {

@@ -46,11 +46,12 @@ if (process.argv[2] === 'echo') {
     play,
     clock,
     logger: pino({ level: 'silent' }),
-    authenticate: async () => ({
-      appId: 1 as AppId,
-      actId: person++ as ActId,
-      expiresAtMs: Number.MAX_SAFE_INTEGER,
-    }),
+    authenticate: async () => {
+      const actId = person++ as ActId;
+      const expiresAtMs = Number.MAX_SAFE_INTEGER;
+      return { appId: 1 as AppId, actId, aliases: [], given: actId, asOf: 0, expiresAtMs };
+    },
+    current: (session) => session,
     campaign: () => campaign,
     throttle: () => THROTTLE_LEVELS[0]!,
     onShake: () => {},

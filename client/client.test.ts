@@ -341,6 +341,27 @@ describe('the client, against a gateway on loopback', () => {
     });
   });
 
+  describe('awards', () => {
+    const award = (state: string) => ({
+      orderNumber: '1_tea_1_drinks-coupon_live',
+      awardType: 'drinks-coupon',
+      state,
+      worthFen: 1_000,
+      drawnAtMs: 5,
+      bill: { zh: '', en: '' },
+    });
+
+    it('are used by their order number, as often as it is asked', async () => {
+      gateway.script.http = ({ method, path }) =>
+        method === 'POST' && path.endsWith('/awards/1_tea_1_drinks-coupon_live/use')
+          ? { status: 200, json: award('used') }
+          : { status: 404, json: {} };
+      const client = newClient();
+      expect(await client.useAward('1_tea_1_drinks-coupon_live')).toEqual(award('used'));
+      expect(await client.useAward('1_tea_1_drinks-coupon_live')).toEqual(award('used'));
+    });
+  });
+
   describe('withdrawing', () => {
     const keysSent = () => gateway.requests.map(({ headers }) => headers['idempotency-key']);
 

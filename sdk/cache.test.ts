@@ -44,7 +44,10 @@ it('asks once for all who ask at the same moment', async () => {
 it('gives nobody who comes after a drop what was looked up before it', async () => {
   const { cache } = rig(() => 1_000);
   let answer!: (value: { n: number }) => void;
-  const early = cache.get('a', () => new Promise((resolve) => (answer = resolve)));
+  const slow = new Promise<{ n: number }>((resolve) => {
+    answer = resolve;
+  });
+  const early = cache.get('a', () => slow);
   cache.drop('a');
   const late = cache.get('a', async () => ({ n: 2 }));
   answer({ n: 1 });

@@ -1,5 +1,5 @@
 import { type Logger, pino } from 'pino';
-import { createSessions } from '../src/guard/sessions.ts';
+import { createPeople } from '../src/identity/people.ts';
 import { createFollowingClock } from '../src/processes/clock.ts';
 import { createStock } from '../src/stations/3-grant/stock.ts';
 import { followCampaigns } from './in-force.ts';
@@ -45,17 +45,21 @@ export async function openHongbao(options: HongbaoOptions): Promise<OpenHongbao>
       announcementKey: stores.secrets.announcement,
       logger,
     });
-    const { actIdOf } = createSessions({
-      keys: [],
-      clock,
+    const people = createPeople({
+      store: stores.control,
       identityKey: stores.secrets.identity,
-      actIdFor: stores.control.actIdFor,
+      logger,
+      monotonicMs: clock.monotonicMs,
+      onJoined: () => {},
+      onPhone: () => {},
     });
+    people.start();
     const queries = createQueries({
       ...stores,
       stock: createStock(stores.allotments, clock),
       campaign: inForce.campaign,
-      actIdOf,
+      personFor: people.personFor,
+      personOf: people.person,
       clock,
       cacheMs: options.cacheMs ?? CACHE_MS,
     });
@@ -63,6 +67,7 @@ export async function openHongbao(options: HongbaoOptions): Promise<OpenHongbao>
       ...queries,
       async close() {
         inForce.stop();
+        await people.stop();
         clock.stop();
         await stores.close();
       },

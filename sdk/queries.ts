@@ -5,10 +5,11 @@ import { unlessBookIsAway } from '../src/guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../src/protocol/failures.ts';
 import type { Balances } from '../src/rules/wallet-overlay.ts';
 import type { Stock } from '../src/stations/3-grant/stock.ts';
-import { balancesWith, promisedTo, walletPhase } from '../src/stations/7-wallet/balances.ts';
+import { accountsOf, balancesWith, promisedTo, walletPhase } from '../src/stations/7-wallet/balances.ts';
 import { type ActId, type AppId, parseActId, type SceneId } from '../src/vocabulary/ids.ts';
 import type { Clock, InstantMs } from '../src/vocabulary/instant.ts';
 import type { OrderNumber } from '../src/vocabulary/order-number.ts';
+import type { Person } from '../src/vocabulary/person.ts';
 import { TOKEN_STATUS } from '../src/vocabulary/token-status.ts';
 import { type Cache, createCache } from './cache.ts';
 
@@ -61,7 +62,9 @@ export interface QueriesDeps {
   readonly book: Pick<TokenBook, 'outstandingOf' | 'winsOf' | 'isWhole' | 'advance'>;
   readonly stock: Pick<Stock, 'read'>;
   readonly campaign: (id: string) => CampaignSnapshot | undefined;
-  readonly actIdOf: (appId: AppId, user: string) => Promise<ActId>;
+  readonly personFor: (appId: AppId, user: string) => Promise<Person>;
+  /** Whose an id is: it may have been joined to another person's. */
+  readonly personOf: (actId: ActId) => Promise<Person>;
   readonly clock: Clock;
   readonly cacheMs: number;
 }
@@ -85,33 +88,47 @@ export function createQueries(deps: QueriesDeps): Hongbao {
     monotonicMs,
   });
 
-  async function accountOf(campaignId: string, who: Who): Promise<Account | Refusal> {
+  async function accountsOfOne(campaignId: string, who: Who): Promise<readonly Account[] | Refusal> {
     const campaign = deps.campaign(campaignId);
     if (!campaign) return refuse('campaign-unknown', 'no campaign of this id is in force');
     const phase = walletPhase(campaign, clock.now());
     if (isRefusal(phase)) return phase;
-    const actId = 'actId' in who ? parseActId(who.actId) : await actIdOf(campaign, who);
-    if (!actId) return refuse('malformed', 'actId is a positive int64');
-    return isRefusal(actId) ? actId : { actId, phaseKey: phase.key };
+    const person = 'actId' in who ? await personOf(who.actId) : await personFor(campaign, who);
+    return isRefusal(person) ? person : accountsOf(person, phase.key);
   }
 
-  async function actIdOf(
+  async function personOf(id: bigint): Promise<Person | Refusal> {
+    const actId = parseActId(id);
+    return actId ? deps.personOf(actId) : refuse('malformed', 'actId is a positive int64');
+  }
+
+  async function personFor(
     campaign: CampaignSnapshot,
     { app, user }: { readonly app: string; readonly user: string },
-  ): Promise<ActId | Refusal> {
+  ): Promise<Person | Refusal> {
     const known = [...campaign.apps.values()].find((one) => one.name === app);
     if (!known || !isUserName(user))
       return refuse('malformed', 'app is one of the campaign’s, user is 1 to 128 visible characters');
-    return deps.actIdOf(known.id, user);
+    return deps.personFor(known.id, user);
   }
 
-  async function lookAtBalance(account: Account): Promise<BalanceAnswer> {
+  async function lookAtBalance(accounts: readonly Account[]): Promise<BalanceAnswer> {
     const asOfMs = clock.now();
-    const { orders, complete } = await promisedTo(book, account);
-    return { ...(await balancesWith(ledger, account, orders)), complete, asOfMs };
+    const { orders, complete } = await promisedTo(book, accounts);
+    return { ...(await balancesWith(ledger, accounts, orders)), complete, asOfMs };
   }
 
-  async function lookForAnything(account: Account): Promise<ReceivedAnswer> {
+  /** Under any of the person's ids. */
+  async function lookForAnything(accounts: readonly Account[]): Promise<ReceivedAnswer> {
+    const looks = await Promise.all(accounts.map(lookForAnythingOf));
+    return {
+      received: looks.some((one) => one.received),
+      complete: looks.every((one) => one.complete),
+      asOfMs: looks[0]!.asOfMs,
+    };
+  }
+
+  async function lookForAnythingOf(account: Account): Promise<ReceivedAnswer> {
     const asOfMs = clock.now();
     const { has, complete } = await unlessBookIsAway(
       async () => ({
@@ -125,24 +142,24 @@ export function createQueries(deps: QueriesDeps): Hongbao {
     return { received: hasMoney || (await deps.awards.awards(account)).length > 0, complete, asOfMs };
   }
 
-  const balanceOf = (account: Account): Promise<BalanceAnswer> =>
-    balances.get(keyOf(account), () => lookAtBalance(account));
+  const balanceOf = (accounts: readonly Account[]): Promise<BalanceAnswer> =>
+    balances.get(keyOf(accounts), () => lookAtBalance(accounts));
 
   /** Of a person, where there is one. */
   const about =
-    <Answer extends object>(act: (account: Account) => Promise<Answer>) =>
+    <Answer extends object>(act: (accounts: readonly Account[]) => Promise<Answer>) =>
     async (campaignId: string, who: Who): Promise<Answer | Refusal> => {
-      const account = await accountOf(campaignId, who);
-      return isRefusal(account) ? account : act(account);
+      const accounts = await accountsOfOne(campaignId, who);
+      return isRefusal(accounts) ? accounts : act(accounts);
     };
 
   return {
     balance: about(balanceOf),
-    totalIncome: about(async (account) => {
-      const { totalIncomeFen, complete, asOfMs } = await balanceOf(account);
+    totalIncome: about(async (accounts) => {
+      const { totalIncomeFen, complete, asOfMs } = await balanceOf(accounts);
       return { totalIncomeFen, complete, asOfMs };
     }),
-    hasReceived: about((account) => received.get(keyOf(account), () => lookForAnything(account))),
+    hasReceived: about((accounts) => received.get(keyOf(accounts), () => lookForAnything(accounts))),
     async remainingStock(campaignId, scene) {
       const campaign = deps.campaign(campaignId);
       if (!campaign) return refuse('campaign-unknown', 'no campaign of this id is in force');
@@ -154,8 +171,8 @@ export function createQueries(deps: QueriesDeps): Hongbao {
       const { sceneId: _, ...rest } = found;
       return { ...rest, asOfMs };
     },
-    forceCredit: about(async (account) => {
-      const { orders, complete } = await promisedTo(book, account);
+    forceCredit: about(async (accounts) => {
+      const { orders, complete } = await promisedTo(book, accounts);
       if (orders.length === 0) return { credited: 0, alreadyCredited: 0, left: [], complete };
       try {
         const { credited, alreadyCredited, fenced, conflicting } = await ledger.creditUnlogged(orders);
@@ -164,10 +181,12 @@ export function createQueries(deps: QueriesDeps): Hongbao {
         await unlessBookIsAway(() => book.advance(done, TOKEN_STATUS.credited), undefined);
         return { credited, alreadyCredited, left, complete };
       } finally {
-        balances.drop(keyOf(account));
+        balances.drop(keyOf(accounts));
       }
     }),
   };
 }
 
-const keyOf = ({ actId, phaseKey }: Account): string => `${phaseKey}/${actId}`;
+/** A person who was joined with another is looked up anew. */
+const keyOf = (accounts: readonly Account[]): string =>
+  `${accounts[0]!.phaseKey}/${accounts[0]!.actId}/${accounts.length}`;

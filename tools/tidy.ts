@@ -14,6 +14,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/engines': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules'],
   'src/ledger': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules', 'src/engines'],
   'src/guard': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules', 'src/engines/ports.ts'],
+  'src/identity': [
+    'src/vocabulary',
+    'src/protocol',
+    'src/campaign',
+    'src/rules',
+    'src/engines/ports.ts',
+    'src/guard',
+  ],
   'src/telemetry': ['src/vocabulary', 'src/protocol'],
   'src/stations': [
     'src/vocabulary',

@@ -1,6 +1,6 @@
 import { phaseById } from '../campaign/lookup.ts';
 import type { CampaignSnapshot } from '../campaign/snapshot.ts';
-import type { Award, Awards, AwardState } from '../engines/ports.ts';
+import type { Award, AwardState, Awards } from '../engines/ports.ts';
 import { type Refusal, refuse } from '../protocol/failures.ts';
 import type { Clock } from '../vocabulary/instant.ts';
 import { type OrderNumber, parseOrderNumber } from '../vocabulary/order-number.ts';
@@ -15,9 +15,7 @@ export interface DeadLetters {
    * Takes a dead letter up again: what became of it is asked before it is asked for anew. `replayed` is false, and
    * nothing was changed, when it is not dead. Refuses what no campaign in force has.
    */
-  replay(
-    orderNumber: string,
-  ): Promise<{ readonly replayed: boolean; readonly state: AwardState } | Refusal>;
+  replay(orderNumber: string): Promise<{ readonly replayed: boolean; readonly state: AwardState } | Refusal>;
 }
 
 /** About ten minutes of asking, with the pauses doubling from a second. */

@@ -20,6 +20,7 @@ import type {
 import type { InstantMs } from '../vocabulary/instant.ts';
 import type { Order, SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
+import type { Person } from '../vocabulary/person.ts';
 import type { TokenStatus } from '../vocabulary/token-status.ts';
 
 export * from './ports-reissue.ts';
@@ -168,6 +169,11 @@ export interface LedgerWallet {
   readonly heldFen: Fen;
   /** All credits ever. */
   readonly incomeFen: Fen;
+  /**
+   * What transfers between a person's ids brought in all, less what they took. Balance less this is what no transfer
+   * changes: summed over the ids it is what the person has, at whatever moments each was read.
+   */
+  readonly movedFen: Fen;
   /** Those of the asked order numbers that are credited, pieces too; the amounts are money only. */
   readonly credited: ReadonlySet<OrderNumber>;
 }
@@ -272,6 +278,18 @@ export interface Ledger {
     request: WithdrawalRequest,
   ): Promise<{ readonly withdrawal: Withdrawal; readonly replayed: boolean } | Refusal>;
   withdrawal(account: Account, id: WithdrawalId): Promise<Withdrawal | undefined>;
+  /** The withdrawal that has this key, if there is one; idempotency-key-reused when it was for something else. */
+  replayOf(
+    account: Account,
+    ask: Pick<WithdrawalRequest, 'idempotencyKey' | 'payloadHash'>,
+  ): Promise<Withdrawal | Refusal | undefined>;
+  /**
+   * Moves all that an alias's wallet holds to another id of the person, in the same phase and wherever both lie; an
+   * earlier move that was broken off is finished first. Gives what arrived anywhere. Repeats move nothing twice.
+   */
+  moveBalance(from: Account, to: ActId, atMs: InstantMs): Promise<Fen>;
+  /** Which accounts of these people `moveBalance` finds something in; of databases that answer. */
+  fundedAmong(actIds: readonly ActId[]): Promise<readonly Account[]>;
   /** held → paying, before the payout is asked for. False when it was in neither state. */
   markPaying(id: WithdrawalId, account: Account): Promise<boolean>;
   /** paying → paid (held money leaves) or paying → returned (held money goes back). Repeats change nothing. */
@@ -461,9 +479,47 @@ export interface UpstreamCredential {
   readonly scenes: ReadonlySet<SceneId>;
 }
 
+/** What became of the wish to bind a phone number. `kept`: the person has another one. `of-another`: both have one. */
+export const PHONE_OUTCOMES = ['known', 'bound', 'replaced', 'joined', 'kept', 'of-another'] as const;
+export type PhoneOutcome = (typeof PHONE_OUTCOMES)[number];
+
+/** The id that (app, user) was given at first, which never changes, and the person whose it is by now. */
+export interface Known {
+  readonly given: ActId;
+  readonly person: Person;
+}
+
+export interface PhoneBinding extends Known {
+  readonly outcome: PhoneOutcome;
+}
+
 export interface ControlStore {
-  /** The same person again gets the same ActId. `userKey` is a keyed hash of (app, user): no user id is stored. */
-  actIdFor(appId: AppId, userKey: Uint8Array): Promise<ActId>;
+  /**
+   * Who (app, user) is: the same person again whenever it is asked, and a new one at the first asking. `userKey` is a
+   * keyed hash of (app, user): no user id is stored.
+   */
+  personFor(appId: AppId, userKey: Uint8Array): Promise<Known>;
+  /** Who an id is by now, be it the person's own or an alias. */
+  personOf(actId: ActId): Promise<Person>;
+  /**
+   * Binds a phone number (its keyed hash) to (app, user), who may be new, and joins persons by it. One transaction;
+   * repeats change nothing. `mayReplace`: a person who has another number gets this one, if nobody has it.
+   */
+  bindPhone(
+    appId: AppId,
+    userKey: Uint8Array,
+    phoneKey: Uint8Array,
+    mayReplace: boolean,
+  ): Promise<PhoneBinding>;
+  /** Persons who were joined since `mark`, as they are now; and the mark for the next asking. A person may come twice. */
+  joinedSince(
+    mark: string | undefined,
+  ): Promise<{ readonly mark: string; readonly persons: readonly Person[] }>;
+  /** Aliases, rising, strictly behind `after`. */
+  aliases(
+    after: ActId | undefined,
+    limit: number,
+  ): Promise<readonly { readonly alias: ActId; readonly actId: ActId }[]>;
   /** Stores a new version unless the newest has the same content; phase keys are given once and kept. */
   storeCampaign(campaign: {
     id: CampaignId;

@@ -3,9 +3,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createApp } from '../processes/gateway/app.ts';
 import type { ActId, AppId } from '../vocabulary/ids.ts';
 import { type Clock, instantMs } from '../vocabulary/instant.ts';
+import { aloneAs } from '../vocabulary/person.ts';
 import { demoRoutes, demoSessionKey } from './demo-sessions.ts';
+import type { Identities } from './player.ts';
 import { createSessions } from './sessions.ts';
 
+const everybodyIs = (actId: ActId): Identities => ({
+  find: async () => actId,
+  person: async () => aloneAs(actId),
+  remembered: () => aloneAs(actId),
+  changes: () => 0,
+});
 const clock: Clock = { now: () => instantMs(1_800_000_000_000), monotonicMs: () => 0 };
 const secret = Buffer.alloc(32, 3);
 const key = demoSessionKey({ id: 1 as AppId, name: 'demo' }, secret);
@@ -35,12 +43,14 @@ describe('a demo session', () => {
     const sessions = createSessions({
       keys: [key],
       clock,
-      identityKey: Buffer.alloc(32),
-      actIdFor: async () => 1n as ActId,
+      identities: everybodyIs(1n as ActId),
     });
     expect(await sessions.authenticate(answer.session)).toEqual({
       appId: 1,
       actId: 1n,
+      aliases: [],
+      given: 1n,
+      asOf: 0,
       expiresAtMs: answer.expiresAtMs,
     });
   });
@@ -51,8 +61,7 @@ describe('a demo session', () => {
     const sessions = createSessions({
       keys: [other],
       clock,
-      identityKey: Buffer.alloc(32),
-      actIdFor: async () => 1n as ActId,
+      identities: everybodyIs(1n as ActId),
     });
     expect(await sessions.authenticate(session)).toMatchObject({ refused: 'session-invalid' });
   });

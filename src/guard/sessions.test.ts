@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { isRefusal } from '../protocol/failures.ts';
 import type { ActId, AppId } from '../vocabulary/ids.ts';
 import { type Clock, instantMs } from '../vocabulary/instant.ts';
-import { createSessions, isUserName, type SessionKey } from './sessions.ts';
+import { aloneAs, idsOf, type Person } from '../vocabulary/person.ts';
+import { createSessions, isUserName, type Session, type SessionKey } from './sessions.ts';
 
 const NOW_S = 1_800_000_000;
 const edwards = generateKeyPairSync('ed25519');
@@ -40,20 +41,32 @@ function rig(overrides: Partial<Parameters<typeof createSessions>[0]> = {}) {
   let nowMs = NOW_S * 1_000;
   const clock: Clock = { now: () => instantMs(nowMs), monotonicMs: () => nowMs };
   const people = new Map<string, ActId>();
+  const persons = new Map<ActId, Person>();
+  const phones: (string | undefined)[] = [];
+  let changes = 0;
   let asked = 0;
   const sessions = createSessions({
     keys: KEYS,
     clock,
-    identityKey: Buffer.alloc(32, 1),
-    actIdFor: async (appId, userKey) => {
-      asked += 1;
-      const name = `${appId}/${Buffer.from(userKey).toString('hex')}`;
-      if (!people.has(name)) people.set(name, BigInt(people.size + 1) as ActId);
-      return people.get(name)!;
+    identities: {
+      find: async (appId, user, phone) => {
+        asked += 1;
+        phones.push(phone);
+        const name = `${appId}/${user}`;
+        if (!people.has(name)) people.set(name, BigInt(people.size + 1) as ActId);
+        return people.get(name)!;
+      },
+      person: async (given) => persons.get(given) ?? aloneAs(given),
+      remembered: (given) => persons.get(given),
+      changes: () => changes,
     },
     ...overrides,
   });
-  return { sessions, asked: () => asked, passMs: (ms: number) => (nowMs += ms) };
+  const join = (person: Person) => {
+    changes += 1;
+    for (const actId of idsOf(person)) persons.set(actId, person);
+  };
+  return { sessions, join, phones, asked: () => asked, passMs: (ms: number) => (nowMs += ms) };
 }
 
 type Json = Record<string, unknown>;
@@ -172,18 +185,6 @@ describe('a session', () => {
     expect(await idOf(await eddsa({ ...CLAIMS, iss: 'wallet-app' }))).not.toBe(alice);
   });
 
-  it('asks for an identity once, however many first logins come at the same moment', async () => {
-    const { sessions, asked } = rig();
-    const answers = await Promise.all(
-      Array.from({ length: 50 }, (_each, at) =>
-        sessions.authenticate(hs256({ ...CLAIMS, exp: NOW_S + 60 + at })),
-      ),
-    );
-    expect(new Set(answers.map((answer) => (answer as { actId: ActId }).actId)).size).toBe(1);
-    await sessions.authenticate(hs256({ ...CLAIMS, exp: NOW_S + 600 }));
-    expect(asked()).toBe(1);
-  });
-
   it('that was taken once is not taken after its end', async () => {
     const { sessions, passMs } = rig();
     const jwt = hs256({ ...CLAIMS, exp: NOW_S + 60 });
@@ -192,21 +193,42 @@ describe('a session', () => {
     expect(await sessions.authenticate(jwt)).toMatchObject({ refused: 'session-expired' });
   });
 
-  it('of a new person waits for control to be back; a known person’s needs no control', async () => {
-    let isUp = true;
-    const { sessions } = rig({
-      actIdFor: async () => {
-        if (!isUp) throw new Error('control is away');
-        return 5n as ActId;
-      },
-    });
-    await sessions.authenticate(hs256(CLAIMS));
-    isUp = false;
-    expect(await sessions.authenticate(hs256({ ...CLAIMS, exp: NOW_S + 60 }))).toMatchObject({ actId: 5n });
-    const bob = hs256({ ...CLAIMS, sub: 'bob' });
-    expect(await sessions.authenticate(bob)).toMatchObject({ refused: 'control-unavailable' });
-    isUp = true;
-    expect(await sessions.authenticate(bob)).toMatchObject({ actId: 5n });
+  it('of a person who was joined with another is that person’s, at once and for connections too', async () => {
+    const { sessions, join } = rig();
+    const [first, second] = ['alice', 'bob'].map((sub) => hs256({ ...CLAIMS, sub }));
+    const alice = (await sessions.authenticate(first)) as Session;
+    const bob = (await sessions.authenticate(second)) as Session;
+    expect(sessions.current(bob)).toBe(bob);
+    join({ actId: alice.actId, aliases: [bob.actId] });
+    const joined = { actId: alice.actId, aliases: [bob.actId] };
+    expect(await sessions.authenticate(second)).toMatchObject(joined);
+    expect(sessions.current(bob)).toMatchObject({ ...joined, given: bob.actId, appId: 2 });
+    expect(sessions.current(alice)).toMatchObject(joined);
+  });
+
+  it.each<[string, Json, string]>([
+    ['with a phone number', { phone_number: '+86 138 0013 8000' }, '+8613800138000'],
+    [
+      'with a verified one',
+      { phone_number: '+8613800138000', phone_number_verified: true },
+      '+8613800138000',
+    ],
+    [
+      'with one that is not verified',
+      { phone_number: '+8613800138000', phone_number_verified: false },
+      'none',
+    ],
+    ['without one', {}, 'none'],
+    ['with one that is no number', { phone_number: '13800138000' }, 'session-invalid'],
+    ['with a list of them', { phone_number: ['+8613800138000'] }, 'session-invalid'],
+  ])('%s: %j binds %s', async (_name, claims, expected) => {
+    const { sessions, phones } = rig();
+    const answer = await sessions.authenticate(hs256({ ...CLAIMS, ...claims }));
+    expect(isRefusal(answer) ? answer.refused : (phones[0] ?? 'none')).toBe(expected);
+    // Nobody reads the number in an answer or a log.
+    expect(
+      JSON.stringify(answer, (_key, value) => (typeof value === 'bigint' ? `${value}` : value)),
+    ).not.toContain('13800138000');
   });
 
   it('is never made of random text, and nothing throws (100,000 texts)', async () => {

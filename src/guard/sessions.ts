@@ -1,9 +1,10 @@
 import { createHash, createHmac } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, importJWK, type JWK, jwtVerify } from 'jose';
-import { isRefusal, type Refusal, refuse } from '../protocol/failures.ts';
+import { isRefusal, type Refusal, RetryableFault, refuse } from '../protocol/failures.ts';
+import { type PhoneNumber, parsePhone } from '../rules/phone.ts';
 import type { ActId, AppId } from '../vocabulary/ids.ts';
 import type { Clock } from '../vocabulary/instant.ts';
-import type { Player } from './player.ts';
+import type { Identities, Player } from './player.ts';
 import { recent } from './recent.ts';
 
 export const SESSION_ALGORITHMS = ['EdDSA', 'HS256'] as const;
@@ -20,19 +21,23 @@ export interface SessionKey {
 
 export interface Session extends Player {
   readonly expiresAtMs: number;
+  /** The id that this user of this app was given first; who that is may change by a join. */
+  readonly given: ActId;
+  /** `Identities.changes()` when the person was looked up. */
+  readonly asOf: number;
 }
 
 export interface Sessions {
   /** Who a session is. Refuses with session-missing, session-invalid, session-expired or control-unavailable. */
   authenticate(jwt: string | undefined): Promise<Session | Refusal>;
-  actIdOf(appId: AppId, user: string): Promise<ActId>;
+  /** The same session, with the person whom a join has made of it meanwhile, as far as this process knows: for connections. */
+  current(session: Session): Session;
 }
 
 export interface SessionsOptions {
   readonly keys: readonly SessionKey[];
   readonly clock: Clock;
-  readonly identityKey: Buffer;
-  readonly actIdFor: (appId: AppId, userKey: Uint8Array) => Promise<ActId>;
+  readonly identities: Identities;
 }
 
 const JWT_CHARACTERS_MAX = 2_048;
@@ -40,7 +45,6 @@ const COMPACT_JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const LIFETIME_S_MAX = 24 * 3_600;
 const TOLERANCE_S = 30;
 const CACHED_SESSIONS = 200_000;
-const CACHED_IDENTITIES = 1_000_000;
 
 /** Anything visible in any script; no control characters, no lone surrogates. */
 export const isUserName = (user: unknown): user is string =>
@@ -56,23 +60,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     options.keys.map((key) => [key.name, { ...key, imported: importJWK(key.key, key.alg) }]),
   );
   const sessions = recent<string, Session>(CACHED_SESSIONS);
-  const identities = recent<string, ActId>(CACHED_IDENTITIES);
-  const asking = new Map<string, Promise<ActId>>();
-
-  async function actIdOf(appId: AppId, user: string): Promise<ActId> {
-    const userKey = userKeyOf(options.identityKey, appId, user);
-    const name = userKey.toString('base64url');
-    const known = identities.get(name);
-    if (known) return known;
-    let answer = asking.get(name);
-    if (!answer) {
-      answer = options.actIdFor(appId, userKey).finally(() => asking.delete(name));
-      asking.set(name, answer);
-    }
-    const actId = await answer;
-    identities.set(name, actId);
-    return actId;
-  }
+  const { identities } = options;
 
   async function verify(jwt: string): Promise<Session | Refusal> {
     const claimed = issuerOf(jwt);
@@ -98,9 +86,20 @@ export function createSessions(options: SessionsOptions): Sessions {
       return refuse('session-invalid', 'a session lives for 24 hours at most');
     if (!isUserName(payload.sub))
       return refuse('session-invalid', 'sub is a user of 1 to 128 visible characters');
+    const phone = phoneOf(payload);
+    if (phone === MALFORMED)
+      return refuse(
+        'session-invalid',
+        'phone_number has a plus sign, a country code and 7 to 15 digits (E.164)',
+      );
     try {
-      return { appId: key.appId, actId: await actIdOf(key.appId, payload.sub), expiresAtMs };
-    } catch {
+      const given = await identities.find(key.appId, payload.sub, phone);
+      const asOf = identities.changes();
+      const person = await identities.person(given);
+      return { appId: key.appId, ...person, expiresAtMs, given, asOf };
+    } catch (error) {
+      // The database's own words may hold what was asked of it; they are for nobody here.
+      if (!(error instanceof RetryableFault)) throw error;
       return refuse(
         'control-unavailable',
         'this person is new here, and identities can’t be given right now',
@@ -108,15 +107,29 @@ export function createSessions(options: SessionsOptions): Sessions {
     }
   }
 
+  /** A session that was looked up before a join shows the person of after it, from memory or at its next use. */
+  function current(session: Session): Session {
+    const asOf = identities.changes();
+    if (session.asOf === asOf) return session;
+    const person = identities.remembered(session.given);
+    // Known once, so only many others can have driven it out of memory: asked for beside what goes on, once a change.
+    if (!person) void identities.person(session.given).catch(() => {});
+    return { ...session, ...person, asOf };
+  }
+
   return {
-    actIdOf,
+    current,
     async authenticate(jwt) {
       if (!jwt) return refuse('session-missing', 'send Authorization: Bearer <session>');
       if (jwt.length > JWT_CHARACTERS_MAX || !COMPACT_JWT.test(jwt))
         return refuse('session-invalid', 'not a compact JWT');
       const name = createHash('sha256').update(jwt).digest('base64url');
       const known = sessions.get(name);
-      if (known && known.expiresAtMs > options.clock.now()) return known;
+      if (known && known.expiresAtMs > options.clock.now()) {
+        const session = current(known);
+        if (session !== known) sessions.set(name, session);
+        return session;
+      }
       const session = await verify(jwt);
       if (!isRefusal(session)) sessions.set(name, session);
       return session;
@@ -133,4 +146,13 @@ function issuerOf(jwt: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+const MALFORMED = Symbol('malformed');
+
+/** OpenID Connect's standard claims: a number that the app says is not verified binds nobody. */
+function phoneOf(claims: Readonly<Record<string, unknown>>): PhoneNumber | undefined | typeof MALFORMED {
+  const { phone_number, phone_number_verified } = claims;
+  if (phone_number === undefined || phone_number_verified === false) return undefined;
+  return parsePhone(phone_number) ?? MALFORMED;
 }

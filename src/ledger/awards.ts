@@ -6,9 +6,12 @@ import type { Fen } from '../vocabulary/fen.ts';
 import type { ActId, PhaseKey } from '../vocabulary/ids.ts';
 import { instantMs } from '../vocabulary/instant.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
-import { type Base, guardWrite, reads } from './partition.ts';
+import { type Base, guardWrite, reads, writes } from './partition.ts';
 import changeSql from './sql/award-change.sql';
+import claimSql from './sql/award-claim.sql';
 import lockSql from './sql/award-lock.sql';
+import putOffSql from './sql/award-put-off.sql';
+import settleSql from './sql/award-settle.sql';
 import deadSql from './sql/awards-dead.sql';
 import dueSql from './sql/awards-due.sql';
 import dueOfScenesSql from './sql/awards-due-of-scenes.sql';
@@ -45,13 +48,10 @@ const awardOf = (row: AwardRow): Award => ({
 
 type Columns = Partial<Pick<AwardRow, 'tries' | 'due_at_ms' | 'voucher' | 'reason' | 'used_at_ms'>>;
 
-/** What happened to a piece, and what is written when that leads to another state; or, a `note`, in any case. */
+/** What happened to a piece, and what is written when that leads to another state. */
 interface Happening {
   readonly event: AwardEvent;
   readonly write: (row: AwardRow) => Columns;
-  readonly isNote?: true;
-  /** Whether it fits a piece that is as this one; always, when left out. */
-  readonly fits?: (row: AwardRow) => boolean;
 }
 
 /** Lets something happen to a piece. `fits`: it happened, now or before. `award`: as it is then. */
@@ -59,7 +59,7 @@ function happen(
   base: Base,
   account: Account,
   orderNumber: OrderNumber,
-  { event, write, isNote, fits }: Happening,
+  { event, write }: Happening,
 ): Promise<{ readonly fits: boolean; readonly award: Award | undefined }> {
   return transaction(base.pool, async (client) => {
     await guardWrite(client, base.buckets, [account]);
@@ -67,13 +67,11 @@ function happen(
     const { rows } = await client.query<AwardRow>(lockSql, key);
     const before = rows[0];
     if (!before) return { fits: false, award: undefined };
-    if (fits?.(before) === false) return { fits: false, award: awardOf(before) };
     const step = nextAwardState(before.state, event);
     if (step === 'broken')
       throw new BrokenInvariant('I1', `piece ${orderNumber} is ${before.state} and met with ${event}`);
-    if (step === 'not-now' || (step === 'same' && !isNote))
-      return { fits: step === 'same', award: awardOf(before) };
-    const row = { ...before, ...write(before), state: step === 'same' ? before.state : step };
+    if (step === 'not-now' || step === 'same') return { fits: step === 'same', award: awardOf(before) };
+    const row = { ...before, ...write(before), state: step };
     await client.query(changeSql, [
       ...key,
       row.state,
@@ -97,6 +95,23 @@ export function awardsOn(base: Base): Awards {
   const awardsOf = (account: Account, orderNumber: OrderNumber | null) =>
     listed(ofSql, [account.actId, account.phaseKey, orderNumber, ...reads(base.buckets, account)]);
 
+  /** One statement on one piece, guarded as all writing is. */
+  const written = async <Row extends object>(
+    text: string,
+    account: Account,
+    orderNumber: OrderNumber,
+    values: unknown[],
+  ) =>
+    (
+      await pool.query<Row>(text, [
+        account.actId,
+        account.phaseKey,
+        orderNumber,
+        ...values,
+        ...writes(base.buckets, [account.actId]),
+      ])
+    ).rows;
+
   return {
     awards: (account) => awardsOf(account, null),
     award: async (account, orderNumber) => (await awardsOf(account, orderNumber))[0],
@@ -113,21 +128,23 @@ export function awardsOn(base: Base): Awards {
       return { count, due, ...(oldestMs !== null && { oldestDrawnAtMs: instantMs(Number(oldestMs)) }) };
     },
     async markAsking(account, orderNumber, claim) {
-      const { fits } = await happen(base, account, orderNumber, {
-        event: 'ask',
-        write: () => (claim ? { due_at_ms: BigInt(claim.untilMs) } : {}),
-        ...(claim && { isNote: true, fits: (row) => row.due_at_ms === BigInt(claim.dueAtMs) }),
-      });
+      if (claim) {
+        const { dueAtMs, untilMs } = claim;
+        const [row] = await written<{ claimed: number }>(claimSql, account, orderNumber, [dueAtMs, untilMs]);
+        return row!.claimed === 1;
+      }
+      const { fits } = await happen(base, account, orderNumber, { event: 'ask', write: () => ({}) });
       return fits;
     },
     async deferAward(account, orderNumber, { dueAtMs, reason, again, asked = true }) {
-      await happen(base, account, orderNumber, {
-        event: again ? 'ask-again' : 'wait',
-        write: (row) => ({ ...(asked && onceMore(row)), due_at_ms: BigInt(dueAtMs), reason }),
-        isNote: true,
-      });
+      await written(putOffSql, account, orderNumber, [dueAtMs, reason, asked ? 1 : 0, again]);
     },
     async settleAward(account, orderNumber, end) {
+      const { voucher = null, reason = null } = { voucher: undefined, reason: undefined, ...end };
+      const ending = [end.state, voucher, reason];
+      const [row] = await written<AwardRow | { ref: null }>(settleSql, account, orderNumber, ending);
+      if (row && row.ref !== null) return awardOf(row);
+      // It has ended before, or is not there.
       const { award } = await happen(
         base,
         account,

@@ -18,8 +18,9 @@ import heldBucketsSql from './sql/held-buckets.sql';
 import recordsSql from './sql/records.sql';
 import sliceTallySql from './sql/slice-tally.sql';
 import walletSql from './sql/wallet.sql';
+import { fundedAmong, moveBalance, type TransferSteps, transfersOn } from './transfers.ts';
 import { creditUnlogged, fenceSlice } from './unlogged.ts';
-import { findWithdrawal, hold, markPaying, settle, unsettled } from './withdrawals.ts';
+import { findWithdrawal, hold, markPaying, replayOf, settle, unsettled } from './withdrawals.ts';
 
 export const ledgerMigrations: readonly Migration[] = [
   { name: 'ledger/0001-ledger', sql: schema },
@@ -52,7 +53,7 @@ export interface LedgerOptions {
 }
 
 /** The ledger in one database: all of it, or one shard's part. What it does not hold it refuses (isBucketMoved). */
-export interface OneLedger extends Ledger, Awards {
+export interface OneLedger extends Ledger, Awards, TransferSteps {
   /** As `fence`; gives the buckets for which it holds from now on, wherever they move. Empty when it is alone. */
   fenceHeld(unit: Parameters<Ledger['fence']>[0]): Promise<readonly number[]>;
   /** The buckets that this shard owns, rising. Empty when it is alone. */
@@ -64,12 +65,22 @@ export function createLedger(options: LedgerOptions): OneLedger {
   const { pool } = options;
   const base: Base = { pool, buckets: options.buckets };
   const pieces = awardsOn(base);
+  const transfers = transfersOn(base);
   const safely = <Result>(act: () => Promise<Result>) => withRetry(act, options.retry);
+  const steps: TransferSteps = {
+    sendAll: (from, to, atMs) => safely(() => transfers.sendAll(from, to, atMs)),
+    receive: (transfer) => safely(() => transfers.receive(transfer)),
+    arrived: (transfer) => safely(() => transfers.arrived(transfer)),
+  };
 
   return {
     credit: (orders) => safely(() => creditFreshOrders(base, orders)),
     creditUnlogged: (orders) => safely(() => creditUnlogged(base, orders)),
     fence: (unit) => safely(async () => void (await fenceSlice(base, unit))),
+    ...steps,
+    moveBalance: (from, to, atMs) => moveBalance(steps, from, to, atMs),
+    fundedAmong: (actIds) => safely(() => fundedAmong(base, actIds)),
+    replayOf: (account, ask) => safely(() => replayOf(base, account, ask)),
     fenceHeld: (unit) => safely(() => fenceSlice(base, unit)),
     heldBuckets: () =>
       safely(async () => (await pool.query<{ held: number[] | null }>(heldBucketsSql)).rows[0]!.held ?? []),
@@ -79,6 +90,7 @@ export function createLedger(options: LedgerOptions): OneLedger {
           balance_fen: bigint;
           held_fen: bigint;
           income_fen: bigint;
+          moved_fen: bigint;
           credited: OrderNumber[];
         }>({
           name: 'ledger-wallet',
@@ -90,6 +102,7 @@ export function createLedger(options: LedgerOptions): OneLedger {
           balanceFen: row.balance_fen as Fen,
           heldFen: row.held_fen as Fen,
           incomeFen: row.income_fen as Fen,
+          movedFen: row.moved_fen as Fen,
           credited: new Set(row.credited),
         };
       }),

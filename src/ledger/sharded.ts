@@ -9,6 +9,7 @@ import type { OrderNumber } from '../vocabulary/order-number.ts';
 import { type DirectoryOptions, openDirectory, type Shard } from './directory.ts';
 import type { OneLedger } from './one.ts';
 import { isBucketMoved } from './partition.ts';
+import { moveBalance, type TransferSteps } from './transfers.ts';
 
 export interface ShardedLedgerOptions extends DirectoryOptions {
   /** How old the plan may be when all shards are asked for unsettled withdrawals; ms. */
@@ -22,7 +23,7 @@ export interface ShardHealth {
 }
 
 /** The ledger over several databases by account bucket. A shard that is gone fails its own accounts and no others. */
-export interface ShardedLedger extends Ledger, Awards {
+export interface ShardedLedger extends Ledger, Awards, TransferSteps {
   shardHealth(): Promise<readonly ShardHealth[]>;
 }
 
@@ -112,6 +113,13 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     return onceEach(await listed(act), key, before).slice(0, limit);
   }
 
+  /** Each step where its account lies by then: buckets may move between two of them. */
+  const steps: TransferSteps = {
+    sendAll: (from, to, atMs) => ofAccount(from, (ledger) => ledger.sendAll(from, to, atMs)),
+    receive: (transfer) => ofAccount({ actId: transfer.to }, (ledger) => ledger.receive(transfer)),
+    arrived: (transfer) => ofAccount({ actId: transfer.from }, (ledger) => ledger.arrived(transfer)),
+  };
+
   const shardHealth = () => Promise.all(directory.shards().map(healthOf));
 
   return {
@@ -126,6 +134,10 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     wallet: (account, orderNumbers) => ofAccount(account, (ledger) => ledger.wallet(account, orderNumbers)),
     records: (account, after, limit) => ofAccount(account, (ledger) => ledger.records(account, after, limit)),
     hold: (request) => ofAccount(request.account, (ledger) => ledger.hold(request)),
+    ...steps,
+    moveBalance: (from, to, atMs) => moveBalance(steps, from, to, atMs),
+    fundedAmong: (actIds) => listed((ledger) => ledger.fundedAmong(actIds)),
+    replayOf: (account, ask) => ofAccount(account, (ledger) => ledger.replayOf(account, ask)),
     withdrawal: (account, id) => ofAccount(account, (ledger) => ledger.withdrawal(account, id)),
     markPaying: (id, account) => ofAccount(account, (ledger) => ledger.markPaying(id, account)),
     settle: (id, account, end, atMs) => ofAccount(account, (ledger) => ledger.settle(id, account, end, atMs)),

@@ -1,7 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { PoolClient } from 'pg';
 import type { Account, Withdrawal, WithdrawalRequest, WithdrawalState } from '../engines/ports.ts';
 import { RollBack, transaction } from '../engines/postgres/transaction.ts';
-import { BrokenInvariant, type Refusal, refuse } from '../protocol/failures.ts';
+import { BrokenInvariant, isRefusal, type Refusal, refuse } from '../protocol/failures.ts';
 import { nextWithdrawalState } from '../rules/withdrawal-machine.ts';
 import type { Fen } from '../vocabulary/fen.ts';
 import type { ActId, PhaseKey, WithdrawalId } from '../vocabulary/ids.ts';
@@ -51,13 +52,8 @@ export function hold(base: Base, request: WithdrawalRequest): Promise<Held | Ref
     if (!lock.rows[0]!.mine)
       return refuse('idempotency-in-flight', 'the first request with this key is not answered yet');
 
-    const key = [account.actId, account.phaseKey, request.idempotencyKey];
-    const earlier = (await client.query<WithdrawalRow & { payload_hash: Buffer }>(byKeySql, key)).rows[0];
-    if (earlier) {
-      return timingSafeEqual(earlier.payload_hash, request.payloadHash)
-        ? { withdrawal: withdrawalOf(earlier), replayed: true }
-        : refuse('idempotency-key-reused', 'this key belongs to a withdrawal of other content');
-    }
+    const earlier = await earlierOf(client, account, request);
+    if (earlier) return isRefusal(earlier) ? earlier : { withdrawal: earlier, replayed: true };
     // A promise that came too late stands in no tally: its packet is somebody else's by now.
     const { counting } = await partByFences(client, request.force);
     await creditOrders(client, base.buckets, counting);
@@ -86,6 +82,32 @@ export function hold(base: Base, request: WithdrawalRequest): Promise<Held | Ref
     return { withdrawal, replayed: false };
   });
 }
+
+type KeyAsk = Pick<WithdrawalRequest, 'idempotencyKey' | 'payloadHash'>;
+
+async function earlierOf(
+  client: PoolClient,
+  account: Account,
+  { idempotencyKey, payloadHash }: KeyAsk,
+): Promise<Withdrawal | Refusal | undefined> {
+  const key = [account.actId, account.phaseKey, idempotencyKey];
+  const { rows } = await client.query<WithdrawalRow & { payload_hash: Buffer }>(byKeySql, key);
+  if (!rows[0]) return undefined;
+  return timingSafeEqual(rows[0].payload_hash, payloadHash)
+    ? withdrawalOf(rows[0])
+    : refuse('idempotency-key-reused', 'this key belongs to a withdrawal of other content');
+}
+
+/** The first answer to a key, without asking for anything. */
+export const replayOf = (
+  base: Base,
+  account: Account,
+  ask: KeyAsk,
+): Promise<Withdrawal | Refusal | undefined> =>
+  transaction(base.pool, async (client) => {
+    await guardWrite(client, base.buckets, [account]);
+    return earlierOf(client, account, ask);
+  });
 
 export async function findWithdrawal(
   base: Base,

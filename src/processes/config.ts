@@ -126,7 +126,9 @@ export function readConfig(
       'warn',
     creditRate: env.HONGBAO_CREDIT_RATE ? number('HONGBAO_CREDIT_RATE', 1_000, 0, 10_000_000) : undefined,
   };
-  return problems.length > 0 ? { problems } : { config, warnings: [...waitingPieces(config), ...unknownVariables(env)] };
+  return problems.length > 0
+    ? { problems }
+    : { config, warnings: [...waitingPieces(config), ...unknownVariables(env)] };
 }
 
 type Wrong = (variable: string, message: string) => undefined;

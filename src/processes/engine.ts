@@ -28,6 +28,7 @@ import { createControl } from './parts/control.ts';
 import { createCreditors } from './parts/creditors.ts';
 import { createFulfilPart } from './parts/fulfil.ts';
 import { createGateway } from './parts/gateway.ts';
+import { createIdentity } from './parts/identity.ts';
 import { createOperations } from './parts/operations.ts';
 import { createPromises } from './parts/promises.ts';
 import { createReissuePart } from './parts/reissue.ts';
@@ -170,12 +171,17 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const sessionKeys: SessionKey[] = [...config.sessionKeys];
   const demoKey = demoSessionKey(demoApp([...campaigns.values()]), keyring.secrets.demoSession);
   if (options.demo) sessionKeys.push(demoKey);
-  const sessions = createSessions({
-    keys: sessionKeys,
-    clock,
+  const identity = createIdentity({
+    stores,
     identityKey: keyring.secrets.identity,
-    actIdFor: control.actIdFor,
+    sweeps: has('control'),
+    clock,
+    logger,
+    metrics,
+    onFatal,
   });
+  const { people } = identity;
+  const sessions = createSessions({ keys: sessionKeys, clock, identities: people });
   const authenticate = (request: FastifyRequest) =>
     sessions.authenticate(bearerOf(request.headers.authorization));
 
@@ -186,6 +192,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         keyring,
         granter,
         sessions,
+        people,
         authenticate,
         campaigns: () => campaigns,
         throttle,
@@ -202,6 +209,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         stores,
         keyring,
         granter,
+        people,
         authenticate,
         campaign,
         clock,
@@ -309,6 +317,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   reissue?.start();
   wallet?.start();
   fulfil?.start();
+  identity.start();
 
   return {
     url: `http://${config.host === '0.0.0.0' ? '127.0.0.1' : config.host}:${port}`,
@@ -337,6 +346,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       reader.stop();
       load.stop();
       clearInterval(logWatch);
+      await identity.stop();
       clock.stop();
       await stores.close();
     },

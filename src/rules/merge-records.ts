@@ -36,7 +36,7 @@ const byNewest = (a: Place, b: Place): number =>
  * The first `limit` lines behind `after` of ledger and tokens together. A token and the credit that it becomes share
  * time and reference, so a page ends at the same place before and after, and nothing repeats or is skipped.
  *
- * `lines` are the ledger's first `limit` behind `after`. A token that is credited too may lack its line in there, but
+ * `lines` are the ledger's first `limit` behind `after`, of each account of the person. A token that is credited too may lack its line in there, but
  * only when `limit` newer lines stand before it; then it is not on this page either.
  */
 export function mergeRecords(

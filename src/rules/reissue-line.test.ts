@@ -34,7 +34,8 @@ describe('the header of a list', () => {
     ['campaign,scene,rain,app,user,user', 'column user twice'],
     ['a', 'its columns are'],
   ])('%s', (text, wrong) =>
-    expect(readReissueHeader(text.split(','))).toEqual({ wrong: expect.stringContaining(wrong) }));
+    expect(readReissueHeader(text.split(','))).toEqual({ wrong: expect.stringContaining(wrong) }),
+  );
 
   it('takes its columns in any order', () =>
     expect(readReissueHeader(['user', 'app', 'note', 'rain', 'scene', 'campaign'])).toEqual([

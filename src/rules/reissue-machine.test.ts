@@ -32,7 +32,8 @@ describe('what may be done with a list', () => {
   ])('refuses an approval %s', (_, by, contentHash, counts, refused) =>
     expect(decideReissue(job('draft'), counts, { act: 'approve', by, contentHash })).toMatchObject({
       refused,
-    }));
+    }),
+  );
 
   it('asks nothing again of a list of which nothing was refused', () =>
     expect(decideReissue(job('done'), { granted: 6 }, { act: 'start', by: 'ann' })).toMatchObject({

@@ -46,7 +46,8 @@ it.each([
   ['split', 10, 0, 10, 10, [undefined, true]],
   ['split', 10, 0, 10, 9, [undefined, false]],
 ] as const)('%s: %i lines of %i fen against %i fen, %i pieces', (at, lines, named, fen, packets, expected) =>
-  expect(suffices([need(at, lines, named)], [line(at, fen, packets)])).toEqual([expected]));
+  expect(suffices([need(at, lines, named)], [line(at, fen, packets)])).toEqual([expected]),
+);
 
 it('counts what stands under one total together', () => {
   const lines = [line('given', 100, 10), line('fixed', 80, 10)];

@@ -42,6 +42,12 @@ export function createMetrics() {
       ['outcome'],
     ),
     unlogged: counter('hongbao_unlogged_orders_total', 'Promised without the log: credited straight away'),
+    phones: counter(
+      'hongbao_phone_numbers_total',
+      'Phone numbers that came to be bound, by what became of it',
+      ['outcome'],
+    ),
+    moved: counter('hongbao_alias_transfers_total', 'Times that an alias’s money was moved to its person'),
     /** Registers a gauge that is read when somebody asks. */
     watch(name: `hongbao_${string}`, help: string, read: () => number | Promise<number>): void {
       gauge(name, help, async function collect() {

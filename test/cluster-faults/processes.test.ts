@@ -59,6 +59,7 @@ onACluster('processes of the engine die', ({ fault }) => {
       // Whoever waits for an answer from it gets one from it, by its journal and the log.
       await victim.restart();
     },
+    { totalIsExact: true },
   );
 
   fault(
@@ -69,7 +70,7 @@ onACluster('processes of the engine die', ({ fault }) => {
       await round.untilMoreWon(30);
       await victim.restart();
     },
-    { peopleMoveOn: true },
+    { peopleMoveOn: true, totalIsExact: true },
   );
 
   fault(
@@ -101,10 +102,14 @@ onACluster('processes of the engine die', ({ fault }) => {
     );
   });
 
-  fault('every process of the engine is killed at one moment', async (round) => {
-    const { processes } = round.cluster;
-    await Promise.all(processes.map((one) => one.kill()));
-    await Promise.all(processes.map((one) => one.restart()));
-    expect(processes.every((one) => one.isRunning)).toBe(true);
-  });
+  fault(
+    'every process of the engine is killed at one moment',
+    async (round) => {
+      const { processes } = round.cluster;
+      await Promise.all(processes.map((one) => one.kill()));
+      await Promise.all(processes.map((one) => one.restart()));
+      expect(processes.every((one) => one.isRunning)).toBe(true);
+    },
+    { totalIsExact: true },
+  );
 });

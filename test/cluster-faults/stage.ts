@@ -8,7 +8,7 @@ import { readHistory } from '../../rehearsal/audit/check-history.ts';
 import type { AuditReport } from '../../rehearsal/audit/index.ts';
 import { type Crowd, type CrowdCounts, startCrowd } from '../../rehearsal/crowd/index.ts';
 import { type Cluster, type ClusterOptions, type Servers, startCluster } from '../../tools/cluster/index.ts';
-import { auditOf, untilSettled } from '../../tools/cluster/night.ts';
+import { auditOf, auditWithTotals, untilSettled } from '../../tools/cluster/night.ts';
 import type { ServerNode } from '../../tools/services.ts';
 import { seeded } from '../support/orders.ts';
 import { describeWithServers } from '../support/servers.ts';
@@ -46,6 +46,8 @@ export interface PlayOptions {
   /** Whoever gets no answer tries the other gateway. */
   readonly peopleMoveOn?: boolean;
   readonly people?: number;
+  /** Afterwards every gateway shows as given exactly what was credited. */
+  readonly totalIsExact?: boolean;
 }
 
 /** Tells a fault: hurts, looks, heals. Afterwards everything settles, and the auditor looks. */
@@ -152,6 +154,8 @@ async function playRound(
   const audit = await settledAudit(cluster, historyFile);
   expect(cluster.processes.filter((one) => !one.isRunning).map((one) => one.name)).toEqual([]);
   expect(audit.findings).toEqual([]);
+  if (options.totalIsExact)
+    expect((await auditWithTotals(cluster, { historyFile, settled: true })).findings).toEqual([]);
   expect(audit.checked).toMatchObject({
     outstanding: 0,
     owed: 0,

@@ -1,14 +1,26 @@
 import { createHmac } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { afterEach, describe, expect, it } from 'vitest';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHttpConnector } from '../../src/engines/connector-http/index.ts';
 import { readConnectors } from '../../src/engines/connector-http/read.ts';
 import { type ConnectorDraft, connectorsJsonSchema } from '../../src/engines/connector-http/schema.ts';
+import { sandboxEntry } from '../../src/engines/embedded/award-sandbox/entry.ts';
+import {
+  type AwardSandbox,
+  type CountedPiece,
+  DOWNSTREAM_MODES,
+  type DownstreamMode,
+  startAwardSandbox,
+} from '../../src/engines/embedded/award-sandbox/index.ts';
 import type { Connector, FulfilAsk } from '../../src/engines/ports.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, PhaseKey } from '../../src/vocabulary/ids.ts';
 import type { OrderNumber } from '../../src/vocabulary/order-number.ts';
+import { quiet } from '../support/postgres.ts';
+import { testClock } from '../support/rig.ts';
 
 const EXAMPLE = readFileSync('examples/connectors.yaml', 'utf8');
 const SECRETS = { DRINKS_TOKEN: 'dr1nks', CINEMA_SECRET: 'c1nema' };
@@ -215,19 +227,146 @@ describe('a connector over HTTP', () => {
   });
 });
 
+describe('a connector over HTTP, against the sandbox', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-downstreams-'));
+  const clock = testClock();
+  let sandbox: AwardSandbox;
+  let tests = 0;
+  const start = () =>
+    startAwardSandbox({ port: 0, folder: path.join(folder, String(tests)), clock, logger: quiet });
+  const shop = (name = 'drinks-shop'): Connector =>
+    createHttpConnector({
+      entry: { ...sandboxEntry(name, sandbox.url), timeoutMs: 150 },
+      secretOf: () => '',
+      nowMs: clock.now,
+    });
+  const send = async (method: string, url: string, body: unknown) =>
+    (
+      await fetch(`${sandbox.url}${url}`, {
+        method,
+        headers: { 'content-type': 'application/json' },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      })
+    ).status;
+  const tell = (body: unknown) => send('PUT', '/behaviour', body);
+  const pieces = async () => (await (await fetch(`${sandbox.url}/pieces`)).json()) as CountedPiece[];
+
+  beforeEach(async () => {
+    tests += 1;
+    sandbox = await start();
+  });
+  afterEach(() => sandbox.stop());
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const table: [DownstreamMode, string, string, number][] = [
+    // mode                 first answer  then asked     handed out
+    ['ok', 'fulfilled', 'fulfilled', 1],
+    ['slow', 'unknown', 'fulfilled', 1],
+    ['http-500', 'unknown', 'unheard-of', 0],
+    ['http-500-but-done', 'unknown', 'fulfilled', 1],
+    ['time-out-then-done', 'unknown', 'fulfilled', 1],
+    ['time-out-not-done', 'unknown', 'unheard-of', 0],
+    ['twice', 'fulfilled', 'fulfilled', 1],
+    ['processing-for-ever', 'processing', 'processing', 0],
+    ['processing-then-ok', 'processing', 'processing', 0],
+    ['fail', 'failed', 'unheard-of', 0],
+    ['reject', 'rejected', 'rejected', 0],
+    ['cut-before', 'unknown', 'unheard-of', 0],
+    ['cut-after', 'unknown', 'fulfilled', 1],
+  ];
+  it.each(table)('in mode %s answers %s, then %s, and hands out %d', async (mode, first, then, times) => {
+    expect(await tell({ mode, lateMs: 60_000 })).toBe(200);
+    expect((await shop().give(one)).answer).toBe(first);
+    expect((await shop().query(one)).answer).toBe(then);
+    expect((await pieces()).reduce((sum, piece) => sum + piece.handedOutTimes, 0)).toBe(times);
+  });
+
+  it('has a row above for every mode', () => {
+    expect(table.map(([mode]) => mode)).toEqual([...DOWNSTREAM_MODES]);
+  });
+
+  it('hands one order number of a phase out once, also at the same moment, and tells phases and shops apart', async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => shop().give(one)));
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+    await shop().give({ ...one, phaseKey: 4 as PhaseKey });
+    await shop('cinema').give(one);
+    const all = await pieces();
+    expect(all.map((piece) => piece.handedOutTimes)).toEqual([1, 1, 1]);
+    expect(new Set(all.map((piece) => piece.voucher)).size).toBe(3);
+    // The same number for something else is not the same piece.
+    expect((await shop().give({ ...one, item: 'other' })).answer).toBe('unknown');
+  });
+
+  it('remembers everything when it is started again, and ends what it was working on', async () => {
+    const late = { ...one, orderNumber: '42_tea_8_drinks-coupon_live' as OrderNumber };
+    await shop().give(one);
+    await tell({ mode: 'processing-then-ok', lateMs: 60_000 });
+    await shop().give(late);
+    await sandbox.stop();
+    const file = path.join(folder, String(tests), 'pieces.jsonl');
+    appendFileSync(file, '{"connector":"cut o');
+    sandbox = await start();
+    expect(readFileSync(file, 'utf8').endsWith('}\n')).toBe(true);
+    expect((await shop().query(one)).answer).toBe('fulfilled');
+    expect((await shop().query(late)).answer).toBe('fulfilled');
+    expect((await pieces()).map((piece) => piece.handedOutTimes)).toEqual([1, 1]);
+  });
+
+  it('behaves by item, by connector, or in all', async () => {
+    await tell({ mode: 'reject', item: 'a' });
+    await tell({ mode: 'fail', connector: 'cinema' });
+    const give = async (connector: string, item: string) =>
+      (await shop(connector).give({ ...one, item })).answer;
+    expect([await give('drinks-shop', 'a'), await give('cinema', 'b'), await give('spa', 'b')]).toEqual([
+      'rejected',
+      'failed',
+      'fulfilled',
+    ]);
+    await tell({ mode: 'ok' });
+    expect([await give('cinema', 'b'), await give('hall', 'a')]).toEqual(['fulfilled', 'fulfilled']);
+  });
+
+  it.each([
+    {},
+    { mode: 'OK' },
+    { mode: 'ok', lateMs: -1 },
+    { mode: 'ok', item: 7 },
+    { mode: 'ok', connector: '' },
+    [],
+    '{',
+  ])('refuses to behave as %j', async (body) => {
+    expect(await tell(body)).toBe(400);
+  });
+
+  const wanted = { orderNumber: 'a_b', phaseKey: 3, item: 'tea', actId: '42', worthFen: 0 };
+  it.each([
+    ['/shop/pieces', { ...wanted, orderNumber: '../x' }],
+    ['/shop/pieces', { ...wanted, phaseKey: 0 }],
+    ['/shop/pieces', { ...wanted, item: '' }],
+    ['/shop/pieces', { ...wanted, actId: 42 }],
+    ['/shop/pieces', { ...wanted, worthFen: 1.5 }],
+    ['/sh_op/pieces', wanted],
+    ['/shop/pieces', '{'],
+  ])('hands out nothing at %s for %j', async (url, body) => {
+    expect(await send('POST', url, body)).toBe(400);
+    expect(await pieces()).toEqual([]);
+  });
+});
+
 describe('the connectors file', () => {
   it('has an example without mistakes, and a published schema that is up to date', () => {
     expect(readConnectors(EXAMPLE, SECRETS)).toHaveProperty('draft');
     expect(readFileSync('schema/connectors.schema.json', 'utf8')).toBe(connectorsJsonSchema());
   });
 
-  /** The mistakes of the example with one thing changed: line, path, and what is wrong. */
+  /** The mistakes of the example with one thing changed: the line itself, path, and what is wrong. */
   const mistakes = (from: string, to: string, env: Record<string, string> = SECRETS): string[] => {
     expect(EXAMPLE).toContain(from);
     const read = readConnectors(EXAMPLE.replace(from, to), env);
     if (!('problems' in read)) return [];
+    const lines = EXAMPLE.replace(from, to).split('\n');
     return read.problems.map(
-      ({ line, path, message, expected }) => `${line} ${path}: ${message} | ${expected}`,
+      ({ line, path, message, expected }) => `${lines[line - 1]!.trim()} → ${path}: ${message} | ${expected}`,
     );
   };
 
@@ -235,15 +374,15 @@ describe('the connectors file', () => {
     [
       'name: cinema',
       'name: drinks-shop',
-      '29 connectors[1].name: the connector "drinks-shop" is there twice',
+      '- name: drinks-shop → connectors[1].name: the connector "drinks-shop" is there twice',
     ],
-    ['name: cinema', 'name: in-house', '29 connectors[1].name: "in-house" is what needs no downstream'],
-    ['url: https://open.cinema.example', 'url: ftp://x', '30 connectors[1].url: "ftp://x" is no http(s) URL'],
-    ['https://coupons', 'https://me:pw@coupons', '7 connectors[0].url: it holds a secret'],
-    ['.example/api', '.example/api?key=1', '7 connectors[0].url: it has a query'],
-    ['timeoutMs: 3000', 'timeoutMs: 3e3', '8 : the number is written as 3e3'],
-    ['timeoutMs: 3000', 'timeoutMs: 60000', '8 connectors[0].timeoutMs: 60000 is too large'],
-    ['timeoutMs: 3000', 'timeoutMS: 3000', '8 connectors[0].timeoutMS: there is no field "timeoutMS" here'],
+    ['name: cinema', 'name: in-house', 'connectors[1].name: "in-house" is what needs no downstream'],
+    ['url: https://open.cinema.example', 'url: ftp://x', 'connectors[1].url: "ftp://x" is no http(s) URL'],
+    ['https://coupons', 'https://me:pw@coupons', 'connectors[0].url: it holds a secret'],
+    ['.example/api', '.example/api?key=1', 'connectors[0].url: it has a query'],
+    ['timeoutMs: 3000', 'timeoutMs: 3e3', ': the number is written as 3e3'],
+    ['timeoutMs: 3000', 'timeoutMs: 60000', 'timeoutMs: 60000 → connectors[0].timeoutMs: 60000 is too large'],
+    ['timeoutMs: 3000', 'timeoutMS: 3000', 'connectors[0].timeoutMS: there is no field "timeoutMS" here'],
     ['tokenEnv: DRINKS_TOKEN', 'tokenEnv: dr1nks-token', 'it is no environment variable’s name'],
     ['tokenEnv: DRINKS_TOKEN', 'tokenEnv: OTHER_TOKEN', 'the environment variable OTHER_TOKEN is not set'],
     ['kind: bearer, ', 'kind: basic, ', 'tokenEnv is not of basic'],
@@ -291,7 +430,7 @@ describe('the connectors file', () => {
 
   it('names a secret that is not there, with its line, and never what is in one', () => {
     expect(mistakes('connectors:', 'connectors:', { DRINKS_TOKEN: 'dr1nks' })).toEqual([
-      '36 connectors[1].auth.secretEnv: the environment variable CINEMA_SECRET is not set | the secret in it',
+      'secretEnv: CINEMA_SECRET → connectors[1].auth.secretEnv: the environment variable CINEMA_SECRET is not set | the secret in it',
     ]);
     const odd = mistakes('connectors:', 'connectors:', { ...SECRETS, DRINKS_TOKEN: 'a\nb' });
     expect(odd.join()).toContain('DRINKS_TOKEN has characters that no header can have');

@@ -31,9 +31,9 @@ describe.each(postgresKinds())('the control store on %s Postgres', (kind) => {
 
   it('gives one person one ActId, however many ask at the same moment', async () => {
     const key = Buffer.alloc(32, 7);
-    const ids = await Promise.all(Array.from({ length: 20 }, () => store.actIdFor(1 as AppId, key)));
-    expect(new Set(ids).size).toBe(1);
-    expect(await store.actIdFor(2 as AppId, key)).not.toBe(ids[0]);
+    const ids = await Promise.all(Array.from({ length: 20 }, () => store.personFor(1 as AppId, key)));
+    expect(new Set(ids.map(({ given }) => given)).size).toBe(1);
+    expect((await store.personFor(2 as AppId, key)).given).not.toBe(ids[0]!.given);
   });
 
   it('keeps phase keys over versions and stores no version twice', async () => {

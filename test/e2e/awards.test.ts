@@ -7,7 +7,7 @@ import { runCommandLine } from '../support/command-line.ts';
 import { sessionOf, startEngineForTest, type TestEngine } from '../support/engine.ts';
 
 const CAMPAIGN = 'test/e2e/awards-campaign.yaml';
-const POLL = { timeout: 60_000, interval: 50 };
+const POLL = { timeout: 30_000, interval: 50 };
 
 interface Line {
   readonly orderNumber: string;

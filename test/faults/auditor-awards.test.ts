@@ -115,23 +115,15 @@ describe('the auditor of pieces', { timeout: 60_000 }, () => {
     [
       'a piece of another worth',
       `UPDATE ledger.posting SET amount_fen = 1901 WHERE ${ofTea}`,
-      ['I1 a credit is not what was promised', 'I6 a balance is not the sum of its postings'],
+      ['I1 a credit is not what was promised', 'I6 the postings do not sum to zero'],
     ],
     [
       'a piece that was credited as money',
       `UPDATE ledger.posting SET purse = 1 WHERE ${ofTea}`,
-      [
-        'I1 a piece was credited as money, or money as a piece',
-        'I6 a balance is not the sum of its postings',
-      ],
-    ],
-    [
-      'a piece that was counted as income',
-      'UPDATE ledger.account SET income_fen = 1900 WHERE purse = 6 AND balance_fen = 1900',
-      ['I6 an income is not the sum of its credits'],
+      ['I1 a piece was credited as money, or money as a piece'],
     ],
   ])('sees %s', async (_, sql, expected) => {
-    const tables = ['posting', 'account', 'award'];
+    const tables = ['posting', 'award'];
     for (const table of tables)
       await pool.query(`CREATE TABLE public.kept_${table} AS TABLE ledger.${table}`);
     try {

@@ -14,8 +14,8 @@ import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { until } from '../support/rig.ts';
 
 const CAMPAIGN = 'test/faults/reissue-campaign.yaml';
-const LINES = 4_000;
-const KILLS = 5;
+const LINES = 2_500;
+const KILLS = 4;
 
 let postgres: TestPostgres;
 let engine: TestEngine | undefined;

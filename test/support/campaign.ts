@@ -68,4 +68,5 @@ export const testCampaign: CampaignSnapshot = {
 export const playerOf = (person: number): Player => ({
   appId: 1 as AppId,
   actId: BigInt(1_000_000 + person) as ActId,
+  aliases: [],
 });

@@ -15,6 +15,7 @@ import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, CampaignId, RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
+import { aloneAs } from '../../src/vocabulary/person.ts';
 import { playerOf, testCampaign } from './campaign.ts';
 import { quiet } from './postgres.ts';
 import { testClock } from './rig.ts';
@@ -168,8 +169,8 @@ export async function grantApp(
     upstream: { grant: (...asked) => world.upstream().grant(...asked) },
     credentialOf: async (secret) => (secret === SECRET ? CREDENTIAL : undefined),
     campaign: (id) => (id === 'gala' ? world.campaign : undefined),
-    actIdOf: (_, user) =>
-      may.actIdOf?.(user) ?? Promise.resolve(BigInt(`0x${Buffer.from(user).toString('hex')}`) as ActId),
+    personOf: async (_, user) =>
+      aloneAs((await may.actIdOf?.(user)) ?? (BigInt(`0x${Buffer.from(user).toString('hex')}`) as ActId)),
     isLow: (_, sceneId) => may.low?.has(sceneId) ?? false,
     onUnknown: () => {},
   });
@@ -190,7 +191,8 @@ export const askOf = (world: GrantWorld, ask: AskShape) =>
     campaign: world.campaign,
     scene: world.campaign.scenes.get(ask.scene as SceneId)!,
     rainId: (ask.rain ?? 1) as RainId,
-    ...playerOf(ask.person ?? 1),
+    appId: playerOf(1).appId,
+    person: playerOf(ask.person ?? 1),
     amountFen: ask.amountFen === undefined ? undefined : (BigInt(ask.amountFen) as Fen),
     drawnAtMs: ask.drawnAtMs === undefined ? undefined : instantMs(ask.drawnAtMs),
   });

@@ -11,7 +11,11 @@ import { walletRoutes } from '../../src/stations/7-wallet/http.ts';
 import { type PhoneTokensDeps, takeIn } from '../../src/stations/7-wallet/tokens.ts';
 import { createWallet, type Wallet, type WalletDeps } from '../../src/stations/7-wallet/wallet.ts';
 import { withdrawRoutes } from '../../src/stations/8-withdraw/http.ts';
-import { createWithdrawals, type Withdrawals } from '../../src/stations/8-withdraw/withdrawals.ts';
+import {
+  createWithdrawals,
+  type Withdrawals,
+  type WithdrawalsDeps,
+} from '../../src/stations/8-withdraw/withdrawals.ts';
 import type { WithdrawalId } from '../../src/vocabulary/ids.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import { playerOf, testCampaign } from './campaign.ts';
@@ -40,6 +44,7 @@ export interface MoneyOptions {
   readonly onHeld?: (withdrawal: Withdrawal) => void;
   readonly nudge?: (id: WithdrawalId) => boolean;
   readonly repromise?: PhoneTokensDeps['repromise'];
+  readonly personNow?: WithdrawalsDeps['personNow'];
 }
 
 export async function openMoney(options: MoneyOptions): Promise<Money> {
@@ -65,6 +70,7 @@ export async function openMoney(options: MoneyOptions): Promise<Money> {
     ledger: rig.ledger,
     book: options.promises().book,
     clock,
+    personNow: options.personNow ?? (async (player) => player),
     takeIn: async (player, campaign, tokens) => {
       const phase = walletPhaseAt(campaign, clock.now());
       return phase ? (await takeIn(deps(), player, campaign, phase, tokens)).shown : [];

@@ -167,6 +167,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
       return view;
     },
     startControl({ plug = PLUGGED_IN, ...more } = {}) {
+      controls += 1;
       const granter = createGranter({
         book: promises.book,
         promise: async (order) => {
@@ -190,9 +191,9 @@ export async function startReissueStage(): Promise<ReissueStage> {
       const campaignOf = (id: string) => (id === campaign.id ? campaign : undefined);
       const worker = createReissueWorker({
         reissues: pluggedIn(reissues, plug),
-        worker: `control ${(controls += 1)}`,
+        worker: `control ${controls}`,
         check: (line) =>
-          checkLine({ campaign: campaignOf, actIdFor: control.actIdFor, isGiven: isCredited }, line),
+          checkLine({ campaign: campaignOf, personFor: control.personFor, isGiven: isCredited }, line),
         ask: plug.around((line: ReissueLineDue) =>
           askForLine({ campaign: campaignOf, grant: plug.around(upstream.grant), isCredited }, line),
         ),
@@ -215,7 +216,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
     async pump(holds, what) {
       await until(
         async () => {
-          clock.set(clock.now() + 500);
+          clock.set(clock.now() + 2_000);
           await reclaimer.sweepOnce();
           if (fatal.length > 0) throw fatal[0];
           return holds();

@@ -10,7 +10,7 @@ import { controlMigrations, createControlStore } from '../../src/engines/postgre
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
 import { createAnnouncementSeal } from '../../src/guard/announcement-seal.ts';
-import { createSessions } from '../../src/guard/sessions.ts';
+import { createPeople } from '../../src/identity/people.ts';
 import { createLedger, ledgerMigrations } from '../../src/ledger/index.ts';
 import { systemClock } from '../../src/processes/clock.ts';
 import { random, randomBelow } from '../../src/processes/randomness.ts';
@@ -54,11 +54,13 @@ export async function startSdkRig(campaignFile = 'examples/gala.yaml'): Promise<
   );
   if (!('id' in applied)) throw new Error(`${campaignFile} was refused: ${JSON.stringify(applied)}`);
   const [campaign] = await control.campaigns();
-  const sessions = createSessions({
-    keys: [],
-    clock: systemClock,
+  const people = createPeople({
+    store: control,
     identityKey: secrets.identity,
-    actIdFor: control.actIdFor,
+    logger: quiet,
+    monotonicMs: systemClock.monotonicMs,
+    onJoined: () => {},
+    onPhone: () => {},
   });
   return {
     databaseUrl,
@@ -68,7 +70,7 @@ export async function startSdkRig(campaignFile = 'examples/gala.yaml'): Promise<
     allotments,
     control,
     phaseKey: campaign!.phaseKeys.get('live' as PhaseId)!,
-    actIdOf: (user) => sessions.actIdOf(1 as AppId, user),
+    actIdOf: async (user) => (await people.personFor(1 as AppId, user)).actId,
     async stop() {
       await announcer.stop();
       await pool.end();

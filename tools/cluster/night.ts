@@ -78,7 +78,7 @@ export const auditOf = (
     ...options,
   });
 
-const TOTALS_WITHIN_MS = 30_000;
+const TOTALS_WITHIN_MS = 60_000;
 
 /** The same, and of what every gateway shows as given, which may be a moment behind. */
 export async function auditWithTotals(

@@ -7,6 +7,7 @@ import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, AppId, PhaseKey, RainId } from '../../vocabulary/ids.ts';
 import type { InstantMs } from '../../vocabulary/instant.ts';
 import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
+import { aloneAs, type Person } from '../../vocabulary/person.ts';
 
 /** What 3-grant answers to an upstream, as far as a list needs to know. */
 export type GrantForUpstream = (
@@ -16,7 +17,7 @@ export type GrantForUpstream = (
     readonly scene: Scene;
     readonly rainId: RainId;
     readonly appId: AppId;
-    readonly actId: ActId;
+    readonly person: Person;
     readonly amountFen: Fen | undefined;
     readonly drawnAtMs: InstantMs | undefined;
   },
@@ -64,7 +65,8 @@ export async function askForLine(deps: AskDeps, line: ReissueLineDue): Promise<R
       scene,
       rainId,
       appId,
-      actId,
+      // As it was checked and approved: what a join has made of them since moves the money, not the order.
+      person: aloneAs(actId),
       amountFen,
       drawnAtMs,
     });

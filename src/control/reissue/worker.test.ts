@@ -94,15 +94,18 @@ const most = (askedAtMs: readonly number[], withinMs: number): number =>
   Math.max(...askedAtMs.map((from) => askedAtMs.filter((at) => at >= from && at < from + withinMs).length));
 
 describe('the rate of a list', () => {
-  it.each([1, 7, 100, 2_000])('%i a second is kept, from the first second on, and used', async (perSecond) => {
-    const lines = perSecond * 5;
-    const askedAtMs = await runAtRate(lines, () => perSecond);
-    expect(askedAtMs).toHaveLength(lines);
-    // A bucket of one second at most, which starts empty.
-    expect(most(askedAtMs, 1_000)).toBeLessThanOrEqual(perSecond + Math.ceil(perSecond / 10));
-    expect(askedAtMs.at(-1)!).toBeGreaterThanOrEqual(4_900);
-    expect(askedAtMs.at(-1)!).toBeLessThanOrEqual(6_000);
-  });
+  it.each([1, 7, 100, 2_000])(
+    '%i a second is kept, from the first second on, and used',
+    async (perSecond) => {
+      const lines = perSecond * 5;
+      const askedAtMs = await runAtRate(lines, () => perSecond);
+      expect(askedAtMs).toHaveLength(lines);
+      // A bucket of one second at most, which starts empty.
+      expect(most(askedAtMs, 1_000)).toBeLessThanOrEqual(perSecond + Math.ceil(perSecond / 10));
+      expect(askedAtMs.at(-1)!).toBeGreaterThanOrEqual(4_900);
+      expect(askedAtMs.at(-1)!).toBeLessThanOrEqual(6_000);
+    },
+  );
 
   it('changes while it runs, at once', async () => {
     const askedAtMs = await runAtRate(1_100, (nowMs) => (nowMs < 5_000 ? 20 : 1_000));

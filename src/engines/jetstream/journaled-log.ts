@@ -41,6 +41,8 @@ export interface JournaledBucket extends GrantLog {
 
 export interface JournaledLog {
   bucket(bucket: number): JournaledBucket;
+  /** Where in the journal stands what was appended there in the stream a moment ago. */
+  journaledAt(bucket: number, standsAt: LogSequence): LogSequence | undefined;
   /** Micro-batches that only the journal has. */
   owed(): number;
   /** Waits for what is under way. Leaves the journal open: it is the caller's. */
@@ -160,6 +162,7 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
       if (!view) throw new RangeError(`there is no bucket ${bucket}, they are ${streams.length}`);
       return view;
     },
+    journaledAt: debts.standingAt,
     owed: debts.count,
     async close() {
       await Promise.all(views.map((one) => one.close()));

@@ -29,11 +29,7 @@ async function* listed(
 }
 
 /** Pieces that were not handed out: dead letters, or those that are stuck on their way. */
-export async function awardsList(
-  list: 'dead' | 'stuck',
-  limit: number,
-  options: OpsOptions,
-): Promise<void> {
+export async function awardsList(list: 'dead' | 'stuck', limit: number, options: OpsOptions): Promise<void> {
   const awards: Line[] = [];
   let isMore = false;
   for await (const line of listed(ops(options), list)) {
@@ -42,7 +38,8 @@ export async function awardsList(
     awards.push(line);
   }
   const lines = awards.map(
-    ({ orderNumber, state, tries, reason }) => `${orderNumber}  ${state}, ${tries} tries: ${reason ?? 'no reason given'}`,
+    ({ orderNumber, state, tries, reason }) =>
+      `${orderNumber}  ${state}, ${tries} tries: ${reason ?? 'no reason given'}`,
   );
   const none = list === 'dead' ? 'There are no dead letters.' : 'No piece is stuck.';
   print(

@@ -482,6 +482,29 @@ describe('what needs no engine', () => {
       detail: expect.stringContaining('HONGBAO_DATA') as string,
     });
   });
+  it('doctor: every mistake of the connectors file, with its line', async () => {
+    const check = async (env: Record<string, string>) => {
+      const file = 'examples/connectors.yaml';
+      const ran = await runCommandLine(['doctor', '--json'], {
+        HONGBAO_DATA: folder,
+        HONGBAO_CONNECTORS: file,
+        ...env,
+      });
+      const checks = ran.json().checks as { name: string; state: string; detail: string }[];
+      return checks.find(({ name }) => name === 'connectors')!;
+    };
+    expect(await check({ DRINKS_TOKEN: 'a', CINEMA_SECRET: 'b' })).toMatchObject({
+      state: 'ok',
+      detail: 'drinks-shop, cinema',
+    });
+    const missing = await check({ DRINKS_TOKEN: 'a', CINEMA_SECRET: '' });
+    expect(missing.state).toBe('fail');
+    expect(missing.detail).toMatch(/connectors\.yaml:[0-9]+:[0-9]+ .*CINEMA_SECRET is not set/);
+    expect(await check({ HONGBAO_CONNECTORS: '/nowhere/at/all.yaml' })).toMatchObject({
+      state: 'fail',
+      detail: expect.stringContaining('ENOENT') as string,
+    });
+  });
   it('config print: no secret in it', async () => {
     const ran = await runCommandLine(['config', 'print', '--redact', '--json'], {
       HONGBAO_LEDGER: 'postgres://app:pa55word@db/gala',

@@ -126,18 +126,28 @@ export async function reissueResult(
 ): Promise<void> {
   const { base, bearer } = operator(options);
   const response = await send(`${base}/ops/v1/reissues/${id}/result`, bearer);
-  const text = flags.file === undefined ? response.body! : [joined(await response.text(), flags.file)];
-  if (flags.out === undefined) {
-    for await (const piece of text) process.stdout.write(piece as Uint8Array);
+  const text = flags.file === undefined ? response.body! : joined(await response.text(), flags.file);
+  if (flags.out === undefined && options.json) {
+    const [header, ...lines] = rowsOf(typeof text === 'string' ? text : await new Response(text).text());
+    print(options, { job: id, columns: header!.fields, lines: lines.map((row) => row.fields) }, '');
     return;
   }
-  await pipeline(Readable.from(text), createWriteStream(flags.out, { mode: 0o600 })).catch((error: Error) => {
-    throw new CliFailure(EXIT.usage, `${flags.out} can't be written (${error.message}).`, {
-      code: 'unwritable',
-    });
-  });
+  if (flags.out === undefined) {
+    for await (const piece of piecesOf(text)) process.stdout.write(piece);
+    return;
+  }
+  await pipeline(Readable.from(piecesOf(text)), createWriteStream(flags.out, { mode: 0o600 })).catch(
+    (error: Error) => {
+      throw new CliFailure(EXIT.usage, `${flags.out} can't be written (${error.message}).`, {
+        code: 'unwritable',
+      });
+    },
+  );
   print(options, { job: id, file: flags.out }, `What became of each line stands in ${flags.out}.`);
 }
+
+const piecesOf = (text: string | ReadableStream<Uint8Array>): AsyncIterable<Uint8Array> | string[] =>
+  typeof text === 'string' ? [text] : (text as unknown as AsyncIterable<Uint8Array>);
 
 function joined(result: string, file: string): string {
   const [header, ...lines] = rowsOf(result);

@@ -6,6 +6,8 @@ import { recent } from '../../guard/recent.ts';
 import { createMac, createSealbox } from '../../guard/sealbox.ts';
 import { createCredentialCheck } from '../../guard/secrets.ts';
 import type { Sessions } from '../../guard/sessions.ts';
+import { identityRoutes } from '../../identity/http.ts';
+import type { People } from '../../identity/people.ts';
 import type { ErrorKind } from '../../protocol/error-kinds.ts';
 import { isRefusal, type Refusal } from '../../protocol/failures.ts';
 import { mayAsk, newAllowance, type RequestAllowance } from '../../rules/request-allowance.ts';
@@ -33,6 +35,7 @@ export interface GatewayDeps {
   readonly keyring: Keyring;
   readonly granter: Granter;
   readonly sessions: Sessions;
+  readonly people: People;
   readonly authenticate: (request: FastifyRequest) => Promise<Player | Refusal>;
   readonly campaigns: () => ReadonlyMap<string, CampaignSnapshot>;
   readonly throttle: () => ThrottleLevel;
@@ -85,8 +88,8 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     random,
     tickets: createSealbox(keyring.secrets.ticket, 'hongbao.ticket.v1'),
     claims: createMac(keyring.secrets.claim, 'hongbao.claim.v1'),
-    grant: async (order, leaseUntilMs) => {
-      const granted = await granter.grant(order, leaseUntilMs);
+    grant: async (order, leaseUntilMs, person) => {
+      const granted = await granter.grant(order, leaseUntilMs, person);
       if (!isRefusal(granted)) metrics.opens.inc({ replayed: String(granted.replayed) });
       return granted;
     },
@@ -108,18 +111,20 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   await app.register(grantRoutes, {
     upstream,
     campaign,
-    actIdOf: sessions.actIdOf,
+    personOf: deps.people.personFor,
     isLow: stock.isLow,
     onUnknown: (error) => logger.error({ err: error }, 'a grant could not be answered'),
     credentialOf,
   });
   await app.register(totalRoutes, { totals: stores.totals, campaign, clock });
   await app.register(stockRoutes, { stock, credentialOf, campaign, clock });
+  await app.register(identityRoutes, { people: deps.people, campaign, credentialOf });
   const socket: PlaySocket = attachPlaySocket(app.server, {
     play,
     clock,
     logger,
     authenticate: sessions.authenticate,
+    current: sessions.current,
     campaign,
     throttle,
     onShake,

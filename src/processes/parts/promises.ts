@@ -6,13 +6,13 @@ import { RetryableFault } from '../../protocol/failures.ts';
 import { createGranter, type Granter } from '../../stations/3-grant/grant.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
 import { createSealingLine, promisedAt } from '../../stations/4-seal/sealing-line.ts';
-import { createDoubts, type Doubt, type Doubts } from '../../stations/9-total/doubts.ts';
+import { createDoubts, type Doubts } from '../../stations/9-total/doubts.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
-import type { Stores } from '../stores/index.ts';
+import type { Stores, Untold } from '../stores/index.ts';
 import { createSliceStates } from './slice-states.ts';
 
 export interface Promises {
@@ -47,28 +47,23 @@ export function createPromises(deps: {
   });
   const { countPromised } = stores;
   stores.onUntold?.(doubts.note);
-  const line = (log: GrantLog, onPromised: Stores['countPromised']) => ({
+  const line = (log: GrantLog) => ({
     keyring,
     log,
-    onAppended: (entries: Parameters<Stores['book']['record']>[0]) => stores.book.record(entries),
+    onAppended: (entries: readonly Untold[]) => stores.book.record(entries),
     nowMs: clock.now,
-    onLate: (entries: readonly Pick<Doubt, 'order' | 'position'>[]) =>
-      doubts.note(
-        entries.map((entry) => ({
-          ...entry,
-          ...(countPromised ? { count: () => countPromised([entry.order]) } : {}),
-        })),
-      ),
-    ...(onPromised ? { onPromised } : {}),
   });
   const lines = stores.logs.map((log, bucket) =>
     createSealingLine({
-      ...line(log, countPromised),
+      ...line(log),
+      onLate: (entries) =>
+        doubts.note(entries.map((one) => stores.late?.(one.order, one.position, bucket) ?? one)),
+      ...(countPromised ? { onPromised: countPromised } : {}),
       ...(withoutLog ? { withoutLog: (batch) => withoutLog(batch, bucket) } : {}),
     }),
   );
   // What was promised before, and lost by the log, is promised apart: it was counted then.
-  const linesAgain = stores.logsAgain?.map((log) => createSealingLine(line(log, undefined))) ?? lines;
+  const linesAgain = stores.logsAgain?.map((log) => createSealingLine(line(log))) ?? lines;
   const bucketAt = (order: Pick<Order, 'actId'>): number => bucketOf(order.actId, stores.buckets);
   const granter = createGranter({
     book: stores.book,

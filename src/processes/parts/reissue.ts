@@ -40,6 +40,8 @@ export interface ReissuePart {
   stop(): Promise<void>;
 }
 
+const BRING_MS_MAX = 300_000;
+
 /** Batch reissue: ordinary grant orders, from a list, by control's own upstream granter. */
 export async function createReissuePart(
   ops: FastifyInstance,
@@ -71,7 +73,7 @@ export async function createReissuePart(
       checkLine(
         {
           campaign,
-          actIdFor: control.actIdFor,
+          personFor: control.personFor,
           isGiven: async (...name) => (await isPromised(...name)) || isCredited(...name),
         },
         line,
@@ -83,6 +85,8 @@ export async function createReissuePart(
     onSettled: (outcome) => metrics.reissued.inc({ outcome }),
     onFatal: deps.onFatal,
   });
+  // A large list is read no faster than the database takes it.
+  ops.server.requestTimeout = BRING_MS_MAX;
   await ops.register(reissueRoutes, {
     operatorOf: deps.operatorOf,
     desk: createReissueDesk({

@@ -6,6 +6,7 @@ import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import { startPayoutSandbox } from '../../engines/embedded/payout-sandbox/index.ts';
 import { createHttpPayout } from '../../engines/payout-http/index.ts';
 import type { Player } from '../../guard/player.ts';
+import type { People } from '../../identity/people.ts';
 import { isRefusal, type Refusal } from '../../protocol/failures.ts';
 import type { Granter } from '../../stations/3-grant/grant.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
@@ -30,6 +31,7 @@ export interface WalletDeps {
   readonly stores: Stores;
   readonly keyring: Keyring;
   readonly granter: Granter;
+  readonly people: People;
   readonly authenticate: (request: FastifyRequest) => Promise<Player | Refusal>;
   readonly campaign: (id: string) => CampaignSnapshot | undefined;
   readonly clock: Clock;
@@ -81,6 +83,7 @@ export async function createWalletPart(deps: WalletDeps): Promise<WalletPart> {
     ledger,
     book,
     clock,
+    personNow: (player) => deps.people.personNow(player.actId),
     takeIn: async (player, inForce, tokens) => {
       const phase = walletPhaseAt(inForce, clock.now());
       return phase ? (await takeIn(phoneTokens, player, inForce, phase, tokens)).shown : [];

@@ -62,7 +62,7 @@ describe('what a process of a cluster counts', () => {
     await first.close();
 
     const again = open(folder);
-    for (const record of records(journal)) again.recount(record);
+    for (const record of records(journal)) again.recount(record, true);
     again.recounted();
     const other = open(path.join(folder, 'other'));
     other.promised(aBatch([9]).orders);
@@ -89,9 +89,34 @@ describe('what a process of a cluster counts', () => {
     await emptied(redis);
 
     const again = open(folder);
-    for (const record of records([unknown, aBatch([4])])) again.recount(record);
+    for (const record of records([unknown, aBatch([4])])) again.recount(record, true);
     again.recounted();
     await shows(again, 100, 1);
+    await again.close();
+  });
+
+  it('after a kill takes the end of its journal for unknown, once: it is replayed, and handed out with its place', async () => {
+    const journal = records([aBatch([1]), aBatch([2, 3])]);
+    const killed = open(folder);
+    killed.recount(journal[0]!, true);
+    killed.recount(journal[1]!, false);
+    killed.recounted();
+    const handedOut: Untold[] = [];
+    killed.onUntold((entries) => handedOut.push(...entries));
+    killed.replayed(aBatch([2, 3]).orders, 80, 2);
+    expect(handedOut.map(({ position }) => position.leafIndex)).toEqual([0, 1]);
+    handedOut[1]!.count!();
+    await shows(killed, 200, 2);
+    await killed.close();
+
+    const again = open(folder);
+    for (const record of journal) again.recount(record, true);
+    again.recounted();
+    // What came too late for an answer is open as well, and stays out until it is counted.
+    const late = again.late(aBatch([9]).orders[0]!, { sequence: 90, leafIndex: 0 }, 3);
+    await shows(again, 200, 2);
+    late.count!();
+    await shows(again, 300, 3);
     await again.close();
   });
 });

@@ -134,6 +134,8 @@ export async function openClusterStores(
     logsAgain: log.logs.map((one, bucket) => ({ ...one, append: journaled.bucket(bucket).appendAgain })),
     totals: totals.totals,
     countPromised: totals.promised,
+    late: (order, position, bucket) =>
+      totals.late(order, position, journaled.journaledAt(bucket, position.sequence)),
     onUntold: totals.onUntold,
     notCounted: totals.notCounted,
     toldUnlogged: totals.toldUnlogged,

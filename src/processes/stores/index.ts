@@ -67,6 +67,8 @@ export interface Stores {
   readonly totals: HotTotals;
   /** Counts what was promised just now; undefined where the book does that, because it never forgets. */
   readonly countPromised?: (orders: readonly Order[]) => void;
+  /** How an order is counted that stands in the log too late to be told; where the book counts, like any other. */
+  readonly late?: (order: Order, position: LogPosition, bucket: number) => Untold;
   /** Is told of promises that nobody was told of, once they stand in the log; what to do with them is handed in. */
   readonly onUntold?: (take: (entries: readonly Untold[]) => void) => void;
   /** Leaves of a record of the own journal that were promised to nobody; without leaves, the whole of it. */

@@ -24,9 +24,9 @@ const won: ClaimRecord = {
   round: { rainId: 7 as RainId, sceneIds: ['tea-rain' as SceneId] },
 };
 const record = encodeClaim(mac, owner, won);
-const read = (bytes: Uint8Array, by = owner) => decodeClaim(mac, by, bytes);
+const read = (bytes: Uint8Array, by = owner) => decodeClaim(mac, { aliases: [], ...by }, bytes);
 const codeOf = (bytes: Uint8Array, by = owner, withMac = mac) => {
-  const claim = decodeClaim(withMac, by, bytes);
+  const claim = decodeClaim(withMac, { aliases: [], ...by }, bytes);
   return isRefusal(claim) ? claim.refused : 'read';
 };
 

@@ -2,6 +2,7 @@ import { MAC_BYTES, type Mac } from '../../guard/sealbox.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
 import type { ActId, CampaignId, PhaseKey, RainId, SceneId, SponsorId } from '../../vocabulary/ids.ts';
 import { parseRainId, parseSceneId, parseSponsorId } from '../../vocabulary/ids.ts';
+import { idsOf, type Person } from '../../vocabulary/person.ts';
 
 /** What a person has won, as the phone carries it from shake to shake (seed 2015): cheap, signed, not the truth. */
 export interface ClaimRecord {
@@ -21,6 +22,9 @@ export interface ClaimOwner {
   readonly phaseKey: PhaseKey;
   readonly actId: ActId;
 }
+
+/** Who shows one: a record of an id that was joined to this person's is as good as its own. */
+export type ClaimShower = ClaimOwner & Person;
 
 export const EMPTY_CLAIM: ClaimRecord = { packets: 0, sponsors: [] };
 export const CLAIM_BYTES_MAX = 1_024;
@@ -57,7 +61,7 @@ export function encodeClaim(mac: Mac, owner: ClaimOwner, claim: ClaimRecord): Bu
  * Reads a claim record that this owner shows. An empty one, or one of another phase or campaign, says nothing; one
  * that was altered, or is somebody else's, is refused.
  */
-export function decodeClaim(mac: Mac, owner: ClaimOwner, bytes: Uint8Array): ClaimRecord | Refusal {
+export function decodeClaim(mac: Mac, owner: ClaimShower, bytes: Uint8Array): ClaimRecord | Refusal {
   if (bytes.length === 0) return EMPTY_CLAIM;
   if (bytes.length > CLAIM_BYTES_MAX || bytes.length < MAC_BYTES)
     return refuse('claim-invalid', 'no claim record of ours');
@@ -69,7 +73,8 @@ export function decodeClaim(mac: Mac, owner: ClaimOwner, bytes: Uint8Array): Cla
   const hasRound = version === WITH_ROUND;
   if ((!hasRound && version !== PLAIN) || parts.length !== (hasRound ? 7 : 6))
     return refuse('claim-invalid', 'a claim record of another version');
-  if (actId !== String(owner.actId)) return refuse('claim-invalid', 'a claim record of another person');
+  if (!idsOf(owner).some((id) => actId === String(id)))
+    return refuse('claim-invalid', 'a claim record of another person');
   if (campaignId !== owner.campaignId || phaseKey !== String(owner.phaseKey)) return EMPTY_CLAIM;
   if (!COUNT.test(packets!)) return refuse('claim-invalid', 'a claim record without a count');
   const round = hasRound ? readRound(parts[5]!) : undefined;

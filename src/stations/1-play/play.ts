@@ -12,6 +12,7 @@ import type { ActId, RainId, SceneId, SponsorId } from '../../vocabulary/ids.ts'
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
+import { idsOf, isOneOf, type Person } from '../../vocabulary/person.ts';
 import { type ClaimRecord, decodeClaim, encodeClaim, type RoundWins } from './claims.ts';
 import type { Dealer } from './dealer.ts';
 import { openTicket, sealTicket } from './tickets.ts';
@@ -42,6 +43,8 @@ export interface OpenedPacket {
 
 /** What this gateway remembers of an account in a phase: tickets given included, opened or not. */
 interface Memory {
+  /** How many ids the person had when the book was asked; one more was joined later. */
+  readonly ids: number;
   packets: number;
   readonly sponsors: Set<SponsorId>;
   readonly wonHere: Set<string>;
@@ -62,7 +65,7 @@ export interface PlayDeps {
   /** From 0 up to, not including, 1. */
   readonly random: () => number;
   /** 3-grant. */
-  readonly grant: (order: Order, leaseUntilMs: number) => Promise<Answer | Refusal>;
+  readonly grant: (order: Order, leaseUntilMs: number, person: Person) => Promise<Answer | Refusal>;
   /** The first answer to this order, when there was one. */
   readonly granted: (order: Order) => Promise<Answer | undefined>;
 }
@@ -90,7 +93,8 @@ export function createPlay(deps: PlayDeps): Play {
     const phase = phaseAt(campaign, nowMs);
     if (!phase || !inAudience(phase, player.actId)) return refuse('phase-closed', 'nothing is on right now');
     const memory = accounts.get(accountKey(player.actId, phase));
-    if (memory) return shakeFrom(memory, player, campaign, phase, nowMs, claimRecord);
+    if (memory && memory.ids > player.aliases.length)
+      return shakeFrom(memory, player, campaign, phase, nowMs, claimRecord);
     return recall(player, campaign, phase).then((recalled) =>
       shakeFrom(recalled, player, campaign, phase, nowMs, claimRecord),
     );
@@ -106,11 +110,8 @@ export function createPlay(deps: PlayDeps): Play {
   ): ShakeAnswer | Refusal {
     const rain = rainAt(phase, nowMs);
     if (claimRecord.length > 0) {
-      const claim = decodeClaim(
-        deps.claims,
-        { campaignId: campaign.id, phaseKey: phase.key, actId: player.actId },
-        claimRecord,
-      );
+      const owner = { campaignId: campaign.id, phaseKey: phase.key, ...player };
+      const claim = decodeClaim(deps.claims, owner, claimRecord);
       if (isRefusal(claim)) return claim;
       join(memory, claim);
     }
@@ -172,19 +173,33 @@ export function createPlay(deps: PlayDeps): Play {
 
   /** An account that this gateway does not remember is asked of the book, once: what was won survives a restart. */
   async function recall(player: Player, campaign: CampaignSnapshot, phase: Phase): Promise<Memory> {
-    const wins = await unlessBookIsAway(() => deps.book.winsOf(player.actId, phase.key), []);
+    const ids = idsOf(player);
+    const looks = ids.map((actId) => unlessBookIsAway(() => deps.book.winsOf(actId, phase.key), []));
+    const wins = (await Promise.all(looks)).flat();
+    const key = accountKey(player.actId, phase);
+    const meanwhile = accounts.get(key);
+    if (meanwhile && meanwhile.ids >= ids.length) return meanwhile;
     const shaken = wins.filter((won) => {
       const scene = campaign.scenes.get(won.sceneId);
       return !scene || isShaken(scene, campaign);
     });
+    // What was dealt here under either id and is not opened yet, no book knows.
+    const here = ids.flatMap((actId) => accounts.get(accountKey(actId, phase)) ?? []);
     const memory: Memory = {
-      packets: shaken.length,
-      sponsors: sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign),
-      wonHere: new Set(wins.map((won) => winKey(won.rainId, won.sceneId))),
+      ids: ids.length,
+      packets: Math.max(
+        shaken.length,
+        here.reduce((sum, one) => sum + one.packets, 0),
+      ),
+      sponsors: new Set([
+        ...sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign),
+        ...here.flatMap((one) => [...one.sponsors]),
+      ]),
+      wonHere: new Set([
+        ...wins.map((won) => winKey(won.rainId, won.sceneId)),
+        ...here.flatMap((one) => [...one.wonHere]),
+      ]),
     };
-    const key = accountKey(player.actId, phase);
-    const meanwhile = accounts.get(key);
-    if (meanwhile) return meanwhile;
     accounts.set(key, memory);
     return memory;
   }
@@ -197,14 +212,15 @@ export function createPlay(deps: PlayDeps): Play {
     const ticket = openTicket(deps.tickets, bytes);
     if (!ticket) return refuse('ticket-invalid', 'no packet ticket of ours');
     const { order, expiresAtMs } = ticket;
-    if (order.actId !== player.actId) return refuse('ticket-foreign', 'the packet is of another person');
+    if (!isOneOf(player, order.actId)) return refuse('ticket-foreign', 'the packet is of another person');
     if (order.campaignId !== campaign.id)
       return refuse('ticket-invalid', `the packet is of campaign ${order.campaignId}`);
     const scene = campaign.scenes.get(order.sceneId);
     if (!scene)
       return refuse('scene-unknown', `campaign ${campaign.id} has no scene ${order.sceneId} any more`);
     // A packet that was opened in time is answered for ever; only a first opening can come too late.
-    const granted = clock.now() > expiresAtMs ? await late(order) : await deps.grant(order, expiresAtMs);
+    const granted =
+      clock.now() > expiresAtMs ? await late(order) : await deps.grant(order, expiresAtMs, player);
     if (isRefusal(granted)) return granted;
     return {
       amountFen: granted.order.amountFen,

@@ -27,6 +27,8 @@ export interface PlaySocketDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly authenticate: (jwt: string | undefined) => Promise<Session | Refusal>;
+  /** The session as it is by now: its person may have been joined with another. */
+  readonly current: (session: Session) => Session;
   readonly campaign: (id: string) => CampaignSnapshot | undefined;
   readonly throttle: () => ThrottleLevel;
   readonly onShake: (prize: Prize['prize']) => void;
@@ -51,7 +53,7 @@ const CLOSING = { goingAway: 1001, policy: 1008, tooLarge: 1009 } as const;
 interface Connection {
   readonly socket: WebSocket;
   readonly allowance: RequestAllowance;
-  player: Player | undefined;
+  player: Session | undefined;
   campaign: string;
   expiresAtMs: number;
   /** The last claim record that we issued or checked here: the same bytes again need no checksum. */
@@ -171,6 +173,7 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
     if (deps.requestsLimited !== false && !mayAsk(connection.allowance, deps.clock.monotonicMs()))
       return refuse('throttled', 'too many frames');
     const campaign = deps.campaign(connection.campaign);
+    connection.player = deps.current(connection.player);
     return campaign
       ? { player: connection.player, campaign }
       : refuse('campaign-unknown', 'the campaign is over');

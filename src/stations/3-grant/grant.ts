@@ -7,6 +7,7 @@ import { capRefusal } from '../../rules/person-caps.ts';
 import type { ActId, SliceId } from '../../vocabulary/ids.ts';
 import { type Order, type SliceUnit, sameOrder } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
+import { aloneAs, idsOf, type Person } from '../../vocabulary/person.ts';
 import { createTurns } from './turns.ts';
 
 /** A promise that was kept durable: what the person may be told. */
@@ -35,8 +36,9 @@ export interface Granter {
   /**
    * Makes the order's promise, or gives the first answer again, or says why not. Refused orders move nothing.
    * `leaseUntilMs`: after it (and a moment) the slice may be closed, and a promise that was held up is "unknown".
+   * `person`: who stands behind the order's ActId; caps count what was won under all their ids. Nobody else by default.
    */
-  grant(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal>;
+  grant(order: Order, leaseUntilMs?: number, person?: Person): Promise<Granted | Refusal>;
   /** The first answer to an order number, when there was one. */
   find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined>;
   /** Whether what `find` does not find was never granted. While the book is away nobody can say so. */
@@ -96,8 +98,13 @@ export function createGranter(deps: GranterDeps): Granter {
     return making;
   }
 
-  async function grantInTurn(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal> {
-    const wins = await winsOf(order);
+  async function grantInTurn(
+    order: Order,
+    person: Person,
+    leaseUntilMs: number | undefined,
+  ): Promise<Granted | Refusal> {
+    const { phaseKey } = order;
+    const wins = (await Promise.all(idsOf(person).map((actId) => winsOf({ actId, phaseKey })))).flat();
     const earlier = wins.find((win) => win.orderNumber === order.orderNumber);
     const first = earlier ? await firstAnswer(order.actId, earlier) : lastAnswers.get(order.orderNumber);
     if (first) return repeat(first, order);
@@ -130,7 +137,10 @@ export function createGranter(deps: GranterDeps): Granter {
   }
 
   return {
-    grant: (order, leaseUntilMs) => turns.take(order.actId, () => grantInTurn(order, leaseUntilMs)),
+    grant(order, leaseUntilMs, person = aloneAs(order.actId)) {
+      // Who was not joined yet a moment ago waits under the old id.
+      return turns.takeAll(idsOf(person), () => grantInTurn(order, person, leaseUntilMs));
+    },
     find,
     isSure: (actId) => unlessBookIsAway(() => deps.book.isWhole(actId), false),
     acceptSlice: (sliceId) => void openSlices.add(sliceId),

@@ -6,7 +6,8 @@ import { bearerOf } from '../../guard/secrets.ts';
 import { ERROR_KINDS } from '../../protocol/error-kinds.ts';
 import { BrokenInvariant, isRefusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { ProblemShape, problemResponses, sendProblem, TimeMsShape } from '../../protocol/http.ts';
-import type { ActId, AppId, PhaseKey, SceneId } from '../../vocabulary/ids.ts';
+import type { AppId, PhaseKey, SceneId } from '../../vocabulary/ids.ts';
+import type { Person } from '../../vocabulary/person.ts';
 import { AskShape, readAsk } from './ask.ts';
 import { withinBounds } from './bulk.ts';
 import { type GrantOutcome, outcomeOf, unknownOf } from './outcome.ts';
@@ -24,7 +25,7 @@ export interface GrantRouteDeps {
   readonly upstream: UpstreamGranter;
   readonly credentialOf: (secret: string | undefined) => Promise<UpstreamCredential | undefined>;
   readonly campaign: (id: string) => CampaignSnapshot | undefined;
-  readonly actIdOf: (appId: AppId, user: string) => Promise<ActId>;
+  readonly personOf: (appId: AppId, user: string) => Promise<Person>;
   /** Whether little is left of a scene; from memory, at once. */
   readonly isLow: (phaseKey: PhaseKey, sceneId: SceneId) => boolean;
   /** Told of what was thrown and answered as `unknown` beside others. */
@@ -104,8 +105,8 @@ export const grantRoutes: FastifyPluginAsync<GrantRouteDeps> = async (app, deps)
     const ask = readAsk(raw, deps.campaign);
     if (isRefusal(ask)) return outcomeOf(ask, undefined, false);
     try {
-      const actId = await deps.actIdOf(ask.appId, ask.user);
-      const granted = await deps.upstream.grant(credential, { ...ask, actId });
+      const person = await deps.personOf(ask.appId, ask.user);
+      const granted = await deps.upstream.grant(credential, { ...ask, person });
       const low = !isRefusal(granted) && deps.isLow(granted.order.phaseKey, ask.scene.id);
       return outcomeOf(granted, ask.scene.id, low);
     } catch (error) {

@@ -9,6 +9,7 @@ import type { ActId, AppId, RainId } from '../../vocabulary/ids.ts';
 import type { Clock, InstantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
+import { idsOf, type Person } from '../../vocabulary/person.ts';
 import { type Granted, type Granter, isUnknown } from './grant.ts';
 import type { SceneSlices } from './slices.ts';
 import { createTurns } from './turns.ts';
@@ -18,7 +19,7 @@ export interface UpstreamGrant {
   readonly scene: Scene;
   readonly rainId: RainId;
   readonly appId: AppId;
-  readonly actId: ActId;
+  readonly person: Person;
   /** Needed for a `given` scene, not taken for others. */
   readonly amountFen: Fen | undefined;
   readonly drawnAtMs: InstantMs | undefined;
@@ -65,31 +66,45 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
   /** By the number of what was asked for, and by its own: until it is settled, nothing else is tried in its place. */
   const unsettled = recent<OrderNumber, Unsettled>(UNSETTLED_MAX);
 
-  /** What this ask was answered with before: its own scene's order, or the consolation that was given in its place. */
+  /**
+   * What this ask was answered with before: its own scene's order, or the consolation that was given in its place. Under
+   * whichever id of the person: two apps may have got an answer each before they were known to be of one person, and
+   * each goes on getting its own. Throws when there may be one under an alias that can't be looked up: what is granted
+   * anew under another id, no key would stop.
+   */
   async function firstAnswer(draw: Draw): Promise<Granted | undefined> {
-    const own = await granter.find(nameOf(draw, draw.scene));
+    const found = (await Promise.all(idsOf(draw.person).map((actId) => answerTo(draw, actId)))).flatMap(
+      (granted) => granted ?? [],
+    );
+    const first = found.find(({ order }) => order.appId === draw.appId) ?? found[0];
+    if (!first && !(await isSureOfAll(draw.person.aliases))) throw notLookedUp('what was granted before');
+    return first;
+  }
+
+  async function answerTo(draw: Draw, actId: ActId): Promise<Granted | undefined> {
+    const own = await granter.find(nameOf(draw, draw.scene, actId));
     if (own) return own;
     const consolation = consolationOf(draw);
-    const other = consolation && (await granter.find(nameOf(draw, consolation)));
+    const other = consolation && (await granter.find(nameOf(draw, consolation, actId)));
     return other?.order.insteadOf === draw.scene.id ? other : undefined;
   }
 
+  const isSureOfAll = async (actIds: readonly ActId[]): Promise<boolean> =>
+    (await Promise.all(actIds.map((actId) => granter.isSure(actId)))).every((sure) => sure);
+
   async function grantInTurn(draw: Draw): Promise<Granted | Refusal> {
-    const asked = nameOf(draw, draw.scene).orderNumber;
+    const asked = askedOf(draw);
+    const open = asked.flatMap((number) => unsettled.get(number) ?? []);
+    // What may stand in the log is in no book yet.
     const first = await firstAnswer(draw);
-    if (first) unsettled.delete(asked);
+    if (first) for (const number of asked) unsettled.delete(number);
     if (first) return again(first, draw);
-    const open = unsettled.get(asked);
-    if (open) return settle(open, draw);
+    if (open[0]) return settle(open[0], draw);
     const own = await give(draw, draw.scene);
     if (!isRefusal(own) || own.refused !== 'budget-exhausted') return own;
     // "Nothing left" would be a lie to whoever has it already, and a consolation would come on top.
-    if (!(await granter.isSure(draw.actId)))
-      throw new RetryableFault(
-        'book-unavailable',
-        'nothing is left, and what was granted before can’t be looked up now',
-        ASK_AGAIN_MS,
-      );
+    if (!(await granter.isSure(draw.person.actId)))
+      throw notLookedUp('nothing is left, and what was granted before');
     return (await instead(draw)) ?? own;
   }
 
@@ -132,7 +147,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
 
   async function promise(order: Order, untilMs: InstantMs, draw: Draw): Promise<Granted | Refusal> {
     try {
-      return await granter.grant(order, untilMs);
+      return await granter.grant(order, untilMs, draw.person);
     } catch (error) {
       if (isUnknown(error))
         for (const name of [nameOf(draw, draw.scene), order])
@@ -148,7 +163,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     const granted = await promise(order, untilMs, draw);
     if (isRefusal(granted))
       throw new RetryableFault('outcome-unknown', `not settled yet: ${granted.detail}`, ASK_AGAIN_MS);
-    unsettled.delete(nameOf(draw, draw.scene).orderNumber);
+    for (const number of askedOf(draw)) unsettled.delete(number);
     return granted;
   }
 
@@ -156,7 +171,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     async grant(credential, ask) {
       const draw = admit(credential, ask, clock.now());
       if (isRefusal(draw)) return draw;
-      return turns.take(nameOf(draw, draw.scene).orderNumber, () => grantInTurn(draw));
+      return turns.takeAll(askedOf(draw), () => grantInTurn(draw));
     },
   };
 }
@@ -189,23 +204,37 @@ function checkAmount(scene: Scene, amountFen: Fen | undefined): Refusal | undefi
 const consolationOf = ({ campaign, scene }: Draw): Scene | undefined =>
   scene.consolation && campaign.scenes.get(scene.consolation);
 
-function nameOf(draw: Draw, scene: Scene): Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'> {
-  const { actId, phase, rainId } = draw;
+/** New orders are made under the person's own id. */
+function nameOf(
+  { person, phase, rainId }: Draw,
+  scene: Scene,
+  actId: ActId = person.actId,
+): Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'> {
   const parts = { actId, sceneId: scene.id, rainId, awardType: scene.award, stage: phase.id };
   return { actId, phaseKey: phase.key, orderNumber: formatOrderNumber(parts) };
 }
+
+/** The number of what is asked for, under each id of the person. */
+const askedOf = (draw: Draw): readonly OrderNumber[] =>
+  idsOf(draw.person).map((actId) => nameOf(draw, draw.scene, actId).orderNumber);
+
+const notLookedUp = (what: string) =>
+  new RetryableFault('book-unavailable', `${what} can’t be looked up now`, ASK_AGAIN_MS);
 
 /** The first answer, if this asks for the same: what the caller named must be what it named then. */
 const again = (first: Granted, draw: Draw): Granted | Refusal =>
   conflictOf(first.order, draw) ?? { ...first, replayed: true };
 
-/** The amount that was named is not known any more once a consolation was given. */
+/**
+ * What was granted to another app of the person is the answer here too, whatever this one names: it could not know. The
+ * amount that was named is not known any more once a consolation was given.
+ */
 function conflictOf(order: Order, draw: Draw): Refusal | undefined {
   const isOwn = order.sceneId === draw.scene.id;
   const same =
-    (!isOwn || draw.amountFen === undefined || draw.amountFen === order.amountFen) &&
-    (draw.drawnAtMs === undefined || draw.drawnAtMs === order.drawnAtMs) &&
-    draw.appId === order.appId;
+    draw.appId !== order.appId ||
+    ((!isOwn || draw.amountFen === undefined || draw.amountFen === order.amountFen) &&
+      (draw.drawnAtMs === undefined || draw.drawnAtMs === order.drawnAtMs));
   return same
     ? undefined
     : refuse('order-conflict', `order ${order.orderNumber} was granted with other content`);

@@ -8,6 +8,7 @@ import { isRefusal } from '../../protocol/failures.ts';
 import { decodeSealedToken, encodeSealedToken } from '../../protocol/token-codec.ts';
 import type { ActId, CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
 import { instantMs } from '../../vocabulary/instant.ts';
+import { aloneAs } from '../../vocabulary/person.ts';
 import { openKeyring } from './keyring.ts';
 import { sealBatch, sealedTokenOf } from './seal-batch.ts';
 import { createUnsealer } from './unseal.ts';
@@ -15,7 +16,7 @@ import { createUnsealer } from './unseal.ts';
 const clock = { now: () => instantMs(1_800_000_000_000), monotonicMs: () => 0 };
 const freshFolder = () => mkdtempSync(path.join(tmpdir(), 'hongbao-keys-'));
 const expectedOf = (person: number) => ({
-  actId: BigInt(1_000_000 + person) as ActId,
+  person: aloneAs(BigInt(1_000_000 + person) as ActId),
   campaignId: 'gala' as CampaignId,
   phaseKey: 3 as PhaseKey,
 });
@@ -120,6 +121,8 @@ describe('a seal', () => {
     ).toBe('token-undecryptable');
     expect(codeOf(unseal(tokens[0]!.subarray(0, -1), expectedOf(1)))).toBe('token-malformed');
     expect(codeOf(unseal(tokens[0]!, expectedOf(2)))).toBe('token-foreign');
+    const joined = { actId: expectedOf(2).person.actId, aliases: [expectedOf(1).person.actId] };
+    expect(codeOf(unseal(tokens[0]!, { ...expectedOf(1), person: joined }))).toBe('taken');
     expect(codeOf(unseal(tokens[0]!, { ...expectedOf(1), campaignId: 'other' as CampaignId }))).toBe(
       'token-wrong-campaign',
     );

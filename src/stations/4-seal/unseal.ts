@@ -2,14 +2,16 @@ import { createDecipheriv, createHash, verify } from 'node:crypto';
 import { recent } from '../../guard/recent.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
 import { decodeSealedToken, decodeToken, type SealedTokenFields } from '../../protocol/token-codec.ts';
-import type { ActId, CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
+import type { CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
 import type { Order } from '../../vocabulary/order.ts';
+import { isOneOf, type Person } from '../../vocabulary/person.ts';
 import type { Keyring, SealKey } from './keyring.ts';
 import { leafHash, rootFrom } from './merkle.ts';
 import { TAG_BYTES, tokenContext, treeHead } from './seal-batch.ts';
 
 export interface UnsealExpectation {
-  readonly actId: ActId;
+  /** Whose it may be: tokens of an id that was joined to the person's are as good as its own. */
+  readonly person: Person;
   readonly campaignId: CampaignId;
   readonly phaseKey: PhaseKey;
 }
@@ -56,7 +58,8 @@ export function createUnsealer(keyring: Keyring): Unsealer {
       }
       const order = decrypt(token, key);
       if (!order) return refuse('token-undecryptable', 'the ciphertext was altered');
-      if (order.actId !== expected.actId) return refuse('token-foreign', 'the token is of another person');
+      if (!isOneOf(expected.person, order.actId))
+        return refuse('token-foreign', 'the token is of another person');
       if (order.campaignId !== expected.campaignId)
         return refuse('token-wrong-campaign', `the token is of ${order.campaignId}`);
       if (order.phaseKey !== expected.phaseKey)

@@ -8,7 +8,7 @@ import { backOffMs } from '../../rules/back-off.ts';
 import { type AfterAnswer, afterAnswer, firstQuestion } from '../../rules/fulfilment.ts';
 import { type Clock, instantMs } from '../../vocabulary/instant.ts';
 import { inHouse } from './in-house.ts';
-import { createLane, type Lane, type LaneLimits, type Question } from './lane.ts';
+import { createLane, IN_HAND_FOR_EACH, type Lane, type LaneLimits, type Question } from './lane.ts';
 import { type Errand, errandOf, scenesByConnector } from './scenes.ts';
 
 /** A downstream, and what it bears. */
@@ -52,8 +52,18 @@ export interface Fulfiller {
 }
 
 const IN_HOUSE_AT_ONCE = 16;
-/** Beyond the two questions of a turn: nobody else takes up a piece meanwhile. A crash leaves it alone for as long. */
-const CLAIM_MARGIN_MS = 5_000;
+/** Of a claim, beyond the questions. */
+const CLAIM_MARGIN_MS = 2_000;
+
+/**
+ * How long nobody else takes up a piece that is in hand: two questions of its own, behind those of the others that were
+ * taken up with it. A crash leaves it alone for as long. Should it be too short, two ask for the same piece.
+ */
+function claimMsOf({ timeoutMs, concurrencyMax, perSecondMax }: Downstream): number {
+  const questions = 2 * IN_HAND_FOR_EACH;
+  const atItsRateMs = perSecondMax === undefined ? 0 : (questions * concurrencyMax * 1_000) / perSecondMax;
+  return CLAIM_MARGIN_MS + questions * timeoutMs + atItsRateMs;
+}
 const STRAY_ROWS = 200;
 const STRAY_LEFT_ALONE_TIMES = 6;
 
@@ -92,13 +102,13 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
     else await letGo(award);
   }
 
-  /** Stopping in the middle of a turn: whoever comes next need not wait for our claim to end. */
+  /** Stopping in the middle of a turn, or giving up before asking: whoever comes next need not wait for our claim. */
   async function letGo({ account, orderNumber, reason = '' }: Award): Promise<void> {
     const dueAtMs = clock.now();
     await awards.deferAward(account, orderNumber, { dueAtMs, reason, again: false, asked: false });
   }
 
-  /** Undefined when stopping. */
+  /** Undefined when stopping, or when the downstream turned out to be away. */
   async function answered(
     errand: Errand,
     asked: 'give' | 'query',
@@ -158,11 +168,13 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
     else logger.warn({ reason: error.message }, 'handing out pieces waits for the ledger');
   }
 
-  function openLane(name: string, { connector, timeoutMs, ...limits }: Downstream): Lane {
-    const claimMs = 2 * timeoutMs + CLAIM_MARGIN_MS;
+  function openLane(name: string, downstream: Downstream): Lane {
+    const claimMs = claimMsOf(downstream);
+    const { connector, concurrencyMax, perSecondMax } = downstream;
     return createLane({
-      ...limits,
       connector,
+      concurrencyMax,
+      perSecondMax,
       clock,
       random: options.random,
       sweepMs,

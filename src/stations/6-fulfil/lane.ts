@@ -29,7 +29,7 @@ export interface LaneOptions extends LaneLimits {
   readonly probeMsFirst: number;
 }
 
-/** Puts one question to the downstream, when its rate allows; undefined when stopping. */
+/** Puts one question to the downstream, when its rate allows; undefined when stopping, or while it is away. */
 export type Question = (kind: 'give' | 'query', ask: FulfilAsk) => Promise<FulfilAnswer | undefined>;
 
 /** One downstream's own way: its places, its rate and its breaker, so that it holds up no other. */
@@ -41,8 +41,11 @@ export interface Lane {
   status(): { readonly inHand: number; readonly breaker: BreakerState };
 }
 
-/** Pieces in hand for each that may be asked for at once: enough that no place is empty between two looks. */
-const IN_HAND_FOR_EACH = 4;
+/** Pieces in hand for each question that may be put at once: enough that no place is empty between two looks. */
+export const IN_HAND_FOR_EACH = 2;
+/** Pieces seen at a look, in the same way: a look costs as much as handing out a few. */
+const SEEN_FOR_EACH = 16;
+const SEEN_MAX = 1_000;
 const FAULTS_TO_OPEN = 8;
 const PROBE_MS_MAX = 30_000;
 /** What a probe asks about, turn by turn: one piece that is never answered must not keep the others waiting. */
@@ -55,6 +58,8 @@ export function createLane(options: LaneOptions): Lane {
   const rate = newRate(options.perSecondMax, clock.monotonicMs() - 1_000);
   const inHandMax = options.concurrencyMax * IN_HAND_FOR_EACH;
   const inHand = new Map<string, Promise<void>>();
+  /** Seen due at the last look, and not taken up yet. Who takes one up later finds out whether it still is. */
+  let waiting: Award[] = [];
   const unanswered: FulfilAsk[] = [];
   let isMoreDue = false;
   let running: Promise<void> = Promise.resolve();
@@ -80,12 +85,15 @@ export function createLane(options: LaneOptions): Lane {
     if (isAway(answer)) throw new Error(answer.reason);
   }
 
-  async function question(kind: 'give' | 'query', ask: FulfilAsk): Promise<FulfilAnswer | undefined> {
+  /** Only the question itself holds a place: what is written before and after it is no matter of the downstream's. */
+  const question: Question = (kind, ask) => slots.run(() => put(kind, ask));
+
+  async function put(kind: 'give' | 'query', ask: FulfilAsk): Promise<FulfilAnswer | undefined> {
     while (takeUpTo(rate, 1, clock.monotonicMs()) === 0) {
       if (pauses.stopped) return undefined;
       await pauses.pause(waitMs(rate, 1) ?? options.sweepMs);
     }
-    if (pauses.stopped) return undefined;
+    if (pauses.stopped || !breaker.lets) return undefined;
     const answer = await connector[kind](ask);
     if (isAway(answer)) {
       unanswered.push(ask);
@@ -96,6 +104,7 @@ export function createLane(options: LaneOptions): Lane {
   }
 
   async function turn(award: Award): Promise<void> {
+    // Seen before it went away: the next look finds it again.
     if (pauses.stopped || !breaker.lets) return;
     await options.turn(award, question);
   }
@@ -103,25 +112,33 @@ export function createLane(options: LaneOptions): Lane {
   function take(award: Award): void {
     const id = `${award.account.phaseKey}/${award.orderNumber}`;
     if (inHand.has(id)) return;
-    const job = slots
-      .run(() => turn(award))
+    const job = turn(award)
       .catch(options.onFault)
       .finally(() => {
         inHand.delete(id);
-        if (isMoreDue && inHand.size <= options.concurrencyMax) pauses.wake();
+        takeNext();
+        if (isMoreDue && waiting.length === 0) pauses.wake();
       });
     inHand.set(id, job);
   }
 
+  function takeNext(): void {
+    while (!pauses.stopped && inHand.size < inHandMax) {
+      const next = waiting.shift();
+      if (!next) return;
+      take(next);
+    }
+  }
+
   async function look(): Promise<void> {
+    if (waiting.length > 0) return;
     isMoreDue = false;
-    if (!breaker.lets || inHand.size > inHandMax / 2) return;
+    if (!breaker.lets) return;
     // What is in hand may be due still, and stands before the others.
-    const limit = inHand.size + inHandMax;
-    const found = await options.due(limit);
-    isMoreDue = found.length === limit;
-    if (pauses.stopped) return;
-    for (const award of found) if (inHand.size < inHandMax) take(award);
+    const limit = inHand.size + Math.min(SEEN_MAX, options.concurrencyMax * SEEN_FOR_EACH);
+    waiting = [...(await options.due(limit))];
+    isMoreDue = waiting.length === limit;
+    takeNext();
   }
 
   async function sweep(): Promise<void> {

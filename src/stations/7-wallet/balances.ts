@@ -3,9 +3,11 @@ import type { CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, TokenBook } from '../../engines/ports.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
-import { type Balances, overlayBalances } from '../../rules/wallet-overlay.ts';
+import { type Balances, overlayBalances, viewOfAll } from '../../rules/wallet-overlay.ts';
+import type { PhaseKey } from '../../vocabulary/ids.ts';
 import type { InstantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
+import { idsOf, type Person } from '../../vocabulary/person.ts';
 
 /** What the book has, and whether that is all. */
 export interface Promised {
@@ -14,6 +16,10 @@ export interface Promised {
 }
 
 const NOTHING_KNOWN: Promised = { orders: [], complete: false };
+
+/** One for each id of the person: what was earned under an alias stays in its account, wherever its money goes. */
+export const accountsOf = (person: Person, phaseKey: PhaseKey): readonly Account[] =>
+  idsOf(person).map((actId) => ({ actId, phaseKey }));
 
 /** The phase whose wallet is shown. */
 export const walletPhase = (campaign: CampaignSnapshot, nowMs: InstantMs): Phase | Refusal =>
@@ -24,7 +30,15 @@ export const walletPhase = (campaign: CampaignSnapshot, nowMs: InstantMs): Phase
  * the first look misses the second one has, and what both have is taken once, by its order number. The other way
  * round, a packet that is credited between the two looks would be seen by neither.
  */
-export const promisedTo = (
+export async function promisedTo(
+  book: Pick<TokenBook, 'outstandingOf' | 'isWhole'>,
+  accounts: readonly Account[],
+): Promise<Promised> {
+  const looks = await Promise.all(accounts.map((account) => promisedToOne(book, account)));
+  return { orders: looks.flatMap((one) => one.orders), complete: looks.every((one) => one.complete) };
+}
+
+const promisedToOne = (
   book: Pick<TokenBook, 'outstandingOf' | 'isWhole'>,
   account: Account,
 ): Promise<Promised> =>
@@ -36,9 +50,15 @@ export const promisedTo = (
 /** `tokens` were read before this is called, each order once. */
 export async function balancesWith(
   ledger: Pick<Ledger, 'wallet'>,
-  account: Account,
+  accounts: readonly Account[],
   tokens: readonly Order[],
 ): Promise<Balances> {
-  const numbers = tokens.map((order) => order.orderNumber);
-  return overlayBalances(await ledger.wallet(account, numbers), tokens);
+  const views = accounts.map((account) => {
+    const own = tokens.filter((order) => order.actId === account.actId);
+    return ledger.wallet(
+      account,
+      own.map((order) => order.orderNumber),
+    );
+  });
+  return overlayBalances(viewOfAll(await Promise.all(views)), tokens);
 }

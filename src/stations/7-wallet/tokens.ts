@@ -6,16 +6,17 @@ import { unlessBookIsAway } from '../../guard/weak.ts';
 import type { ErrorKind } from '../../protocol/error-kinds.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import { PHONE_TOKEN_CHARS_MAX } from '../../protocol/phone-tokens.ts';
-import type { ActId, CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
+import type { CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
+import { idsOf, type Person } from '../../vocabulary/person.ts';
 
 export interface PhoneTokensDeps {
   readonly book: TokenBook;
   /** Checks form, seal and whose it is; never throws. */
   readonly unseal: (
     bytes: Uint8Array,
-    expected: { actId: ActId; campaignId: CampaignId; phaseKey: PhaseKey },
+    expected: { person: Person; campaignId: CampaignId; phaseKey: PhaseKey },
   ) => Order | Refusal;
   /**
    * Makes the promise of an order again: into the log, and from there into the book. Refuses what can't be promised
@@ -55,8 +56,8 @@ export async function takeIn(
   tokens: readonly string[],
 ): Promise<TakenIn> {
   if (tokens.length === 0) return { refused: [], shown: [] };
-  const expected = { actId: player.actId, campaignId: campaign.id, phaseKey: phase.key };
-  const known = await unlessBookIsAway(() => winsKnown(deps.book, player.actId, phase.key), undefined);
+  const expected = { person: player, campaignId: campaign.id, phaseKey: phase.key };
+  const known = await unlessBookIsAway(() => winsKnown(deps.book, player, phase.key), undefined);
   const refused: RefusedToken[] = [];
   const shown = new Map<OrderNumber, Order>();
   for (const [index, token] of tokens.entries()) {
@@ -76,11 +77,13 @@ export async function takeIn(
 /** Undefined while the book may have forgotten some: then a token that it lacks is no news. */
 async function winsKnown(
   book: TokenBook,
-  actId: ActId,
+  person: Person,
   phaseKey: PhaseKey,
 ): Promise<ReadonlySet<OrderNumber> | undefined> {
-  const wins = await book.winsOf(actId, phaseKey);
-  return (await book.isWhole(actId)) ? new Set(wins.map((win) => win.orderNumber)) : undefined;
+  const ids = idsOf(person);
+  const wins = await Promise.all(ids.map((actId) => book.winsOf(actId, phaseKey)));
+  const whole = await Promise.all(ids.map((actId) => book.isWhole(actId)));
+  return whole.includes(false) ? undefined : new Set(wins.flat().map((win) => win.orderNumber));
 }
 
 const NOT_A_TOKEN = refuse('token-malformed', 'not a sealed token in base64url');

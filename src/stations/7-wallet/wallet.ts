@@ -7,8 +7,9 @@ import type { Balances } from '../../rules/wallet-overlay.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
+import { idsOf, type Person } from '../../vocabulary/person.ts';
 import type { AwardLine, AwardOwner, AwardShelf } from './awards.ts';
-import { balancesWith, promisedTo, walletPhase } from './balances.ts';
+import { accountsOf, balancesWith, promisedTo, walletPhase } from './balances.ts';
 import { type PhoneTokensDeps, type RefusedToken, takeIn } from './tokens.ts';
 
 export interface WalletDeps extends PhoneTokensDeps {
@@ -66,14 +67,14 @@ export function createWallet(deps: WalletDeps): Wallet {
 
   /** `tokens` were read before this is called. */
   async function page(
-    account: Account,
+    accounts: readonly Account[],
     campaign: CampaignSnapshot,
     tokens: readonly Order[],
     after: RecordCursor | undefined,
     limit: number,
   ): Promise<RecordsPage> {
-    const lines = await ledger.records(account, after, limit + 1);
-    const merged = mergeRecords(lines, tokens, after, limit + 1);
+    const lines = await Promise.all(accounts.map((account) => ledger.records(account, after, limit + 1)));
+    const merged = mergeRecords(lines.flat(), tokens, after, limit + 1);
     const shown = merged.slice(0, limit);
     return {
       records: shown.map((record) => withBill(record, campaign)),
@@ -86,13 +87,13 @@ export function createWallet(deps: WalletDeps): Wallet {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
       const { refused, shown } = await takeIn(deps, player, campaign, phase, phoneTokens);
-      const account = { actId: player.actId, phaseKey: phase.key };
-      const known = await promisedTo(book, account);
+      const accounts = accountsOf(player, phase.key);
+      const known = await promisedTo(book, accounts);
       const tokens = known.complete ? known.orders : eachOnce([...known.orders, ...shown]);
       return {
-        ...(await balancesWith(ledger, account, tokens)),
-        awards: await deps.shelf.list(ownerOf(account), campaign, tokens),
-        ...(await page(account, campaign, tokens, undefined, FIRST_PAGE_LINES)),
+        ...(await balancesWith(ledger, accounts, tokens)),
+        awards: await deps.shelf.list(ownerOf(player, phase), campaign, tokens),
+        ...(await page(accounts, campaign, tokens, undefined, FIRST_PAGE_LINES)),
         refusedTokens: refused,
         complete: known.complete,
       };
@@ -100,18 +101,21 @@ export function createWallet(deps: WalletDeps): Wallet {
     async use(player, campaign, orderNumber) {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
-      return deps.shelf.use({ actIds: [player.actId], phaseKey: phase.key }, campaign, orderNumber);
+      return deps.shelf.use(ownerOf(player, phase), campaign, orderNumber);
     },
     async records(player, campaign, after, limit) {
       const phase = phaseNow(campaign);
       if (isRefusal(phase)) return phase;
-      const account = { actId: player.actId, phaseKey: phase.key };
-      return page(account, campaign, (await promisedTo(book, account)).orders, after, limit);
+      const accounts = accountsOf(player, phase.key);
+      return page(accounts, campaign, (await promisedTo(book, accounts)).orders, after, limit);
     },
   };
 }
 
-const ownerOf = ({ actId, phaseKey }: Account): AwardOwner => ({ actIds: [actId], phaseKey });
+const ownerOf = (person: Person, phase: Phase): AwardOwner => ({
+  actIds: idsOf(person),
+  phaseKey: phase.key,
+});
 
 function withBill(record: WalletRecord, campaign: CampaignSnapshot): WalletLine {
   if (record.kind !== 'credit') return { ...record, bill: WITHDRAWAL_BILL };

@@ -28,9 +28,9 @@ export interface DoubtsDeps {
 
 const ASK_EVERY_MS = 500;
 /** Turns between two questions about one order grow up to this. */
-const TURNS_MAX = 128;
+const TURNS_MAX = 16;
 /** About a night. What is void is never credited, and nobody says so; the oldest go first. */
-const TRIES_MAX = 1_000;
+const TRIES_MAX = 10_000;
 const DOUBTS_MAX = 100_000;
 
 interface Open extends Doubt {
@@ -52,9 +52,13 @@ export function createDoubts({ ledger, book, onBug }: DoubtsDeps): Doubts {
   async function decide({ order, position, count }: Doubt): Promise<boolean> {
     const { actId, phaseKey, orderNumber } = order;
     const win = (await book.winsOf(actId, phaseKey)).find((one) => one.orderNumber === orderNumber);
-    const isElsewhere =
-      win && (win.position.sequence !== position.sequence || win.position.leafIndex !== position.leafIndex);
-    if (isElsewhere) return true;
+    if (win) {
+      const isHere =
+        win.position.sequence === position.sequence && win.position.leafIndex === position.leafIndex;
+      // The book has it from here: it is not void, and whoever asked for it again was given this one.
+      if (isHere) count?.();
+      return true;
+    }
     if (!(await ledger.wallet({ actId, phaseKey }, [orderNumber])).credited.has(orderNumber)) return false;
     // From now on whoever asks for it again is given this one.
     await book.record([{ order, position }]);

@@ -23,6 +23,7 @@ import { createSealingLine, promisedAt } from '../../../src/stations/4-seal/seal
 import { createCreditor } from '../../../src/stations/5-credit/creditor.ts';
 import type { Fen } from '../../../src/vocabulary/fen.ts';
 import type { ActId, AppId, PhaseId, PhaseKey, RainId, SceneId } from '../../../src/vocabulary/ids.ts';
+import { aloneAs } from '../../../src/vocabulary/person.ts';
 import { seeded } from '../orders.ts';
 import { openPromises } from '../promises.ts';
 import { quiet } from '../quiet.ts';
@@ -140,7 +141,7 @@ async function ask(person: number): Promise<Granted | undefined> {
         scene: campaign.scenes.get(sceneOf(person) as SceneId)!,
         rainId: 1 as RainId,
         appId: 1 as AppId,
-        actId: BigInt(person) as ActId,
+        person: aloneAs(BigInt(person) as ActId),
         amountFen: amount === undefined ? undefined : (BigInt(amount) as Fen),
         drawnAtMs: undefined,
       });

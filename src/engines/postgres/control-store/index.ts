@@ -1,6 +1,5 @@
 import type { Pool } from 'pg';
 import type { CampaignId, PhaseId, PhaseKey, SceneId } from '../../../vocabulary/ids.ts';
-import { type ActId, parseActId } from '../../../vocabulary/ids.ts';
 import { instantMs } from '../../../vocabulary/instant.ts';
 import type { ControlStore, StoredCampaign } from '../../ports.ts';
 import type { Migration } from '../migrate.ts';
@@ -8,11 +7,13 @@ import { asFault } from '../retryable.ts';
 import { transaction } from '../transaction.ts';
 import schema from './0001-control.sql';
 import announcementSchema from './0002-announcement.sql';
-import actIdForSql from './act-id-for.sql';
+import identitySchema from './0003-identity.sql';
+import { createIdentityStore } from './identities.ts';
 
 export const controlMigrations: readonly Migration[] = [
   { name: 'control/0001-control', sql: schema },
   { name: 'control/0002-announcement', sql: announcementSchema },
+  { name: 'control/0003-identity', sql: identitySchema },
 ];
 
 interface CampaignRow {
@@ -48,17 +49,8 @@ export function createControlStore(pool: Pool): ControlStore {
     phaseKeys: await phaseKeys(row.campaign_id),
   });
 
-  async function actIdFor(appId: number, userKey: Uint8Array): Promise<ActId> {
-    for (;;) {
-      const rows = await query<{ act_id: bigint }>(actIdForSql, [appId, Buffer.from(userKey)]);
-      // None: somebody else is giving this person an id right now, and this statement could not see it yet.
-      const actId = rows[0] && parseActId(rows[0].act_id);
-      if (actId) return actId;
-    }
-  }
-
   return {
-    actIdFor,
+    ...createIdentityStore(pool),
     async storeCampaign(campaign) {
       const row = await transaction(pool, async (client) => {
         await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [campaign.id]);

@@ -14,6 +14,8 @@ export function createOperators(pool: Pool): Operators {
             [name, Buffer.from(keyHash)],
           );
           if (rowCount !== 1) throw new RollBack(false);
+          // As with the first one: an old terminal must not hold a way in, least of all under a name that is taken.
+          await client.query('UPDATE control.setup_token SET spent = true WHERE NOT spent');
           await client.query(
             'INSERT INTO reissue.operator_event (name, added_by, at_ms) VALUES ($1, $2, $3)',
             [name, addedBy, atMs],
