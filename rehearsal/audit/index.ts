@@ -13,6 +13,7 @@ import {
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
 import { checkSeals } from './check-seals.ts';
 import { checkTotals } from './check-total.ts';
+import { checkTransfers } from './check-transfers.ts';
 import { checkSecondCopy, gatherLogs } from './gather.ts';
 import { type AuditedJournal, readDrained, readJournal } from './journal.ts';
 import { type Books, type Catalog, readBooks, readCatalog } from './ledger.ts';
@@ -67,6 +68,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     payments,
     catalog,
     keyFile,
+    atOnce: true,
     totals,
     findings,
   });
@@ -110,6 +112,7 @@ export async function auditCluster(options: ClusterAuditOptions): Promise<AuditR
   const report = judge({
     ...options,
     history,
+    atOnce: false,
     drained: 0,
     books,
     journal,
@@ -130,6 +133,8 @@ interface Evidence {
   readonly payments: Payments | undefined;
   readonly catalog: Catalog;
   readonly keyFile: string;
+  /** The books were read at one moment: they are of one database. */
+  readonly atOnce: boolean;
   readonly totals: number;
   readonly settled?: boolean;
   readonly closedBeforeMs?: number;
@@ -143,6 +148,7 @@ function judge(evidence: Evidence): AuditReport {
   checkAgainstCampaign(orders, catalog, findings);
   const { outstanding, voided } = checkCredits(orders, books, drained, settled, findings);
   checkAwards(books, findings);
+  checkTransfers(books, catalog, { settled, atOnce: evidence.atOnce }, findings);
   checkBalances(books, findings);
   checkWithdrawals(books, payments, settled, findings);
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);

@@ -6,7 +6,12 @@ import type { ActId, PhaseKey, SceneId, WithdrawalId } from '../../src/vocabular
 import { type InstantMs, instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import type { OrderNumber } from '../../src/vocabulary/order-number.ts';
-import { type LedgerEngine, ledgerEngines } from '../support/ledger-engines.ts';
+import {
+  cutConnections,
+  type LedgerEngine,
+  ledgerEngines,
+  untilAnswered,
+} from '../support/ledger-engines.ts';
 import { anOrder, type OrderShape, seeded, shuffled, testSeed } from '../support/orders.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { booksOf } from '../support/shards.ts';
@@ -315,42 +320,33 @@ describe.each(ledgerEngines())('pieces in the ledger on $name', ({ kind, start }
     const creditor = async () => {
       const mine = shuffled(orders, random);
       for (let at = 0; at < mine.length; at += 30)
-        if (at % 60 === 0) await ledger.credit(mine.slice(at, at + 30));
-        else await ledger.creditUnlogged(mine.slice(at, at + 30));
+        await untilAnswered(() => {
+          const batch = mine.slice(at, at + 30);
+          return at % 60 === 0 ? ledger.credit(batch) : ledger.creditUnlogged(batch);
+        });
     };
     const givenBy = new Map<OrderNumber, string>();
     const worker = async (name: string) => {
       while (givenBy.size < pieces.length)
-        for (const { account, orderNumber } of await ledger.dueAwards(later(1_000), 50)) {
-          if (account.actId < 1_001_000n || !(await ledger.markAsking(account, orderNumber))) continue;
+        for (const { account, orderNumber } of await untilAnswered(() =>
+          ledger.dueAwards(later(1_000), 50),
+        )) {
+          if (account.actId < 1_001_000n) continue;
+          if (!(await untilAnswered(() => ledger.markAsking(account, orderNumber)))) continue;
           if (random() < 0.3) {
-            await ledger.deferAward(account, orderNumber, {
-              dueAtMs: NOW,
-              reason: '',
-              again: random() < 0.5,
-            });
+            const next = { dueAtMs: NOW, reason: '', again: random() < 0.5 };
+            await untilAnswered(() => ledger.deferAward(account, orderNumber, next));
             continue;
           }
-          const { voucher } = await ledger.settleAward(account, orderNumber, {
-            state: 'fulfilled',
-            voucher: `${name} ${orderNumber}`,
-          });
+          const end = { state: 'fulfilled', voucher: `${name} ${orderNumber}` } as const;
+          const { voucher } = await untilAnswered(() => ledger.settleAward(account, orderNumber, end));
           // Whoever settles it again learns of the first voucher.
           expect(givenBy.get(orderNumber) ?? voucher).toBe(voucher);
           givenBy.set(orderNumber, voucher!);
         }
     };
     const cutting = new AbortController();
-    const cutter = async () => {
-      while (!cutting.signal.aborted) {
-        await engine.pools[Math.floor(random() * engine.pools.length)]!.query(
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-           WHERE pid <> pg_backend_pid() AND datname = current_database() AND state = 'active' ORDER BY random() LIMIT 1`,
-        ).catch(() => {});
-        await new Promise((resolve) => setTimeout(resolve, 25));
-      }
-    };
-    const cut = cutter();
+    const cut = cutConnections(engine, { everyMs: 25, random, signal: cutting.signal });
     await Promise.all([creditor(), creditor(), creditor(), worker('one'), worker('two')]);
     cutting.abort();
     await cut;

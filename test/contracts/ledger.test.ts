@@ -6,7 +6,12 @@ import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, PhaseKey, WithdrawalId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
-import { type LedgerEngine, ledgerEngines } from '../support/ledger-engines.ts';
+import {
+  cutConnections,
+  type LedgerEngine,
+  ledgerEngines,
+  untilAnswered,
+} from '../support/ledger-engines.ts';
 import { anOrder, seeded, shuffled, testSeed } from '../support/orders.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { booksOf } from '../support/shards.ts';
@@ -253,26 +258,19 @@ describe.each(ledgerEngines())('the ledger on $name', ({ kind, start }) => {
     const total = orders.reduce((sum, order) => sum + order.amountFen, 0n);
     const creditor = async () => {
       const mine = shuffled(orders, random);
-      for (let at = 0; at < mine.length; at += 50) await ledger.credit(mine.slice(at, at + 50));
+      for (let at = 0; at < mine.length; at += 50)
+        await untilAnswered(() => ledger.credit(mine.slice(at, at + 50)));
     };
     const person = async (who: number) => {
       const own = orders.filter((order) => order.actId === accountOf(who).actId);
-      await ledger.hold(request(who, 3, own, `fire-${who}`));
+      const asked = request(who, 3, own, `fire-${who}`);
+      await untilAnswered(() => ledger.hold(asked));
     };
-    let cutting = true;
-    const cutter = async () => {
-      while (cutting) {
-        await engine.pools[Math.floor(random() * engine.pools.length)]!.query(
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-           WHERE pid <> pg_backend_pid() AND datname = current_database() AND state = 'active' ORDER BY random() LIMIT 1`,
-        ).catch(() => {});
-        await new Promise((resolve) => setTimeout(resolve, 15));
-      }
-    };
-    const cut = cutter();
+    const cutting = new AbortController();
+    const cut = cutConnections(engine, { everyMs: 15, random, signal: cutting.signal });
     const people = Array.from({ length: 60 }, (_, at) => person(1000 + at));
     await Promise.all([creditor(), creditor(), creditor(), creditor(), ...people]);
-    cutting = false;
+    cutting.abort();
     await cut;
     const sums = await Promise.all(
       engine.pools.map((pool) =>

@@ -27,10 +27,10 @@ export const fillingOf = (ask: FulfilAsk): Filling => ({
 });
 
 /** The text with its placeholders filled in, each escaped for the place where it stands. */
-export const fill = (text: string, filling: Filling, escape: (value: string) => string): string =>
+export const fill = (text: string, filling: Filling, escaped: (value: string) => string): string =>
   text.replace(PLACEHOLDER, (whole, name: string) => {
     const value = filling[name];
-    return value === undefined ? whole : escape(value);
+    return value === undefined ? whole : escaped(value);
   });
 
 /**
