@@ -127,7 +127,7 @@ const PARTS: readonly Part[] = [
       },
       {
         name: 'httpCpuOverRemembered',
-        atLeast: 10,
+        atLeast: 20,
         meaning: 'CPU of a balance over HTTP on loopback / in the caller’s process, up to a second old',
       },
     ],
