@@ -13,6 +13,7 @@ import { benchRedis } from './redis.ts';
 import { benchSdk } from './sdk.ts';
 import { benchSeal } from './seal.ts';
 import { benchShake } from './shake.ts';
+import { benchWithdraw } from './withdraw.ts';
 
 /** What a ratio is held against. */
 interface Aim {
@@ -74,6 +75,17 @@ const PARTS: readonly Part[] = [
         name: 'creditOverSingleTransaction',
         atLeast: 20,
         meaning: 'credits in batches / one transaction a credit',
+      },
+    ],
+  },
+  {
+    name: 'withdraw',
+    measure: benchWithdraw,
+    aims: [
+      {
+        name: 'withdrawP99WaitingOverNone',
+        atMost: 2,
+        meaning: 'p99 of a withdrawal while a million tokens wait / while none waits',
       },
     ],
   },
