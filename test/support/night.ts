@@ -11,6 +11,9 @@ export const NIGHT_CAMPAIGN = 'test/faults/kill-campaign.yaml';
 
 const POLL = { timeout: 120_000, interval: 200 };
 
+/** Counts the pieces that are credited and not handed out: somebody is still asked for them. */
+export const ON_THEIR_WAY = "SELECT count(*) FROM ledger.award WHERE state IN ('granted', 'asking')";
+
 /** What operations see of a running engine. */
 export async function statusOf(engine: TestEngine): Promise<Record<string, unknown>> {
   const response = await fetch(`${engine.opsUrl}/ops/v1/status`, {
@@ -37,8 +40,8 @@ export async function numberIn(url: string, sql: string, values: unknown[] = [])
 }
 
 /**
- * The end of a night: everybody gets their answers, the backlog drains, every withdrawal is settled, and every slice
- * that was leased by then comes home. Returns when the last of these ended, and the ledger's address.
+ * The end of a night: everybody gets their answers, the backlog drains, every withdrawal is settled, every piece is
+ * handed out, and every slice that was leased by then comes home. Returns when the last of these ended, and the ledger's address.
  */
 export async function settle(
   engine: TestEngine,
@@ -50,6 +53,7 @@ export async function settle(
   await vi.waitFor(async () => expect(await statusOf(engine)).toMatchObject({ backlogOrders: 0 }), POLL);
   const unpaid = "SELECT count(*) FROM ledger.withdrawal WHERE state IN ('held', 'paying')";
   await vi.waitFor(async () => expect(await numberIn(ledgerUrl, unpaid)).toBe(0), POLL);
+  await vi.waitFor(async () => expect(await numberIn(ledgerUrl, ON_THEIR_WAY)).toBe(0), POLL);
   const unclosed = "SELECT count(*) FROM allotment.slice WHERE state <> 'closed' AND grant_until_ms < $1";
   await vi.waitFor(async () => expect(await numberIn(ledgerUrl, unclosed, [closedBeforeMs])).toBe(0), POLL);
   return { ledgerUrl, closedBeforeMs };
