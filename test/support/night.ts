@@ -4,6 +4,7 @@ import pg from 'pg';
 import { expect, vi } from 'vitest';
 import { type AuditReport, audit } from '../../rehearsal/audit/index.ts';
 import type { Crowd } from '../../rehearsal/crowd/index.ts';
+import type { RunFile } from '../../src/processes/run-file.ts';
 import type { TestEngine } from './engine.ts';
 
 /** The campaign of the fault tests: short rounds, small slices, short-lived tickets. */
@@ -22,10 +23,12 @@ export async function statusOf(engine: TestEngine): Promise<Record<string, unkno
   return (await response.json()) as Record<string, unknown>;
 }
 
+/** What a running engine says of itself. */
+export const runFileOf = (dataFolder: string): RunFile =>
+  JSON.parse(readFileSync(path.join(dataFolder, 'run', 'engine.json'), 'utf8')) as RunFile;
+
 /** Where a running engine keeps its ledger. */
-export const ledgerUrlOf = (dataFolder: string): string =>
-  (JSON.parse(readFileSync(path.join(dataFolder, 'run', 'engine.json'), 'utf8')) as { ledgerUrl: string })
-    .ledgerUrl;
+export const ledgerUrlOf = (dataFolder: string): string => runFileOf(dataFolder).ledgerUrl;
 
 /** The first field of the first row. */
 export async function numberIn(url: string, sql: string, values: unknown[] = []): Promise<number> {
