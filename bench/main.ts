@@ -13,6 +13,7 @@ import { benchRedis } from './redis.ts';
 import { benchSdk } from './sdk.ts';
 import { benchSeal } from './seal.ts';
 import { benchShake } from './shake.ts';
+import { benchWithdraw } from './withdraw.ts';
 
 /** What a ratio is held against. */
 interface Aim {
@@ -78,6 +79,17 @@ const PARTS: readonly Part[] = [
     ],
   },
   {
+    name: 'withdraw',
+    measure: benchWithdraw,
+    aims: [
+      {
+        name: 'withdrawP99WaitingOverNone',
+        atMost: 2,
+        meaning: 'p99 of a withdrawal while a million tokens wait / while none waits',
+      },
+    ],
+  },
+  {
     name: 'jetstream',
     missing: whyMissing('nats'),
     measure: benchJetStream,
@@ -127,7 +139,7 @@ const PARTS: readonly Part[] = [
       },
       {
         name: 'httpCpuOverRemembered',
-        atLeast: 10,
+        atLeast: 20,
         meaning: 'CPU of a balance over HTTP on loopback / in the caller’s process, up to a second old',
       },
     ],

@@ -14,6 +14,7 @@ import {
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
 import { checkSeals } from './check-seals.ts';
 import { checkTotals } from './check-total.ts';
+import { checkTransfers } from './check-transfers.ts';
 import { checkConservation } from './conservation.ts';
 import { readDownstream } from './downstream.ts';
 import { checkSecondCopy, gatherLogs } from './gather.ts';
@@ -74,6 +75,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     downstream: { before, after },
     catalog,
     keyFile,
+    atOnce: true,
     totals,
     findings,
   });
@@ -119,6 +121,7 @@ export async function auditCluster(options: ClusterAuditOptions): Promise<AuditR
   const report = judge({
     ...options,
     history,
+    atOnce: false,
     drained: 0,
     books,
     journal,
@@ -141,6 +144,8 @@ interface Evidence {
   readonly downstream: DownstreamLooks;
   readonly catalog: Catalog;
   readonly keyFile: string;
+  /** The books were read at one moment: they are of one database. */
+  readonly atOnce: boolean;
   readonly totals: number;
   readonly settled?: boolean;
   readonly closedBeforeMs?: number;
@@ -155,6 +160,7 @@ function judge(evidence: Evidence): AuditReport {
   checkAgainstCampaign(orders, catalog, findings);
   const { outstanding, voided } = checkCredits(orders, books, drained, settled, findings);
   checkAwards(books, findings);
+  checkTransfers(books, catalog, { settled, atOnce: evidence.atOnce }, findings);
   checkBalances(books, findings);
   checkWithdrawals(books, payments, settled, findings);
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);

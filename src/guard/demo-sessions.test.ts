@@ -17,15 +17,18 @@ const everybodyIs = (actId: ActId): Identities => ({
 const clock: Clock = { now: () => instantMs(1_800_000_000_000), monotonicMs: () => 0 };
 const secret = Buffer.alloc(32, 3);
 const key = demoSessionKey({ id: 1 as AppId, name: 'demo' }, secret);
+const newsKey = demoSessionKey({ id: 2 as AppId, name: 'news' }, secret);
 let app: ReturnType<typeof createApp>;
 
 beforeEach(async () => {
   app = createApp({ logger: pino({ level: 'silent' }), onProblem: () => {} });
-  await app.register(demoRoutes, { key, secret, clock });
+  await app.register(demoRoutes, { keys: [key, newsKey], secret, clock });
 });
 afterEach(() => app.close());
 
-const ask = (options: { host?: string; origin?: string; from?: string; user?: unknown } = {}) =>
+const ask = (
+  options: { host?: string; origin?: string; from?: string; user?: unknown; more?: object } = {},
+) =>
   app.inject({
     method: 'POST',
     url: '/demo/v1/sessions',
@@ -34,7 +37,7 @@ const ask = (options: { host?: string; origin?: string; from?: string; user?: un
       host: options.host ?? 'localhost:8080',
       ...(options.origin === undefined ? {} : { origin: options.origin }),
     },
-    payload: { user: 'user' in options ? options.user : 'alice' } as object,
+    payload: { user: 'user' in options ? options.user : 'alice', ...options.more } as object,
   });
 
 describe('a demo session', () => {
@@ -53,6 +56,22 @@ describe('a demo session', () => {
       asOf: 0,
       expiresAtMs: answer.expiresAtMs,
     });
+  });
+
+  it('is of the app that is asked for, with the phone number that is', async () => {
+    const phones: unknown[] = [];
+    const find: Identities['find'] = async (appId, _, phone) => {
+      phones.push([appId, phone]);
+      return 1n as ActId;
+    };
+    const identities = { ...everybodyIs(1n as ActId), find };
+    const sessions = createSessions({ keys: [key, newsKey], clock, identities });
+    const answer = await ask({ more: { app: 'news', phone: '+86 138 0013 8000' } });
+    expect(await sessions.authenticate(answer.json<{ session: string }>().session)).toMatchObject({
+      appId: 2,
+    });
+    expect(phones).toEqual([[2, '+8613800138000']]);
+    expect((await ask({ more: { app: 'radio' } })).statusCode).toBe(400);
   });
 
   it('is nothing to an engine with another data folder’s key', async () => {

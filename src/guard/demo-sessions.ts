@@ -11,7 +11,7 @@ const AUDIENCE = 'hongbao';
 const LOOPBACK_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?$/;
 const LOOPBACK_ADDRESS = /^(::ffff:)?127\.|^::1$/;
 
-/** The demo app's session key: made with the data folder, good for this engine only. */
+/** A demo app's session key: made with the data folder, good for this engine only. */
 export const demoSessionKey = (app: { id: AppId; name: string }, secret: Buffer): SessionKey => ({
   appId: app.id,
   name: app.name,
@@ -25,7 +25,8 @@ export const demoSessionKey = (app: { id: AppId; name: string }, secret: Buffer)
  * foreign site's script, or a name that was rebound to 127.0.0.1, is refused).
  */
 export const demoRoutes: FastifyPluginAsyncTypebox<{
-  key: SessionKey;
+  /** One for each app that sessions are given for; the first when none is named. */
+  keys: readonly [SessionKey, ...SessionKey[]];
   secret: Buffer;
   clock: Clock;
 }> = async (app, deps) => {
@@ -35,7 +36,13 @@ export const demoRoutes: FastifyPluginAsyncTypebox<{
       schema: {
         summary: 'A demo session for any name (dev mode, this machine only)',
         body: Type.Object(
-          { user: Type.String({ minLength: 1, maxLength: 64 }) },
+          {
+            user: Type.String({ minLength: 1, maxLength: 64 }),
+            app: Type.Optional(
+              Type.String({ maxLength: 64, description: 'An app of the campaign; the first by default' }),
+            ),
+            phone: Type.Optional(Type.String({ maxLength: 64, description: 'Taken for verified: E.164' })),
+          },
           { additionalProperties: false },
         ),
         response: {
@@ -54,14 +61,18 @@ export const demoRoutes: FastifyPluginAsyncTypebox<{
           'demo sessions are for this machine only: open http://localhost',
         );
       }
-      const { user } = request.body;
+      const { user, app: appName, phone } = request.body;
       if (!isUserName(user)) return sendProblemOf(reply, 'malformed', 'user is 1 to 64 visible characters');
+      const key = appName === undefined ? deps.keys[0] : deps.keys.find(({ name }) => name === appName);
+      if (!key) return sendProblemOf(reply, 'malformed', 'app is one of the campaign’s');
       const nowS = Math.floor(deps.clock.now() / 1_000);
-      const session = await new SignJWT()
+      const session = await new SignJWT(
+        phone === undefined ? {} : { phone_number: phone, phone_number_verified: true },
+      )
         .setProtectedHeader({ alg: 'HS256' })
         .setSubject(user)
-        .setIssuer(deps.key.name)
-        .setAudience(deps.key.audience)
+        .setIssuer(key.name)
+        .setAudience(key.audience)
         .setIssuedAt(nowS)
         .setExpirationTime(nowS + LIFETIME_S)
         .sign(deps.secret);

@@ -85,12 +85,15 @@ export function createPeople(options: PeopleOptions): People {
     const readAt = changes;
     const bound = await store.bindPhone(appId, userKey, phoneKeyOf(phone), mayReplace);
     options.onPhone(bound.outcome);
-    if (bound.outcome === 'joined') {
-      learn(bound.person);
-      options.onJoined(bound.person);
+    if (bound.outcome !== 'joined') {
+      remember(bound.person, readAt);
+      return bound;
     }
-    remember(bound.person, bound.outcome === 'joined' ? changes : readAt);
-    return bound;
+    // Read again: this answer may be older than another join that was heard of while it was on its way.
+    changes += 1;
+    const person = await ask(bound.given).catch(() => bound.person);
+    options.onJoined(person);
+    return { ...bound, person };
   }
 
   function once(name: string, ask: () => Promise<ActId>): Promise<ActId> {

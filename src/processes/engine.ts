@@ -169,8 +169,12 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   // Demo sessions are of the campaign's app: a part of a cluster waits until it knows one.
   while (options.demo && !controlPart && campaigns.size === 0) await delay(WAIT_FOR_CAMPAIGN_MS);
   const sessionKeys: SessionKey[] = [...config.sessionKeys];
-  const demoKey = demoSessionKey(demoApp([...campaigns.values()]), keyring.secrets.demoSession);
-  if (options.demo) sessionKeys.push(demoKey);
+  const [firstApp, ...otherApps] = demoApps([...campaigns.values()]);
+  const demoKeyOf = (one: DemoApp) => demoSessionKey(one, keyring.secrets.demoSession);
+  const isConfigured = ({ name }: DemoApp) => config.sessionKeys.some((key) => key.name === name);
+  const unconfigured = otherApps.filter((one) => !isConfigured(one));
+  const demoKeys = [demoKeyOf(firstApp), ...unconfigured.map(demoKeyOf)] as const;
+  if (options.demo) sessionKeys.push(...demoKeys);
   const identity = createIdentity({
     stores,
     identityKey: keyring.secrets.identity,
@@ -232,7 +236,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   if (gateway && !wallet && config.walletUrl !== undefined) await forwardWallet(app, config.walletUrl);
   if (gateway) {
     if (options.demo)
-      await app.register(demoRoutes, { key: demoKey, secret: keyring.secrets.demoSession, clock });
+      await app.register(demoRoutes, { keys: demoKeys, secret: keyring.secrets.demoSession, clock });
     servePage(app);
   }
 
@@ -392,8 +396,10 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
 
 const portOf = (app: FastifyInstance): number => (app.server.address() as { port: number }).port;
 
-/** Demo sessions are of the first app of the first campaign. */
-function demoApp(campaigns: readonly CampaignSnapshot[]): { id: AppId; name: string } {
-  const [first] = campaigns[0]?.apps.values() ?? [];
-  return first ?? { id: DEMO_APP_ID, name: 'demo' };
+type DemoApp = { readonly id: AppId; readonly name: string };
+
+/** Demo sessions are of the apps of the first campaign. */
+function demoApps(campaigns: readonly CampaignSnapshot[]): readonly [DemoApp, ...DemoApp[]] {
+  const [first, ...others] = campaigns[0]?.apps.values() ?? [];
+  return [first ?? { id: DEMO_APP_ID, name: 'demo' }, ...others];
 }

@@ -33,10 +33,3 @@ export const atLeast = (a: HotTotal, b: HotTotal): HotTotal => ({
 export const isBehind = (a: HotTotal, b: HotTotal): boolean => a.fen < b.fen || a.packets < b.packets;
 
 export const sameTotal = (a: HotTotal, b: HotTotal): boolean => a.fen === b.fen && a.packets === b.packets;
-
-/** The sum of what many orders add. */
-export function givenByAll(orders: readonly Pick<Order, 'awardType' | 'amountFen'>[]): HotTotal {
-  let money = 0n;
-  for (const order of orders) if (isMoney(order.awardType)) money += order.amountFen;
-  return { fen: fen(money), packets: orders.length };
-}

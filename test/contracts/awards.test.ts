@@ -68,6 +68,7 @@ describe.each(ledgerEngines())('pieces in the ledger on $name', ({ kind, start }
       balanceFen: 88n,
       heldFen: 0n,
       incomeFen: 88n,
+      movedFen: 0n,
       credited: new Set([piece.orderNumber, money.orderNumber]),
     });
     expect((await ledger.records(accountOf(piece), undefined, 9)).map((line) => line.ref)).toEqual([

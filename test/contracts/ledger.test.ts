@@ -148,6 +148,7 @@ describe.each(ledgerEngines())('the ledger on $name', ({ kind, start }) => {
       balanceFen: 70n,
       heldFen: 30n,
       incomeFen: 100n,
+      movedFen: 0n,
       credited: new Set([orders[0]!.orderNumber]),
     });
   });

@@ -220,6 +220,27 @@ describeWithServers(['redis'], 'the library over Postgres and Redis Cluster', ()
     expect(await hongbao.balance('gala', stranger)).toMatchObject({ balanceFen: 60n });
   });
 
+  it('knows that two ids are one person: money and promises of both are seen, asked about by either', async () => {
+    const hongbao = await open(0);
+    const [older, younger] = [await newcomer(), await newcomer()];
+    await rig.ledger.credit([orderFor(rig, older.actId, 95, 100), orderFor(rig, younger.actId, 96, 20)]);
+    await promise(orderFor(rig, younger.actId, 97, 3));
+    expect(await hongbao.balance('gala', older.who)).toMatchObject({ balanceFen: 100n });
+    expect(await hongbao.balance('gala', younger.who)).toMatchObject({ balanceFen: 23n });
+    await rig.join(older.who.user, younger.who.user);
+    const together = { balanceFen: 123n, totalIncomeFen: 123n, outstandingFen: 3n };
+    for (const who of [older.who, younger.who, { actId: older.actId }, { actId: younger.actId }])
+      await expect
+        .poll(async () => hongbao.balance('gala', who), { timeout: 10_000 })
+        .toMatchObject(together);
+    expect(await hongbao.forceCredit('gala', older.who)).toMatchObject({ credited: 1 });
+    expect(await hongbao.balance('gala', younger.who)).toMatchObject({
+      balanceFen: 123n,
+      outstandingFen: 0n,
+    });
+    expect(await hongbao.hasReceived('gala', { actId: older.actId })).toMatchObject({ received: true });
+  });
+
   it('does without a book that is away: what is credited is shown, and that it may not be all', async () => {
     const { who, actId } = await newcomer();
     await rig.ledger.credit([orderFor(rig, actId, 90, 5)]);

@@ -97,6 +97,7 @@ describe('the engine’s API', { timeout: 60_000 }, () => {
       'POST /v1/campaigns/{campaignId}/withdrawals',
       'POST /v1/grants',
       'POST /v1/grants/batch',
+      'POST /v1/identities/phone',
       'POST /v1/payouts/notifications',
     ]);
     for (const route of routes) {

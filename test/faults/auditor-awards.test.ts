@@ -67,6 +67,7 @@ describe('the auditor of pieces', { timeout: 60_000 }, () => {
   const catalog: Catalog = {
     campaigns: [{ campaign_id: 'gala', source }],
     phases: [{ campaign_id: 'gala', phase_id: 'live', phase_key: 3 }],
+    aliases: [],
     slices: [],
   };
 

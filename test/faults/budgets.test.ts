@@ -9,7 +9,7 @@ it(
   WITHIN,
   async () => {
     const seed = testSeed('budgets under kills');
-    const report = await spendEverything({ seed, packets: 1_200, kills: 5 });
+    const report = await spendEverything({ seed, processes: 4, packets: 1_200, kills: 5 });
     expect(report.faults).toEqual([]);
     expect(report.killed).toBe(5);
   },
@@ -34,9 +34,20 @@ const MUTATIONS: readonly (readonly [string, Mutation, RegExp])[] = [
     },
     /^over/,
   ],
+  [
+    'a slice that is dealt one packet beyond its end',
+    { file: 'src/stations/3-grant/held.ts', from: 'index >= slice.packets', to: 'index > slice.packets' },
+    /^process-\d ended by itself|^over|^the auditor/,
+  ],
 ];
 
 it.each(MUTATIONS)('the same finds %s', WITHIN, async (_, mutation, what) => {
-  const report = await spendEverything({ seed: testSeed('budgets'), packets: 250, kills: 0, mutation });
+  const report = await spendEverything({
+    seed: testSeed('budgets'),
+    processes: 2,
+    packets: 150,
+    kills: 0,
+    mutation,
+  });
   expect(report.faults).toEqual(expect.arrayContaining([expect.stringMatching(what)]));
 });

@@ -65,17 +65,18 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
   const settleFor = ({ account, orderNumber }: Award) =>
     rig.ledger.settleAward(account, orderNumber, { state: 'fulfilled' });
 
-  const viaSandbox = (name: string, more: Partial<Downstream> = {}): Downstream => ({
+  const viaSandbox = (name: string, timeoutMs = 10_000): Downstream => ({
     connector: createHttpConnector({
-      entry: { ...sandboxEntry(name, sandbox.url), timeoutMs: 150 },
+      entry: { ...sandboxEntry(name, sandbox.url), timeoutMs },
       secretOf: () => '',
       nowMs: clock.now,
     }),
-    timeoutMs: 150,
+    timeoutMs,
     concurrencyMax: 4,
     perSecondMax: undefined,
-    ...more,
   });
+  /** For downstreams that do not answer; one that does may be taken for silent too, on a busy machine. */
+  const impatient = (name: string) => viaSandbox(name, 150);
   const through = (connector: Partial<Connector>, more: Partial<Downstream> = {}): Downstream => ({
     connector: {
       name: 'drinks-shop',
@@ -91,7 +92,7 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
   const startFulfiller = (more: Partial<FulfillerOptions> = {}): Fulfiller => {
     const fulfiller = createFulfiller({
       awards: rig.ledger,
-      downstream: viaSandbox,
+      downstream: (name) => viaSandbox(name),
       campaigns: () => [pieceCampaign],
       clock,
       logger: quiet,
@@ -160,7 +161,7 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
   it.each(DOWNSTREAM_MODES)('ends with one piece, or none and a dead letter: %s', async (mode) => {
     await behave({ mode, lateMs: 200 });
     const one = await grant();
-    startFulfiller();
+    startFulfiller({ downstream: impatient });
     if (needsMending.includes(mode)) {
       await triedOften(one);
       expect(['granted', 'asking']).toContain((await now(one)).state);
@@ -179,7 +180,7 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
     });
     const { orderNumber, account, worthFen } = one;
     const ask = { orderNumber, phaseKey: account.phaseKey, item: 'tea', actId: account.actId, worthFen };
-    await viaSandbox('drinks-shop').connector.give(ask);
+    await impatient('drinks-shop').connector.give(ask);
     if (needsMending.includes(mode)) await behave({ mode: 'ok' });
     startFulfiller();
     await ended(one);
@@ -344,7 +345,7 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
         settleAward: (account, id, end) => mortal(() => ledger.settleAward(account, id, end)),
       };
       const downstream = (name: string): Downstream => {
-        const { connector, ...more } = viaSandbox(name);
+        const { connector, ...more } = impatient(name);
         const give: Connector['give'] = async (ask) => {
           const answer = await connector.give(ask);
           return mortal(async () => answer);

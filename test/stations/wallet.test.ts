@@ -6,11 +6,12 @@ import type { RecordsPage, WalletOverview } from '../../src/stations/7-wallet/wa
 import { newWithdrawalId } from '../../src/stations/8-withdraw/withdrawal-id.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
+import { formatOrderNumber } from '../../src/vocabulary/order-number.ts';
 import { GRAY_OPENS_MS, LIVE_CLOSES_MS, LIVE_OPENS_MS, playerOf, testCampaign } from '../support/campaign.ts';
 import { type Money, type MoneyOptions, openMoney } from '../support/money.ts';
 import { anOrder, seeded, testSeed } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
-import { type Promises, type Rig, startRig, testClock } from '../support/rig.ts';
+import { ledgerFaults, type Promises, type Rig, startRig, testClock } from '../support/rig.ts';
 
 const NIGHT_MS = 1_800_000_000_000;
 const clock = testClock(NIGHT_MS);
@@ -285,6 +286,36 @@ describe('the wallet', () => {
         tokens,
       });
       expect(isRefusal(held)).toBe(false);
+    });
+
+    it.each([
+      ['that the server knows', false],
+      ['while the book has forgotten them', true],
+    ])('takes those of an alias, %s, from the person and from nobody else', async (_, isForgotten) => {
+      const alias = playerOf(9_000 + person).actId;
+      const orders = [anOrderOf(1), { ...anOrderOf(2), actId: alias }].map((order) => ({
+        ...order,
+        orderNumber: formatOrderNumber({ ...order, stage: order.phaseId }),
+      }));
+      const tokens = orders.map((order) => money.tokenOf(order));
+      const stranger = await overview(tokens);
+      expect(stranger.refusedTokens).toEqual([{ index: 1, code: 'token-foreign' }]);
+      if (isForgotten) {
+        const forgetful = { ...promises, book: { ...promises.book, isWhole: async () => false } };
+        money = await open({
+          promises: () => forgetful,
+          repromise: async () => refuse('slice-fenced', 'its slice is closed by now'),
+        });
+      }
+      const joined = { ...playerOf(person), aliases: [alias] };
+      const shown = await money.wallet.overview(joined, testCampaign, tokens);
+      expect(shown).toMatchObject({ balanceFen: 203n, refusedTokens: [], complete: !isForgotten });
+      // All of it can be taken at once, though the packets lie in two accounts, and one of them on the phone alone.
+      const ask = { amountFen: 203n as Fen, idempotencyKey: `joined-${person}`, tokens };
+      const held = await money.withdrawals.request(joined, testCampaign, ask);
+      expect(isRefusal(held) ? held.detail : held.amountFen).toBe(203n);
+      expect(await money.withdrawals.request(joined, testCampaign, ask)).toEqual(held);
+      expect(await ledgerFaults(rig.pool)).toEqual([]);
     });
 
     it('counts in what the server has no record of, once, and raises the alarm', async () => {

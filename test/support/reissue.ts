@@ -195,7 +195,15 @@ export async function startReissueStage(): Promise<ReissueStage> {
         check: (line) =>
           checkLine({ campaign: campaignOf, personFor: control.personFor, isGiven: isCredited }, line),
         ask: plug.around((line: ReissueLineDue) =>
-          askForLine({ campaign: campaignOf, grant: plug.around(upstream.grant), isCredited }, line),
+          askForLine(
+            {
+              campaign: campaignOf,
+              grant: plug.around(upstream.grant),
+              personOf: control.personOf,
+              isCredited,
+            },
+            line,
+          ),
         ),
         unclosedSlices: async () => (await rig.allotments.unclosed()).map(({ slice }) => slice),
         clock,
@@ -216,7 +224,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
     async pump(holds, what) {
       await until(
         async () => {
-          clock.set(clock.now() + 2_000);
+          clock.set(clock.now() + 500);
           await reclaimer.sweepOnce();
           if (fatal.length > 0) throw fatal[0];
           return holds();

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -10,7 +11,7 @@ import { controlMigrations, createControlStore } from '../../src/engines/postgre
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
 import { createAnnouncementSeal } from '../../src/guard/announcement-seal.ts';
-import { createPeople } from '../../src/identity/people.ts';
+import { userKeyOf } from '../../src/guard/sessions.ts';
 import { createLedger, ledgerMigrations } from '../../src/ledger/index.ts';
 import { systemClock } from '../../src/processes/clock.ts';
 import { random, randomBelow } from '../../src/processes/randomness.ts';
@@ -29,6 +30,8 @@ export interface SdkRig {
   readonly phaseKey: PhaseKey;
   /** As a session gives it. */
   actIdOf(user: string): Promise<ActId>;
+  /** Binds one phone number to both. */
+  join(user: string, other: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -54,14 +57,7 @@ export async function startSdkRig(campaignFile = 'examples/gala.yaml'): Promise<
   );
   if (!('id' in applied)) throw new Error(`${campaignFile} was refused: ${JSON.stringify(applied)}`);
   const [campaign] = await control.campaigns();
-  const people = createPeople({
-    store: control,
-    identityKey: secrets.identity,
-    logger: quiet,
-    monotonicMs: systemClock.monotonicMs,
-    onJoined: () => {},
-    onPhone: () => {},
-  });
+  const keyOf = (user: string) => userKeyOf(secrets.identity, 1 as AppId, user);
   return {
     databaseUrl,
     keysFolder,
@@ -70,7 +66,11 @@ export async function startSdkRig(campaignFile = 'examples/gala.yaml'): Promise<
     allotments,
     control,
     phaseKey: campaign!.phaseKeys.get('live' as PhaseId)!,
-    actIdOf: async (user) => (await people.personFor(1 as AppId, user)).actId,
+    actIdOf: async (user) => (await control.personFor(1 as AppId, keyOf(user))).given,
+    async join(...users) {
+      const phoneKey = randomBytes(32);
+      for (const user of users) await control.bindPhone(1 as AppId, keyOf(user), phoneKey, false);
+    },
     async stop() {
       await announcer.stop();
       await pool.end();

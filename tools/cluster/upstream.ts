@@ -6,7 +6,7 @@ import type { Cluster } from './index.ts';
 export interface UpstreamOptions {
   readonly campaignFile: string;
   readonly campaignId: string;
-  /** App users, as they play. */
+  /** App users, who play at the same time. */
   readonly users: readonly string[];
   /** What was granted is written here, as what people were told. */
   readonly historyFile: string;
@@ -26,6 +26,12 @@ interface SceneFile {
   readonly amount: { readonly rule: string };
 }
 
+interface CampaignFile {
+  readonly apps: { name: string }[];
+  readonly rewards: { items: { scenes: SceneFile[] }[] }[];
+  readonly phases: { rains: { deals: { scene: string }[] }[] }[];
+}
+
 /** A round that nobody can shake in, so that these orders are none of the rounds'. */
 const RAIN = 900_001;
 const GIVEN_FEN = 66;
@@ -37,10 +43,10 @@ const ANSWERED_WITHIN_MS = 15_000;
  * then all of it is asked for once more, because services repeat themselves.
  */
 export async function grantToAll(cluster: Cluster, options: UpstreamOptions): Promise<UpstreamCounts> {
-  const { apps, rewards } = parse(readFileSync(options.campaignFile, 'utf8')) as {
-    apps: { name: string }[];
-    rewards: { items: { scenes: SceneFile[] }[] }[];
-  };
+  const { apps, rewards, phases } = parse(readFileSync(options.campaignFile, 'utf8')) as CampaignFile;
+  const dealt = new Set(
+    phases.flatMap((phase) => phase.rains.flatMap(({ deals }) => deals)).map(({ scene }) => scene),
+  );
   const scenes = rewards
     .flatMap(({ items }) => items.flatMap((item) => item.scenes))
     .filter(({ amount }) => amount.rule === 'piece' || amount.rule === 'given');
@@ -63,7 +69,9 @@ export async function grantToAll(cluster: Cluster, options: UpstreamOptions): Pr
   const asks = options.users.flatMap((user) =>
     scenes.map(
       ({ id, amount }): GrantAsk => ({
-        ...{ campaignId, sceneId: id, rainId: RAIN, app: apps[0]!.name, user, drawnAtMs },
+        ...{ campaignId, sceneId: id, rainId: RAIN, app: apps[0]!.name, drawnAtMs },
+        // What rounds deal counts against what a person may win by shaking, which another gateway counts at this moment.
+        user: dealt.has(id) ? `guest-${user}` : user,
         ...(amount.rule === 'given' ? { amountFen: GIVEN_FEN } : {}),
       }),
     ),

@@ -4,10 +4,10 @@ import type { ReissueLineDue, ReissueSettled, UpstreamCredential } from '../../e
 import { ERROR_KINDS } from '../../protocol/error-kinds.ts';
 import { isRefusal, type Refusal, RetryableFault } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
-import type { ActId, AppId, PhaseKey, RainId } from '../../vocabulary/ids.ts';
+import type { ActId, AppId, PhaseKey, RainId, SceneId } from '../../vocabulary/ids.ts';
 import type { InstantMs } from '../../vocabulary/instant.ts';
-import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
-import { aloneAs, type Person } from '../../vocabulary/person.ts';
+import { formatOrderNumber, type OrderNumber, parseOrderNumber } from '../../vocabulary/order-number.ts';
+import { idsOf, type Person } from '../../vocabulary/person.ts';
 
 /** What 3-grant answers to an upstream, as far as a list needs to know. */
 export type GrantForUpstream = (
@@ -23,7 +23,11 @@ export type GrantForUpstream = (
   },
 ) => Promise<
   | {
-      readonly order: { readonly orderNumber: OrderNumber; readonly amountFen: Fen };
+      readonly order: {
+        readonly orderNumber: OrderNumber;
+        readonly amountFen: Fen;
+        readonly insteadOf?: SceneId;
+      };
       readonly replayed: boolean;
     }
   | Refusal
@@ -32,6 +36,8 @@ export type GrantForUpstream = (
 export interface AskDeps {
   readonly campaign: (id: string) => CampaignSnapshot | undefined;
   readonly grant: GrantForUpstream;
+  /** Who an id is by now: what was given under another app's id before they were joined is theirs too. */
+  readonly personOf: (actId: ActId) => Promise<Person>;
   readonly isCredited: (actId: ActId, phaseKey: PhaseKey, orderNumber: OrderNumber) => Promise<boolean>;
 }
 
@@ -47,8 +53,9 @@ const AGAIN_SOON_MS = 100;
 export async function askForLine(deps: AskDeps, line: ReissueLineDue): Promise<ReissueAnswer> {
   try {
     // The book may have forgotten what is long credited; the ledger never does.
+    const person = await deps.personOf(line.actId);
     const isOld = line.askedBefore || line.givenBefore;
-    if (isOld && (await deps.isCredited(line.actId, line.phaseKey, line.orderNumber)))
+    if (isOld && (await isCreditedToAny(deps, person, line)))
       return settled(line, { outcome: line.givenBefore ? 'already' : 'granted' });
     const campaign = deps.campaign(line.campaignId);
     const scene = campaign?.scenes.get(line.sceneId);
@@ -59,14 +66,14 @@ export async function askForLine(deps: AskDeps, line: ReissueLineDue): Promise<R
       campaignId: campaign.id,
       scenes: new Set(campaign.scenes.keys()),
     };
-    const { rainId, appId, actId, amountFen, drawnAtMs } = line;
+    const { rainId, appId, amountFen, drawnAtMs } = line;
     const granted = await deps.grant(credential, {
       campaign,
       scene,
       rainId,
       appId,
       // As it was checked and approved: what a join has made of them since moves the money, not the order.
-      person: aloneAs(actId),
+      person,
       amountFen,
       drawnAtMs,
     });
@@ -77,13 +84,27 @@ export async function askForLine(deps: AskDeps, line: ReissueLineDue): Promise<R
   }
 }
 
+async function isCreditedToAny(deps: AskDeps, person: Person, line: ReissueLineDue): Promise<boolean> {
+  const parts = parseOrderNumber(line.orderNumber)!;
+  const found = await Promise.all(
+    idsOf(person).map((actId) =>
+      deps.isCredited(actId, line.phaseKey, formatOrderNumber({ ...parts, actId })),
+    ),
+  );
+  return found.includes(true);
+}
+
 function ofGrant(
   line: ReissueLineDue,
   {
     order,
     replayed,
   }: {
-    readonly order: { readonly orderNumber: OrderNumber; readonly amountFen: Fen };
+    readonly order: {
+      readonly orderNumber: OrderNumber;
+      readonly amountFen: Fen;
+      readonly insteadOf?: SceneId;
+    };
     readonly replayed: boolean;
   },
 ): ReissueAnswer {
@@ -93,7 +114,7 @@ function ofGrant(
     outcome: isOurs ? 'granted' : 'already',
     orderNumber: order.orderNumber,
     amountFen: order.amountFen,
-    ...(order.orderNumber === line.orderNumber ? {} : { reason: 'consolation: nothing was left' }),
+    ...(order.insteadOf === undefined ? {} : { reason: 'consolation: nothing was left' }),
   });
 }
 

@@ -10,8 +10,14 @@ export interface UnclosedSlice {
 export interface Exhausted {
   /** Those that wait: their lines are passed over. */
   parked(): readonly { readonly phaseKey: PhaseKey; readonly sceneId: SceneId }[];
-  /** Which of these lines are refused for good, and which are asked again later. */
-  note(lines: readonly ReissueLineDue[]): Promise<{
+  /**
+   * Which of these lines are refused for good, and which are asked again later. `moved`: lines that were granted, or
+   * may have been: their scene's units were out once more since it was counted.
+   */
+  note(
+    lines: readonly ReissueLineDue[],
+    moved: readonly ReissueLineDue[],
+  ): Promise<{
     readonly final: readonly ReissueLineDue[];
     readonly again: readonly ReissueLineDue[];
   }>;
@@ -21,8 +27,9 @@ export interface Exhausted {
 
 /**
  * "Nothing left" may mean that it is leased and not given: by a gateway that will return it, or by a worker that was
- * killed. So a scene waits until every slice of its phase that was out at that moment has been counted and closed; what
- * is refused after that is refused for good (I4: nothing wasted, nothing refused that was there).
+ * killed. So a scene waits until every slice of its phase that was out at that moment has been counted and closed. When
+ * not even one line is given then, what is refused is refused for good; when one is, a slice was out again, and the rest
+ * waits once more (I4: nothing wasted, nothing refused that was there).
  */
 export function createExhausted(unclosedSlices: () => Promise<readonly UnclosedSlice[]>): Exhausted {
   const waiting = new Map<string, { phaseKey: PhaseKey; sceneId: SceneId; until: Set<SliceId> }>();
@@ -31,7 +38,8 @@ export function createExhausted(unclosedSlices: () => Promise<readonly UnclosedS
 
   return {
     parked: () => [...waiting.values()],
-    async note(lines) {
+    async note(lines, moved) {
+      for (const line of moved) counted.delete(keyOf(line));
       const final = lines.filter((line) => counted.has(keyOf(line)));
       const again = lines.filter((line) => !counted.has(keyOf(line)));
       if (again.length > 0) {

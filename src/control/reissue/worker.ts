@@ -138,7 +138,14 @@ export function createReissueWorker(options: ReissueWorkerOptions): ReissueWorke
     const settled = answers.flatMap(({ answer }) => (answer.answer === 'settled' ? [answer.settled] : []));
     await settle(run, settled);
     const exhausted = answers.filter(({ answer }) => answer.answer === 'exhausted').map(({ line }) => line);
-    const { final, again } = await run.exhausted.note(exhausted);
+    const moved = answers.filter(
+      ({ answer }) =>
+        answer.answer === 'unknown' || (answer.answer === 'settled' && answer.settled.outcome === 'granted'),
+    );
+    const { final, again } = await run.exhausted.note(
+      exhausted,
+      moved.map(({ line }) => line),
+    );
     await settle(
       run,
       final.map(({ line }) => ({ line, outcome: 'refused', reason: NOTHING_LEFT })),

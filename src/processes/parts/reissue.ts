@@ -78,7 +78,8 @@ export async function createReissuePart(
         },
         line,
       ),
-    ask: (line) => askForLine({ campaign, grant: upstream.grant, isCredited }, line),
+    ask: (line) =>
+      askForLine({ campaign, grant: upstream.grant, personOf: control.personOf, isCredited }, line),
     unclosedSlices: async () => (await allotments.unclosed()).map(({ slice }) => slice),
     clock,
     logger,

@@ -30,6 +30,8 @@ export interface Mutation {
 
 export interface Spending {
   readonly seed: number;
+  /** Of sixteen spenders each. */
+  readonly processes: number;
   readonly packets: number;
   readonly kills: number;
   readonly mutation?: Mutation;
@@ -42,8 +44,9 @@ export interface SpendingReport {
   readonly killed: number;
 }
 
-const PROCESSES = 4;
 const SPENDERS = 16;
+/** Three are enough, unless stock comes out of nowhere. */
+const ROUNDS_MAX = 6;
 const WITHIN_MS = 150_000;
 
 /** The spender as one file among the packages, so that it finds them. */
@@ -77,7 +80,7 @@ function mutating({ file, from, to }: Mutation): Plugin {
 }
 
 /**
- * Four processes of sixteen spenders each, on one Postgres, who ask for more than there is. Answers get lost, orders are
+ * Processes of sixteen spenders each, on one Postgres, who ask for more than there is. Answers get lost, orders are
  * asked for again, processes are killed and begin anew; in the end everybody spends on until nothing is left.
  */
 export async function spendEverything(options: Spending): Promise<SpendingReport> {
@@ -96,7 +99,7 @@ export async function spendEverything(options: Spending): Promise<SpendingReport
     const source = campaignFile(random, options.packets);
     const phaseKey = await setUp(pool, allotments, source);
     openKeyring(path.join(root, 'keys'), systemClock);
-    const names = Array.from({ length: PROCESSES }, (_, at) => `process-${at}`);
+    const names = Array.from({ length: options.processes }, (_, at) => `process-${at}`);
     const journals = names.map((name) => path.join(root, name, 'journal'));
     for (const [at, name] of names.entries())
       crew.add({
@@ -250,7 +253,8 @@ function createCrew(random: () => number, kills: number) {
     async spendToTheEnd(left: () => Promise<bigint>): Promise<void> {
       await until(() => killed >= kills && answers >= nextKillAt, 'kills');
       await until(() => members.every(({ isUp }) => isUp), 'everybody up again');
-      for (let before = -1n, now = 0n; before !== now && faults.length === 0; ) {
+      let [before, now] = [-1n, 0n];
+      for (let round = 0; round < ROUNDS_MAX && before !== now && faults.length === 0; round += 1) {
         before = now;
         rested = new Set();
         for (const { child } of members) child.stdin!.write('finish\n');

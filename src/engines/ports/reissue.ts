@@ -1,9 +1,9 @@
 /** The part of ports.ts that batch reissue needs; imported from there. */
-import type { Refusal } from '../protocol/failures.ts';
-import type { Fen } from '../vocabulary/fen.ts';
-import type { ActId, AppId, CampaignId, PhaseKey, RainId, SceneId } from '../vocabulary/ids.ts';
-import type { InstantMs } from '../vocabulary/instant.ts';
-import type { OrderNumber } from '../vocabulary/order-number.ts';
+import type { Refusal } from '../../protocol/failures.ts';
+import type { Fen } from '../../vocabulary/fen.ts';
+import type { ActId, AppId, CampaignId, PhaseKey, RainId, SceneId } from '../../vocabulary/ids.ts';
+import type { InstantMs } from '../../vocabulary/instant.ts';
+import type { OrderNumber } from '../../vocabulary/order-number.ts';
 
 export const REISSUE_STATES = [
   'checking',

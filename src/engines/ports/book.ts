@@ -1,0 +1,55 @@
+import type { ActId, PhaseKey, RainId, SceneId } from '../../vocabulary/ids.ts';
+import type { Order } from '../../vocabulary/order.ts';
+import type { OrderNumber } from '../../vocabulary/order-number.ts';
+import type { TokenStatus } from '../../vocabulary/token-status.ts';
+import type { LogPosition } from './log.ts';
+
+/** One promised order, as the book knows it. */
+export interface BookEntry {
+  readonly order: Order;
+  readonly position: LogPosition;
+  readonly status: TokenStatus;
+}
+
+/** What is kept of an order for as long as its phase lives, credited or not. */
+export interface Win {
+  readonly orderNumber: OrderNumber;
+  readonly sceneId: SceneId;
+  readonly rainId: RainId;
+  readonly position: LogPosition;
+}
+
+/** The server's copy of the tokens: a cache of the log, never the promise itself. */
+export interface TokenBook {
+  /** Notes appended orders as outstanding. An order number that is there already stays as it is. */
+  record(entries: readonly { readonly order: Order; readonly position: LogPosition }[]): Promise<void>;
+  /** Moves tokens 1 → 2 → 8, never back; unknown numbers are passed over. A credited one leaves `outstandingOf`. */
+  advance(orders: readonly Order[], status: TokenStatus): Promise<void>;
+  /** This person's tokens that are not known to be credited (status 1 and 2). */
+  outstandingOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly BookEntry[]>;
+  /** Every order of this person in the phase, credited or not. */
+  winsOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly Win[]>;
+  /**
+   * Whether what was read of this person before this call was all there is. False from the moment at which the book
+   * may have forgotten something until it is filled again: what it has is true then, what it lacks says nothing.
+   */
+  isWhole(actId: ActId): Promise<boolean>;
+  /** How many tokens are outstanding or being credited, in all. */
+  outstandingCount(): Promise<number>;
+}
+
+/**
+ * A book that may forget, because it lies on servers of its own, and that can be filled again from the log. It is a
+ * bucket's owner who does that: look at `wholeness`; when it is not whole, `record` what the log has not drained, and
+ * `advance` what `pendingIn` still has although the log has drained it; then `markWhole` with the state seen first.
+ */
+export interface RestorableBook extends TokenBook {
+  /** Whether nothing can have been lost or kept from the bucket since it was marked; and its state, for `markWhole`. */
+  wholeness(bucket: number): Promise<{ readonly whole: boolean; readonly state: string }>;
+  /** False, and nothing is marked, when the state is no longer the one that was seen. */
+  markWhole(bucket: number, state: string): Promise<boolean>;
+  /** Says that something was kept from the bucket: it is not whole until it was filled again. */
+  tear(bucket: number): Promise<void>;
+  /** What is not credited, of every phase, in no order; an entry that moves meanwhile may come twice. */
+  pendingIn(bucket: number): AsyncIterable<BookEntry>;
+}

@@ -1,0 +1,85 @@
+import type { ActId, AppId, CampaignId, PhaseId, PhaseKey, SceneId } from '../../vocabulary/ids.ts';
+import type { InstantMs } from '../../vocabulary/instant.ts';
+import type { Person } from '../../vocabulary/person.ts';
+
+export interface StoredCampaign {
+  readonly id: CampaignId;
+  readonly version: number;
+  readonly contentHash: string;
+  /** The campaign file as it was applied. */
+  readonly source: string;
+  readonly phaseKeys: ReadonlyMap<PhaseId, PhaseKey>;
+}
+
+export interface UpstreamCredential {
+  readonly name: string;
+  readonly campaignId: CampaignId;
+  readonly scenes: ReadonlySet<SceneId>;
+}
+
+/** What became of the wish to bind a phone number. `kept`: the person has another one. `of-another`: both have one. */
+export const PHONE_OUTCOMES = ['known', 'bound', 'replaced', 'joined', 'kept', 'of-another'] as const;
+export type PhoneOutcome = (typeof PHONE_OUTCOMES)[number];
+
+/** The id that (app, user) was given at first, which never changes, and the person whose it is by now. */
+export interface Known {
+  readonly given: ActId;
+  readonly person: Person;
+}
+
+export interface PhoneBinding extends Known {
+  readonly outcome: PhoneOutcome;
+}
+
+export interface ControlStore {
+  /**
+   * Who (app, user) is: the same person again whenever it is asked, and a new one at the first asking. `userKey` is a
+   * keyed hash of (app, user): no user id is stored.
+   */
+  personFor(appId: AppId, userKey: Uint8Array): Promise<Known>;
+  /** Who an id is by now, be it the person's own or an alias. */
+  personOf(actId: ActId): Promise<Person>;
+  /**
+   * Binds a phone number (its keyed hash) to (app, user), who may be new, and joins persons by it. One transaction;
+   * repeats change nothing. `mayReplace`: a person who has another number gets this one, if nobody has it.
+   */
+  bindPhone(
+    appId: AppId,
+    userKey: Uint8Array,
+    phoneKey: Uint8Array,
+    mayReplace: boolean,
+  ): Promise<PhoneBinding>;
+  /** Persons who were joined since `mark`, as they are now; and the mark for the next asking. A person may come twice. */
+  joinedSince(
+    mark: string | undefined,
+  ): Promise<{ readonly mark: string; readonly persons: readonly Person[] }>;
+  /** Aliases, rising, strictly behind `after`. */
+  aliases(
+    after: ActId | undefined,
+    limit: number,
+  ): Promise<readonly { readonly alias: ActId; readonly actId: ActId }[]>;
+  /** Stores a new version unless the newest has the same content; phase keys are given once and kept. */
+  storeCampaign(campaign: {
+    id: CampaignId;
+    contentHash: string;
+    source: string;
+    phases: readonly PhaseId[];
+  }): Promise<StoredCampaign>;
+  campaigns(): Promise<readonly StoredCampaign[]>;
+  /** The newest envelope that was announced. */
+  announcement(): Promise<{ readonly sequence: number; readonly envelope: Uint8Array } | undefined>;
+  /** Keeps a new envelope; false, and nothing is changed, when there is one of this sequence already. */
+  putAnnouncement(sequence: number, envelope: Uint8Array): Promise<boolean>;
+  /** The database's clock, which every process of a cluster follows. */
+  nowMs(): Promise<InstantMs>;
+  /** Secrets are stored as SHA-256 only. Adding a name again replaces it. */
+  putUpstream(credential: UpstreamCredential, secretHash: Uint8Array): Promise<void>;
+  upstreamBySecret(secretHash: Uint8Array): Promise<UpstreamCredential | undefined>;
+  /** Makes a setup token spendable. Offering a spent one changes nothing. */
+  offerSetupToken(tokenHash: Uint8Array): Promise<void>;
+  /** Uses up an offered setup token, and with it every other one; true exactly once. */
+  spendSetupToken(tokenHash: Uint8Array, operator: { name: string; keyHash: Uint8Array }): Promise<boolean>;
+  operatorByKey(keyHash: Uint8Array): Promise<{ readonly name: string } | undefined>;
+  /** How many operators there are; the setup token is printed while there is none. */
+  operatorCount(): Promise<number>;
+}
