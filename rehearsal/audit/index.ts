@@ -182,6 +182,7 @@ function judge(evidence: Evidence): AuditReport {
       voided,
       postings: books.postings.length,
       withdrawals: books.withdrawals.length,
+      aliases: catalog.aliases.length,
       slices: books.slices.length,
       history: history.length,
       totals: evidence.totals,

@@ -42,9 +42,14 @@ export async function numberIn(url: string, sql: string, values: unknown[] = [])
   }
 }
 
+/** Counts the accounts of aliases whose money has not been moved to the person's. */
+const LEFT_BEHIND = `SELECT count(*) FROM (
+  SELECT act_id FROM ledger.posting JOIN control.alias USING (act_id) WHERE purse IN (1, 7)
+  GROUP BY act_id, phase_key, purse HAVING sum(amount_fen) <> 0) AS left_behind`;
+
 /**
  * The end of a night: everybody gets their answers, the backlog drains, every withdrawal is settled, every piece is
- * handed out, and every slice that was leased by then comes home. Returns when the last of these ended, and the ledger's address.
+ * handed out, no money lies with an alias, and every slice that was leased by then comes home. Returns when the last of these ended, and the ledger's address.
  */
 export async function settle(
   engine: TestEngine,
@@ -57,6 +62,7 @@ export async function settle(
   const unpaid = "SELECT count(*) FROM ledger.withdrawal WHERE state IN ('held', 'paying')";
   await vi.waitFor(async () => expect(await numberIn(ledgerUrl, unpaid)).toBe(0), POLL);
   await vi.waitFor(async () => expect(await numberIn(ledgerUrl, ON_THEIR_WAY)).toBe(0), POLL);
+  await vi.waitFor(async () => expect(await numberIn(ledgerUrl, LEFT_BEHIND)).toBe(0), POLL);
   const unclosed = "SELECT count(*) FROM allotment.slice WHERE state <> 'closed' AND grant_until_ms < $1";
   await vi.waitFor(async () => expect(await numberIn(ledgerUrl, unclosed, [closedBeforeMs])).toBe(0), POLL);
   return { ledgerUrl, closedBeforeMs };
