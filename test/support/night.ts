@@ -49,7 +49,8 @@ const LEFT_BEHIND = `SELECT count(*) FROM (
 
 /**
  * The end of a night: everybody gets their answers, the backlog drains, every withdrawal is settled, every piece is
- * handed out, no money lies with an alias, and every slice that was leased by then comes home. Returns when the last of these ended, and the ledger's address.
+ * handed out, no money lies with an alias, and every slice that was leased by then comes home. Returns when the last of
+ * these ended, and the ledger's address.
  */
 export async function settle(
   engine: TestEngine,
