@@ -117,6 +117,22 @@ describe.each<Encoding>(['protobuf', 'json'])('the grant client, in %s', (encodi
     }
   });
 
+  it('stays with a gateway that may be working on what was sent, and leaves one that is silent for good', async () => {
+    const asked: string[] = [];
+    const silent: typeof fetch = async (target, init) => {
+      asked.push(new URL(String(target)).host);
+      if (asked.length <= 5) throw new DOMException('too long', 'TimeoutError');
+      return fetch(target, init);
+    };
+    const other = url.replace('127.0.0.1', 'localhost');
+    const answer = await client({ url: [url, other], timeoutMs: 3_000, fetch: silent }).grant(ask('cash'));
+    expect(answer).toMatchObject({ outcome: 'granted' });
+    // Five times three seconds: by then it has ended whatever it was doing.
+    expect(new Set(asked.slice(0, 5)).size).toBe(1);
+    expect(asked).toHaveLength(6);
+    expect(asked[5]).not.toBe(asked[0]);
+  });
+
   it.each<[string, () => Response]>([
     ['a page of a proxy', () => new Response('<html>busy</html>', { status: 502 })],
     [

@@ -10,7 +10,11 @@ import {
 export type { Encoding, GrantAsk, GrantResult } from './grant-wire.ts';
 
 export interface GrantClientOptions {
-  /** The gateways. With several, a person's asks go to the same one for as long as it answers. */
+  /**
+   * The gateways. With several, a person's asks go to the same one: to the next when it can't be reached, or has been
+   * silent for longer than a gateway works on a request. Two that work on one ask at the same moment promise it twice
+   * (the ledger pays one).
+   */
   readonly url: string | readonly string[];
   /** `hbu_…`, from `hongbao upstream add`. */
   readonly secret: string;
@@ -47,6 +51,8 @@ interface Pending {
   readonly ask: GrantAsk;
   /** Which gateway; moves on when that one can't be reached. */
   gateway: number;
+  /** Tries that this gateway may still be working on. */
+  silent: number;
   result: GrantResult | undefined;
   /** Some try may have been done without our hearing of it: a later "no" does not undo it. */
   isUnheard: boolean;
@@ -91,7 +97,17 @@ export function createGrantClient(options: GrantClientOptions): GrantClient {
       if ('outcomes' in answer) note(one, answer.outcomes[at]!, true);
       else note(one, unreachable(answer.unreachable), answer.wasSent);
     }
-    if ('unreachable' in answer) for (const one of group) one.gateway = (gateway + 1) % urls.length;
+    if ('unreachable' in answer) for (const one of group) moveOn(one, answer.wasSent);
+  }
+
+  const silentMax = Math.ceil(SETTLED_AFTER_MS / (options.timeoutMs ?? TIMEOUT_MS));
+
+  /** To the next gateway, unless this one may still be working on what was sent. */
+  function moveOn(one: Pending, wasSent: boolean): void {
+    if (wasSent) one.silent += 1;
+    if (wasSent && one.silent < silentMax) return;
+    one.gateway = (one.gateway + 1) % urls.length;
+    one.silent = 0;
   }
 
   /** Asks what is not settled once more, together where it goes to the same gateway. */
@@ -132,6 +148,7 @@ export function createGrantClient(options: GrantClientOptions): GrantClient {
       (ask): Pending => ({
         ask,
         gateway: hashOf(`${ask.app}\0${ask.user}`) % urls.length,
+        silent: 0,
         result: undefined,
         isUnheard: false,
       }),

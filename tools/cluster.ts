@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
+import { conservedLines } from '../src/processes/cli/audit-report.ts';
 import { type Cluster, startCluster } from './cluster/index.ts';
 import { type NightReport, playNight } from './cluster/night.ts';
 import { ensure, thisMachine } from './services/ensure.ts';
@@ -87,19 +88,23 @@ function addressesOf({ servers, processes }: Cluster): string[] {
   ];
 }
 
-function linesOf({ counts, refusals, audit, drainedMs }: NightReport): string[] {
+function linesOf({ counts, upstream, refusals, audit, drainedMs }: NightReport): string[] {
   const told = [...refusals].map(([code, count]) => `${code} ${count}`).join(', ');
   const { orders, credits, outstanding, voided, withdrawals, slices, records, seals } = audit.checked;
+  const { pieces, handedOut } = audit.checked;
   return [
     '',
     `  people     ${counts.shakes} shakes, ${counts.won} packets (${counts.wonOnSockets} over WebSocket), ${counts.repeats} shown twice, ${counts.withdrawn} withdrawals, ${counts.wallets} looks at a wallet`,
+    `  upstream   ${upstream.granted} granted by a service, ${upstream.pieces} of them pieces, each asked for twice; ${upstream.refused} refused, ${upstream.unknown} not settled`,
     `  refused    ${told || 'nobody'}; ${counts.lost} answers lost`,
     `  log        ${records} micro-batches, ${orders} orders, ${seals} seals opened`,
     `  ledger     ${credits} credits, ${outstanding} outstanding, ${voided} void, ${withdrawals} withdrawals, ${slices} slices; drained in ${Math.round(drainedMs)} ms`,
+    `  pieces     ${pieces} credited, ${handedOut} handed out by downstreams; greetings need none`,
     `  auditor    ${audit.ok ? 'found nothing: I1–I8 hold' : `${audit.findings.length} findings`}`,
     ...audit.findings.map(
       ({ invariant, what, where, detail }) => `    ${invariant} ${what}: ${where} ${detail}`,
     ),
+    ...conservedLines(audit.conserved).map((line) => `  ${line}`),
     '',
   ];
 }

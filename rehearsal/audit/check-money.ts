@@ -3,10 +3,10 @@ import type { JournalEntry } from './journal.ts';
 import type { Books, Catalog, LedgerRows, Posting } from './ledger.ts';
 import type { Findings } from './report.ts';
 
-const WALLET = 1;
+export const WALLET = 1;
 const HELD = 2;
 const FUNDING = 3;
-const PIECES = 6;
+export const PIECES = 6;
 
 /** Of money and of pieces. What is in a person's purse of pieces came there as one. */
 export const creditsOf = (books: LedgerRows): Posting[] =>

@@ -18,7 +18,12 @@ interface CampaignFile {
       }[];
     }[];
   }[];
-  readonly phases: { id: string; opensAt: string; closesAt: string }[];
+  readonly phases: {
+    id: string;
+    opensAt: string;
+    closesAt: string;
+    rains?: { deals?: { scene: string }[] }[];
+  }[];
 }
 
 const sameOrder = (a: AuditedOrder, b: AuditedOrder): boolean =>
@@ -55,6 +60,8 @@ export function distinctOrders(journal: AuditedJournal, findings: Findings): Map
 /** One version of a campaign, as it was applied. */
 interface Version {
   readonly file: CampaignFile;
+  /** What some round deals. */
+  readonly dealt: ReadonlySet<string>;
   readonly scenes: ReadonlyMap<string, CampaignFile['rewards'][number]['items'][number]['scenes'][number]>;
 }
 
@@ -121,6 +128,11 @@ function addUnlessAllowed(
 
 const versionOf = (file: CampaignFile): Version => ({
   file,
+  dealt: new Set(
+    file.phases.flatMap(({ rains = [] }) =>
+      rains.flatMap(({ deals = [] }) => deals.map(({ scene }) => scene)),
+    ),
+  ),
   scenes: new Map(
     file.rewards.flatMap((reward) =>
       reward.items.flatMap((item) => item.scenes.map((scene) => [scene.id, scene] as const)),
@@ -152,10 +164,14 @@ function orderFaults(order: AuditedOrder, { file, scenes }: Version, phaseKey: n
   return faults;
 }
 
-function personFaults(own: readonly AuditedOrder[], { file, scenes }: Version): Fault[] {
+/** What services name the amount of, or grant without any round dealing it, counts against its own scene's cap only. */
+function personFaults(own: readonly AuditedOrder[], { file, scenes, dealt }: Version): Fault[] {
   const faults: Fault[] = [];
   const over = (what: string, detail: string) => faults.push({ invariant: 'I4', what, detail });
-  const shaken = own.filter((order) => scenes.get(order.scene)?.amount.rule !== 'given');
+  const shaken = own.filter(({ scene }) => {
+    const rule = scenes.get(scene)?.amount.rule;
+    return rule === 'piece' ? dealt.has(scene) : rule !== 'given';
+  });
   if (shaken.length > file.limits.packets)
     over('a person has more packets than allowed', `${shaken.length} of ${file.limits.packets}`);
   for (const [sponsor, count] of countBy(shaken, (order) => scenes.get(order.scene)?.sponsor ?? '')) {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { checkHandedOut, type DownstreamLooks } from './check-handed-out.ts';
 import { checkHistory, readHistory, type Seen } from './check-history.ts';
 import { checkFileTotals } from './check-lines.ts';
 import {
@@ -14,6 +15,8 @@ import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
 import { checkSeals } from './check-seals.ts';
 import { checkTotals } from './check-total.ts';
 import { checkTransfers } from './check-transfers.ts';
+import { checkConservation } from './conservation.ts';
+import { readDownstream } from './downstream.ts';
 import { checkSecondCopy, gatherLogs } from './gather.ts';
 import { type AuditedJournal, readDrained, readJournal } from './journal.ts';
 import { type Books, type Catalog, readBooks, readCatalog } from './ledger.ts';
@@ -21,7 +24,7 @@ import { type AuditReport, Findings } from './report.ts';
 import { readAllBooks } from './shards.ts';
 import { readStreams, type StreamsToRead } from './streams.ts';
 
-export type { AuditReport, Finding } from './report.ts';
+export type { AuditReport, Conserved, Finding } from './report.ts';
 
 export interface AuditOptions {
   readonly dataFolder: string;
@@ -39,8 +42,9 @@ export interface AuditOptions {
 
 /**
  * Checks I1–I8 on what lies on disk and in the database, with nothing of the engine's code. A running engine may be
- * audited: each thing is read after what it must hold. What people were told, and the drained mark, come first; then
- * the ledger, of one moment; then the journal, which promised all of that, and the payments; last what only grows:
+ * audited: each thing is read after what it must hold. What people were told, the drained mark, and what downstreams
+ * had been asked for by then, come first; then the ledger, of one moment; then the journal, which promised all of that,
+ * the payments, and the downstreams' record once more, for what the ledger says was handed out; last what only grows:
  * keys, campaigns, and slices that were leased meanwhile. Only a settled audit also asks the other way round.
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
@@ -48,9 +52,11 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const journalFolder = path.join(options.dataFolder, 'journal');
   const history = options.historyFile === undefined ? [] : readHistory(options.historyFile);
   const drained = readDrained(journalFolder);
+  const before = readDownstream([options.dataFolder], findings);
   const books = await readBooks(options.ledgerUrl);
   const journal = readJournal(journalFolder, findings);
   const payments = readPayments(path.join(options.dataFolder, 'payout-sandbox', 'payments.jsonl'));
+  const after = readDownstream([options.dataFolder], new Findings());
   const catalog = await readCatalog(options.ledgerUrl, [
     ...new Set(journal.entries.map(({ order }) => order.sliceId)),
   ]);
@@ -66,6 +72,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     books,
     journal,
     payments,
+    downstream: { before, after },
     catalog,
     keyFile,
     atOnce: true,
@@ -97,6 +104,7 @@ export interface ClusterAuditOptions {
 export async function auditCluster(options: ClusterAuditOptions): Promise<AuditReport> {
   const findings = new Findings();
   const history = options.historyFile === undefined ? [] : readHistory(options.historyFile);
+  const before = readDownstream(options.dataFolders, findings);
   const books = await readAllBooks(options.ledgerUrls, options.controlUrl, findings);
   const journals = options.dataFolders.map((folder) => readJournal(path.join(folder, 'journal'), findings));
   const streams = await readStreams(options.log, findings);
@@ -105,6 +113,7 @@ export async function auditCluster(options: ClusterAuditOptions): Promise<AuditR
   const payments = options.dataFolders
     .map((folder) => readPayments(path.join(folder, 'payout-sandbox', 'payments.jsonl')))
     .find((found) => found !== undefined);
+  const after = readDownstream(options.dataFolders, new Findings());
   const catalog = await readCatalog(options.controlUrl, [
     ...new Set(journal.entries.map(({ order }) => order.sliceId)),
   ]);
@@ -117,6 +126,7 @@ export async function auditCluster(options: ClusterAuditOptions): Promise<AuditR
     books,
     journal,
     payments,
+    downstream: { before, after },
     catalog,
     totals,
     findings,
@@ -131,6 +141,7 @@ interface Evidence {
   readonly books: Books;
   readonly journal: AuditedJournal;
   readonly payments: Payments | undefined;
+  readonly downstream: DownstreamLooks;
   readonly catalog: Catalog;
   readonly keyFile: string;
   /** The books were read at one moment: they are of one database. */
@@ -142,7 +153,8 @@ interface Evidence {
 }
 
 function judge(evidence: Evidence): AuditReport {
-  const { history, drained, books, journal, payments, catalog, settled = false, findings } = evidence;
+  const { history, drained, books, journal, payments, downstream, catalog, findings } = evidence;
+  const { settled = false } = evidence;
   const seals = checkSeals(journal.batches, evidence.keyFile, findings);
   const orders = distinctOrders(journal, findings);
   checkAgainstCampaign(orders, catalog, findings);
@@ -154,6 +166,8 @@ function judge(evidence: Evidence): AuditReport {
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);
   checkFileTotals(orders, catalog, findings);
   checkHistory(history, orders, books, findings);
+  const handedOut = checkHandedOut(downstream, books, catalog, settled, findings);
+  const conserved = checkConservation({ orders, books, handedOut: downstream.after && handedOut }, findings);
   return {
     ok: findings.list.length === 0,
     checked: {
@@ -163,14 +177,17 @@ function judge(evidence: Evidence): AuditReport {
       seals,
       credits: creditsOf(books).length,
       pieces: books.awards.length,
+      handedOut: handedOut.count,
       outstanding,
       voided,
       postings: books.postings.length,
       withdrawals: books.withdrawals.length,
+      aliases: catalog.aliases.length,
       slices: books.slices.length,
       history: history.length,
       totals: evidence.totals,
     },
+    conserved,
     findings: findings.list,
   };
 }

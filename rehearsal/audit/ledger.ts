@@ -23,6 +23,8 @@ export interface AwardRow {
   readonly phase_key: number;
   readonly ref: string;
   readonly state: string;
+  /** What the downstream gave; null before that, and where it gives none. */
+  readonly voucher: string | null;
 }
 export interface LineRow {
   readonly phase_key: number;
@@ -97,7 +99,7 @@ export const ledgerRows = async (rows: Rows): Promise<LedgerRows> => ({
   withdrawals: await rows(
     'SELECT act_id, phase_key, id::text AS id, amount_fen, state FROM ledger.withdrawal',
   ),
-  awards: await rows('SELECT act_id, phase_key, ref, state FROM ledger.award'),
+  awards: await rows('SELECT act_id, phase_key, ref, state, voucher FROM ledger.award'),
 });
 
 const budgetRows = async (rows: Rows): Promise<Pick<Books, 'lines' | 'slices'>> => ({

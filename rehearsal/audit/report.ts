@@ -7,10 +7,28 @@ export interface Finding {
   readonly detail: string;
 }
 
+/** A part of what is at a station. Pieces count at what they are worth. */
+export interface Share {
+  readonly name: string;
+  readonly count: number;
+  readonly fen: number;
+}
+
+/** One station's books (I8): what came in, and where it is now. */
+export interface Conserved {
+  readonly station: string;
+  readonly came: Share;
+  readonly shares: readonly Share[];
+  /** The shares are what came, in count and in fen. */
+  readonly holds: boolean;
+}
+
 export interface AuditReport {
   readonly ok: boolean;
   /** How much was looked at: an audit of nothing finds nothing. */
   readonly checked: Readonly<Record<string, number>>;
+  /** Conservation, station by station, in the order in which things pass them. */
+  readonly conserved: readonly Conserved[];
   readonly findings: readonly Finding[];
 }
 

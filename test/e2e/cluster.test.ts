@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -40,6 +41,11 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
     expect(night.counts.withdrawn).toBeGreaterThan(0);
     expect(night.audit.checked).toMatchObject({ outstanding: 0, credits: night.audit.checked.orders });
     expect(night.audit.checked.records).toBeGreaterThan(0);
+    // Pieces came from rounds and by grants, and one sandbox at the wallet handed out those that are no greetings.
+    expect(night.upstream).toMatchObject({ granted: 20, pieces: 20, refused: 0 });
+    expect(night.audit.checked.pieces).toBeGreaterThan(20);
+    expect(night.audit.checked.handedOut).toBeGreaterThanOrEqual(10);
+    expect(night.audit.conserved.filter(({ holds }) => !holds)).toEqual([]);
     // Each gateway shows what was credited, whoever of them gave it.
     expect(night.audit.checked.totals).toBe(cluster.of('gateway').length);
   });
@@ -54,6 +60,26 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
     expect(found).toContain('I8 a bucket is owned by no shard');
     expect(found).toContain('I2 a promise is not in the ledger');
     expect(found).toContain('I2 a withdrawal that was accepted is not in the ledger');
+  });
+
+  it('has an auditor that notices what downstreams were never asked for, by the wallet’s own record', async () => {
+    const [wallet] = cluster.of('wallet');
+    const file = path.join(wallet!.dataFolder, 'award-sandbox', 'pieces.jsonl');
+    const whole = readFileSync(file, 'utf8');
+    const [first, ...others] = whole.trimEnd().split('\n');
+    try {
+      writeFileSync(file, `${others.join('\n')}\n${others[0]}\n`);
+      expect(await whatIsFound({})).toEqual([
+        'I1 a piece was handed out more than once',
+        'I2 a fulfilled piece was never handed out',
+      ]);
+      writeFileSync(file, `${whole}${first!.replaceAll('_tea_', '_tea-x_')}\n`);
+      expect(await whatIsFound({})).toContain(
+        'I8 a downstream was asked for a piece that was never credited',
+      );
+    } finally {
+      writeFileSync(file, whole);
+    }
   });
 
   it('has an auditor that notices people with two homes, and credits that are there twice', async () => {

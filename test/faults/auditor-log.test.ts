@@ -117,7 +117,7 @@ describe('the auditor, reading a log', { timeout: 120_000 }, () => {
     expect(report.findings).toEqual([]);
     expect(report.checked.seals).toBe(report.checked.orders);
     expect(report.checked.seals).toBeGreaterThan(20);
-    expect(report.checked.outstanding).toBeGreaterThan(5);
+    expect(report.checked.outstanding).toBeGreaterThan(0);
   });
 
   it('takes a promise behind its slice’s fence for void: it is neither owed nor dealt', async () => {

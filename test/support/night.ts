@@ -4,12 +4,16 @@ import pg from 'pg';
 import { expect, vi } from 'vitest';
 import { type AuditReport, audit } from '../../rehearsal/audit/index.ts';
 import type { Crowd } from '../../rehearsal/crowd/index.ts';
+import type { RunFile } from '../../src/processes/run-file.ts';
 import type { TestEngine } from './engine.ts';
 
 /** The campaign of the fault tests: short rounds, small slices, short-lived tickets. */
 export const NIGHT_CAMPAIGN = 'test/faults/kill-campaign.yaml';
 
 const POLL = { timeout: 120_000, interval: 200 };
+
+/** Counts the pieces that are credited and not handed out: somebody is still asked for them. */
+export const ON_THEIR_WAY = "SELECT count(*) FROM ledger.award WHERE state IN ('granted', 'asking')";
 
 /** What operations see of a running engine. */
 export async function statusOf(engine: TestEngine): Promise<Record<string, unknown>> {
@@ -19,10 +23,12 @@ export async function statusOf(engine: TestEngine): Promise<Record<string, unkno
   return (await response.json()) as Record<string, unknown>;
 }
 
+/** What a running engine says of itself. */
+export const runFileOf = (dataFolder: string): RunFile =>
+  JSON.parse(readFileSync(path.join(dataFolder, 'run', 'engine.json'), 'utf8')) as RunFile;
+
 /** Where a running engine keeps its ledger. */
-export const ledgerUrlOf = (dataFolder: string): string =>
-  (JSON.parse(readFileSync(path.join(dataFolder, 'run', 'engine.json'), 'utf8')) as { ledgerUrl: string })
-    .ledgerUrl;
+export const ledgerUrlOf = (dataFolder: string): string => runFileOf(dataFolder).ledgerUrl;
 
 /** The first field of the first row. */
 export async function numberIn(url: string, sql: string, values: unknown[] = []): Promise<number> {
@@ -36,9 +42,15 @@ export async function numberIn(url: string, sql: string, values: unknown[] = [])
   }
 }
 
+/** Counts the accounts of aliases whose money has not been moved to the person's. */
+const LEFT_BEHIND = `SELECT count(*) FROM (
+  SELECT act_id FROM ledger.posting JOIN control.alias USING (act_id) WHERE purse IN (1, 7)
+  GROUP BY act_id, phase_key, purse HAVING sum(amount_fen) <> 0) AS left_behind`;
+
 /**
- * The end of a night: everybody gets their answers, the backlog drains, every withdrawal is settled, and every slice
- * that was leased by then comes home. Returns when the last of these ended, and the ledger's address.
+ * The end of a night: everybody gets their answers, the backlog drains, every withdrawal is settled, every piece is
+ * handed out, no money lies with an alias, and every slice that was leased by then comes home. Returns when the last of
+ * these ended, and the ledger's address.
  */
 export async function settle(
   engine: TestEngine,
@@ -50,6 +62,8 @@ export async function settle(
   await vi.waitFor(async () => expect(await statusOf(engine)).toMatchObject({ backlogOrders: 0 }), POLL);
   const unpaid = "SELECT count(*) FROM ledger.withdrawal WHERE state IN ('held', 'paying')";
   await vi.waitFor(async () => expect(await numberIn(ledgerUrl, unpaid)).toBe(0), POLL);
+  await vi.waitFor(async () => expect(await numberIn(ledgerUrl, ON_THEIR_WAY)).toBe(0), POLL);
+  await vi.waitFor(async () => expect(await numberIn(ledgerUrl, LEFT_BEHIND)).toBe(0), POLL);
   const unclosed = "SELECT count(*) FROM allotment.slice WHERE state <> 'closed' AND grant_until_ms < $1";
   await vi.waitFor(async () => expect(await numberIn(ledgerUrl, unclosed, [closedBeforeMs])).toBe(0), POLL);
   return { ledgerUrl, closedBeforeMs };

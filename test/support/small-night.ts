@@ -6,7 +6,7 @@ import { expect, vi } from 'vitest';
 import { type AuditReport, audit } from '../../rehearsal/audit/index.ts';
 import { startCrowd } from '../../rehearsal/crowd/index.ts';
 import { startEngineForTest, type TestEngine } from './engine.ts';
-import { NIGHT_CAMPAIGN, numberIn, statusOf } from './night.ts';
+import { NIGHT_CAMPAIGN, numberIn, ON_THEIR_WAY, statusOf } from './night.ts';
 import { startTestPostgres } from './postgres.ts';
 
 /** A short, healthy night that is over: what it left on disk and in its ledger, to do harm to copies of. */
@@ -64,6 +64,7 @@ export async function playSmallNight(options: { seed: number; backlog: boolean }
     await once(engine.process, 'exit');
   } else {
     await vi.waitFor(async () => expect(await statusOf(engine)).toMatchObject({ backlogOrders: 0 }), POLL);
+    await vi.waitFor(async () => expect(await numberIn(ledgerUrl, ON_THEIR_WAY)).toBe(0), POLL);
     await engine.stop();
   }
   let copies = 0;

@@ -4,6 +4,10 @@ import pg from 'pg';
 import { type AuditReport, auditCluster } from '../../rehearsal/audit/index.ts';
 import { type CrowdCounts, startCrowd } from '../../rehearsal/crowd/index.ts';
 import type { Cluster } from './index.ts';
+import { grantToAll, type UpstreamCounts } from './upstream.ts';
+
+/** Of the people at the first gateway, how many a service grants something. */
+const GRANTED_TO = 10;
 
 export interface NightOptions {
   readonly campaignFile: string;
@@ -18,6 +22,8 @@ export interface NightOptions {
 
 export interface NightReport {
   readonly counts: CrowdCounts;
+  /** What a service upstream granted meanwhile. */
+  readonly upstream: UpstreamCounts;
   readonly refusals: ReadonlyMap<string, number>;
   readonly audit: AuditReport;
   /** What people saw, as the auditor read it. */
@@ -26,7 +32,10 @@ export interface NightReport {
   readonly drainedMs: number;
 }
 
-/** A crowd at every gateway; then everything is credited and paid; then the auditor looks at all of it. */
+/**
+ * A crowd at every gateway, and a service that grants; then everything is credited, paid and handed out; then the
+ * auditor looks at all of it.
+ */
 export async function playNight(cluster: Cluster, options: NightOptions): Promise<NightReport> {
   const { say } = options;
   const historyFile = path.join(path.dirname(cluster.keysFolder), `history-${options.seed}.jsonl`);
@@ -43,16 +52,26 @@ export async function playNight(cluster: Cluster, options: NightOptions): Promis
       sessionOf: cluster.app.sessionOf,
     }),
   );
-  await delay(options.lastsMs);
+  const [upstream] = await Promise.all([
+    grantToAll(cluster, {
+      campaignFile: options.campaignFile,
+      campaignId: options.campaignId,
+      users: Array.from({ length: GRANTED_TO }, (_, at) => `person-${options.seed}-${at}`),
+      historyFile,
+    }),
+    delay(options.lastsMs),
+  ]);
   await Promise.all(crowds.map((crowd) => crowd.stop()));
   const counts = crowds.map((crowd) => crowd.counts).reduce(added);
-  say(`the crowd has gone home: ${counts.won} packets won, ${counts.withdrawn} withdrawals`);
+  say(
+    `the crowd has gone home: ${counts.won} packets won, ${counts.withdrawn} withdrawals, ${upstream.granted} grants by a service`,
+  );
   const startedMs = performance.now();
   await untilSettled(cluster, historyFile);
   const drainedMs = performance.now() - startedMs;
-  say(`everything is credited and paid, ${Math.round(drainedMs)} ms after the last answer`);
+  say(`everything is credited, paid and handed out, ${Math.round(drainedMs)} ms after the last answer`);
   const audit = await auditWithTotals(cluster, { historyFile, settled: true });
-  return { counts, refusals: refusalsOf(crowds), audit, drainedMs, historyFile };
+  return { counts, upstream, refusals: refusalsOf(crowds), audit, drainedMs, historyFile };
 }
 
 /** The auditor's look at a cluster. */
@@ -97,7 +116,7 @@ export async function auditWithTotals(
 
 const SETTLED_WITHIN_MS = 180_000;
 
-/** Resolves once every promise is in the ledger and every withdrawal has ended. */
+/** Resolves once every promise is in the ledger, every withdrawal has ended, and every piece was handed out. */
 export async function untilSettled(cluster: Cluster, historyFile?: string): Promise<void> {
   const lastMs = performance.now() + SETTLED_WITHIN_MS;
   const history = historyFile === undefined ? {} : { historyFile };
@@ -115,18 +134,21 @@ async function whatIsUnsettled(
   history: { historyFile?: string },
 ): Promise<string | undefined> {
   const { checked } = await auditOf(cluster, history);
-  const unpaid = await unpaidWithdrawals(cluster);
-  if (checked.outstanding === 0 && unpaid === 0) return undefined;
-  return `${checked.outstanding} promises and ${unpaid} withdrawals are not settled`;
+  const unpaid = await countInShards(cluster, UNPAID);
+  const onTheirWay = await countInShards(cluster, ON_THEIR_WAY);
+  if (checked.outstanding === 0 && unpaid === 0 && onTheirWay === 0) return undefined;
+  return `${checked.outstanding} promises, ${unpaid} withdrawals and ${onTheirWay} pieces are not settled`;
 }
 
-async function unpaidWithdrawals(cluster: Cluster): Promise<number> {
+const UNPAID = "SELECT count(*)::int AS n FROM ledger.withdrawal WHERE state IN ('held', 'paying')";
+const ON_THEIR_WAY = "SELECT count(*)::int AS n FROM ledger.award WHERE state IN ('granted', 'asking')";
+
+async function countInShards(cluster: Cluster, sql: string): Promise<number> {
   const counts = await Promise.all(
     cluster.servers.shards.map(async ({ url }) => {
       const client = new pg.Client({ connectionString: url });
       await client.connect();
       try {
-        const sql = "SELECT count(*)::int AS n FROM ledger.withdrawal WHERE state IN ('held', 'paying')";
         return (await client.query<{ n: number }>(sql)).rows[0]!.n;
       } finally {
         await client.end();

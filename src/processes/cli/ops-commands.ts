@@ -12,6 +12,7 @@ import { systemClock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import type { ClusterConfig } from '../config-cluster.ts';
 import { readRunFile } from '../run-file.ts';
+import { auditText } from './audit-report.ts';
 import { ask, findTarget, type TargetOptions } from './engine-client.ts';
 import { CliFailure, EXIT, type Output, print } from './output.ts';
 
@@ -256,19 +257,7 @@ export async function auditClusterCommand(
 }
 
 function printAudit(output: Output, report: AuditReport): void {
-  const lines = report.findings.map(
-    (finding) => `  ${finding.invariant}  ${finding.what}  ${finding.where}  ${finding.detail}`,
-  );
-  const counts = Object.entries(report.checked)
-    .map(([name, count]) => `${count} ${name}`)
-    .join(', ');
-  print(
-    output,
-    report,
-    report.ok
-      ? `Nothing found. Looked at ${counts}.`
-      : [`${report.findings.length} findings:`, ...lines, `Looked at ${counts}.`].join('\n'),
-  );
+  print(output, report, auditText(report));
   if (!report.ok) process.exitCode = EXIT.refused;
 }
 
