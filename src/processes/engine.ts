@@ -10,15 +10,12 @@ import { opsRoutes, processRoutes } from '../control/ops/http.ts';
 import { instanceId } from '../engines/embedded/instance-id.ts';
 import { createAnnouncementReader } from '../guard/announcement-reader.ts';
 import { createAnnouncementSeal } from '../guard/announcement-seal.ts';
-import { demoRoutes, demoSessionKey } from '../guard/demo-sessions.ts';
-import { startLoadMeter } from '../guard/load-meter.ts';
+import { demoRoutes } from '../guard/demo-sessions.ts';
 import { bearerOf } from '../guard/secrets.ts';
-import { createSessions, type SessionKey } from '../guard/sessions.ts';
+import { createSessions } from '../guard/sessions.ts';
 import type { Announcement } from '../protocol/announcement.ts';
-import { THROTTLE_WITHOUT_LOG, type ThrottleLevel } from '../rules/throttle.ts';
 import { openKeyring } from '../stations/4-seal/keyring.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
-import type { AppId } from '../vocabulary/ids.ts';
 import { createFollowingClock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createApp, describeApi } from './gateway/app.ts';
@@ -26,12 +23,15 @@ import { servePage } from './gateway/page.ts';
 import { forwardWallet } from './gateway/wallet-proxy.ts';
 import { createControl } from './parts/control.ts';
 import { createCreditors } from './parts/creditors.ts';
+import { demoKeys } from './parts/demo.ts';
 import { createFulfilPart } from './parts/fulfil.ts';
 import { createGateway } from './parts/gateway.ts';
+import { watchGauges } from './parts/gauges.ts';
 import { createIdentity } from './parts/identity.ts';
 import { createOperations } from './parts/operations.ts';
 import { createPromises } from './parts/promises.ts';
 import { createReissuePart } from './parts/reissue.ts';
+import { startThrottle } from './parts/throttle.ts';
 import { createWalletPart } from './parts/wallet.ts';
 import { openClusterStores } from './stores/cluster.ts';
 import { openEmbeddedStores } from './stores/embedded.ts';
@@ -65,9 +65,7 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
-const DEMO_APP_ID = 1 as AppId;
 const WAIT_FOR_CAMPAIGN_MS = 100;
-const LOG_WATCH_MS = 250;
 
 /** A campaign that does not hold up; the caller prints the report. */
 export class CampaignRefused extends Error {
@@ -101,16 +99,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const keyring = openKeyring(config.keysFolder, systemClock);
   const metrics = createMetrics();
   const onProblem = (kind: string) => metrics.problems.inc({ kind });
-  const load = startLoadMeter();
-  // Looked at now and then, not with each shake.
-  let isLogDown = false;
-  const logWatch = setInterval(() => {
-    isLogDown = stores.logs.some((log) => !log.health().accepting);
-  }, LOG_WATCH_MS).unref();
-  const throttle = (): ThrottleLevel => {
-    const level = load.throttle();
-    return isLogDown && level.level < THROTTLE_WITHOUT_LOG.level ? THROTTLE_WITHOUT_LOG : level;
-  };
+  const throttle = startThrottle(stores.logs);
 
   // What control announces, put in force as a whole.
   let campaigns: ReadonlyMap<string, CampaignSnapshot> = new Map();
@@ -168,13 +157,8 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
 
   // Demo sessions are of the campaign's app: a part of a cluster waits until it knows one.
   while (options.demo && !controlPart && campaigns.size === 0) await delay(WAIT_FOR_CAMPAIGN_MS);
-  const sessionKeys: SessionKey[] = [...config.sessionKeys];
-  const [firstApp, ...otherApps] = demoApps([...campaigns.values()]);
-  const demoKeyOf = (one: DemoApp) => demoSessionKey(one, keyring.secrets.demoSession);
-  const isConfigured = ({ name }: DemoApp) => config.sessionKeys.some((key) => key.name === name);
-  const unconfigured = otherApps.filter((one) => !isConfigured(one));
-  const demoKeys = [demoKeyOf(firstApp), ...unconfigured.map(demoKeyOf)] as const;
-  if (options.demo) sessionKeys.push(...demoKeys);
+  const demo = demoKeys(campaigns.values(), config.sessionKeys, keyring.secrets.demoSession);
+  const sessionKeys = options.demo ? [...config.sessionKeys, ...demo] : config.sessionKeys;
   const identity = createIdentity({
     stores,
     identityKey: keyring.secrets.identity,
@@ -199,7 +183,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         people,
         authenticate,
         campaigns: () => campaigns,
-        throttle,
+        throttle: throttle.level,
         holder,
         clock,
         logger,
@@ -236,10 +220,11 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   if (gateway && !wallet && config.walletUrl !== undefined) await forwardWallet(app, config.walletUrl);
   if (gateway) {
     if (options.demo)
-      await app.register(demoRoutes, { keys: demoKeys, secret: keyring.secrets.demoSession, clock });
+      await app.register(demoRoutes, { keys: demo, secret: keyring.secrets.demoSession, clock });
     servePage(app);
   }
 
+  const connections = () => gateway?.connections() ?? 0;
   let stopping = false;
   const ready = (): { ready: boolean; reason?: string } => {
     if (stopping) return { ready: false, reason: 'stopping' };
@@ -274,8 +259,8 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     backlogOrders: await book.outstandingCount().catch(() => null),
     creditsPerSecond: controlPart?.announcer.current().creditsPerSecond ?? null,
     announcement: reader.current().sequence,
-    connections: gateway?.connections() ?? 0,
-    throttle: throttle(),
+    connections: connections(),
+    throttle: throttle.level(),
     doubtfulOrders: promises.doubts.open(),
     ledger: await ledger.health(),
     ...(fulfil ? { connectors: fulfil.status() } : {}),
@@ -302,7 +287,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         onFatal,
       })
     : undefined;
-  watchGauges();
+  watchGauges(metrics, { creditors, connections, book, reader, throttle });
 
   if (!stores.shared)
     for (const { slice, state } of await allotments.unclosed())
@@ -348,58 +333,12 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       if (has('creditor')) await creditors.stop();
       await ops.close();
       reader.stop();
-      load.stop();
-      clearInterval(logWatch);
+      throttle.stop();
       await identity.stop();
       clock.stop();
       await stores.close();
     },
   };
-
-  function watchGauges(): void {
-    metrics.watchCounts(
-      'hongbao_credited_orders_total',
-      'Orders that crediting is done with, by what became of them',
-      'outcome',
-      () => creditors.status().outcomes,
-    );
-    metrics.watch(
-      'hongbao_crediting_orders',
-      'Orders read from the log and not done with; with the done ones, all that were read',
-      () => creditors.status().inHandOrders,
-    );
-    metrics.watch(
-      'hongbao_connections',
-      'WebSocket connections that are open',
-      () => gateway?.connections() ?? 0,
-    );
-    metrics.watch('hongbao_backlog_orders', 'Promised and not known to be credited', () =>
-      book.outstandingCount().catch(() => Number.NaN),
-    );
-    metrics.watch(
-      'hongbao_log_records',
-      'Records in the grant log, of the buckets credited here',
-      () => creditors.status().end,
-    );
-    metrics.watch(
-      'hongbao_announcement_sequence',
-      'What control announced last, as this process knows it',
-      () => reader.current().sequence,
-    );
-    metrics.watch(
-      'hongbao_event_loop_delay_seconds',
-      'Event-loop delay, 99th percentile of the last second',
-      () => load.loopDelayMsP99() / 1_000,
-    );
-  }
 }
 
 const portOf = (app: FastifyInstance): number => (app.server.address() as { port: number }).port;
-
-type DemoApp = { readonly id: AppId; readonly name: string };
-
-/** Demo sessions are of the apps of the first campaign. */
-function demoApps(campaigns: readonly CampaignSnapshot[]): readonly [DemoApp, ...DemoApp[]] {
-  const [first, ...others] = campaigns[0]?.apps.values() ?? [];
-  return [first ?? { id: DEMO_APP_ID, name: 'demo' }, ...others];
-}

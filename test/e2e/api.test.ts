@@ -151,6 +151,8 @@ describe('the engine’s API', { timeout: 60_000 }, () => {
       balanceFen: 0,
       refusedTokens: [{ index: 0, code: 'token-foreign' }],
     });
+    // That one may have been a piece.
+    await win(alice);
     const asked = await ask('POST', `${CAMPAIGN}/withdrawals`, {
       bearer: alice,
       body: { amountFen: 1 },
