@@ -3,13 +3,13 @@
 import { mkdirSync } from 'node:fs';
 import type { Page } from 'playwright-core';
 import { launchChromium, PHONE } from '../test/support/chromium.ts';
-import { startEngineForTest } from '../test/support/engine.ts';
+import { cashOnly, grantForTest, startEngineForTest } from '../test/support/engine.ts';
 
 const folder = process.argv[2] ?? 'docs/images';
 const isAll = process.argv[3] === 'all';
 const IN_DOCS = ['page', 'packet', 'opened', 'wallet'];
 mkdirSync(folder, { recursive: true });
-const engine = await startEngineForTest();
+const engine = await startEngineForTest({ campaignFile: cashOnly() });
 const browser = await launchChromium();
 
 /** The whole journey in one language; every picture's name ends with `suffix`. */
@@ -56,6 +56,9 @@ async function journey(lang: 'zh' | 'en', suffix: string): Promise<void> {
   await page.keyboard.press('Enter');
   await page.getByTestId('amount').waitFor();
   await shot('opened');
+  await grantForTest(engine, `peony-${lang}`, ['pendant', 'cinema', 'tea']);
+  // Until the downstreams have handed them out.
+  await page.waitForTimeout(3_000);
   await press(words.wallet);
   await page.locator('.records').waitFor();
   await shot('wallet');

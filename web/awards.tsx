@@ -35,6 +35,12 @@ const GLYPHS: Record<string, string> = {
 export function Awards({ awards, client, words, language, onUsed }: Props) {
   const [shown, setShown] = useState<AwardLine>();
   const list = useRef<HTMLUListElement>(null);
+  /** Its button is gone once the new list is here, and the focus with it. */
+  const justUsed = useRef(false);
+  useEffect(() => {
+    if (justUsed.current) list.current?.focus();
+    justUsed.current = false;
+  }, [awards]);
   return (
     <>
       <h2>{words.awards}</h2>
@@ -72,6 +78,7 @@ export function Awards({ awards, client, words, language, onUsed }: Props) {
           returnTo={() => list.current}
           onClose={(used) => {
             setShown(undefined);
+            justUsed.current = used;
             if (used) onUsed();
           }}
         />

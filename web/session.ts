@@ -19,6 +19,12 @@ const fragment = new URLSearchParams(location.hash.slice(1)).get('session');
 // A session is not for the history, nor for whoever looks over a shoulder.
 if (fragment) history.replaceState(null, '', location.pathname + location.search);
 
+/** Of the demo only: another of the campaign's apps, and a phone number, which makes one person of several users. */
+const demoMore = {
+  ...(params.has('app') ? { app: params.get('app') } : {}),
+  ...(params.has('phone') ? { phone: params.get('phone') } : {}),
+};
+
 export const isDemo = window.hongbaoSession === undefined && fragment === null;
 
 export function demoUser(): string {
@@ -44,7 +50,7 @@ export function sessionSource(user: string): () => Promise<string> {
     const response = await fetch('/demo/v1/sessions', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ user }),
+      body: JSON.stringify({ user, ...demoMore }),
     });
     if (!response.ok) throw new Error('no demo session');
     return ((await response.json()) as { session: string }).session;

@@ -36,14 +36,15 @@ export function createCampaigns({ store, allotments, announcer }: CampaignsDeps)
       const read = readCampaign(source);
       if ('problems' in read) return read;
       const { draft } = read;
-      const stored = await store.storeCampaign({
-        id: draft.campaign as CampaignId,
-        contentHash: contentHash(draft),
-        source,
-        phases: draft.phases.map((phase) => phase.id as PhaseId),
-      });
-      const refusal = await allotments.setBudgets(budgetsOf(compileCampaign(draft, stored)));
+      const id = draft.campaign as CampaignId;
+      const phases = draft.phases.map((phase) => phase.id as PhaseId);
+      const hash = contentHash(draft);
+      const phaseKeys = await store.phaseKeysFor(id, phases);
+      // Budgets first: a file that they refuse must not be the newest at the next start.
+      const snapshot = compileCampaign(draft, { version: 0, contentHash: hash, phaseKeys });
+      const refusal = await allotments.setBudgets(budgetsOf(snapshot));
       if (refusal) return refusal;
+      const stored = await store.storeCampaign({ id, contentHash: hash, source });
       await announcer.announce((now) => ({
         campaigns: [...now.campaigns.filter((one) => one.id !== stored.id), announced(stored)],
         // A new file has new times; moves of the old one would hit rounds that are planned anew.

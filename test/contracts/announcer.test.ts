@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createAnnouncer } from '../../src/control/announcer.ts';
+import { createCampaigns } from '../../src/control/campaigns.ts';
 import { createLocalSignals } from '../../src/engines/embedded/signals.ts';
 import type { Signals } from '../../src/engines/ports.ts';
+import { allotmentMigrations, createAllotments } from '../../src/engines/postgres/allotments/index.ts';
 import { controlMigrations, createControlStore } from '../../src/engines/postgres/control-store/index.ts';
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
@@ -54,6 +57,40 @@ it('loses no change of two controls that announce at the same moments', async ()
   const bySequence = new Map(told.map((announcement) => [announcement.sequence, announcement]));
   for (const announcement of told) expect(announcement).toEqual(bySequence.get(announcement.sequence));
   await Promise.all([one.close(), other.close()]);
+});
+
+it('keeps nothing of a campaign file whose budgets are refused', async () => {
+  const pool = openPool({
+    url: await server.createDatabase(),
+    logger: quiet,
+    connectionsMax: 4,
+    applicationName: 'test',
+  });
+  await migrate(pool, [...controlMigrations, ...allotmentMigrations]);
+  const store = createControlStore(pool);
+  const allotments = createAllotments({
+    pool,
+    randomBelow: () => 0n,
+    retry: { tries: 2, sleepMs: async () => {}, random: () => 0 },
+  });
+  const announcer = createAnnouncer({ store, ways: [], seal, clock: testClock(1_000), logger: quiet });
+  const campaigns = createCampaigns({ store, allotments, announcer });
+  const file = readFileSync('examples/spring-night.yaml', 'utf8');
+  const applied = await campaigns.apply(file);
+  expect(applied).toMatchObject({ version: 1 });
+  const [standing] = await store.campaigns();
+  const [phaseKey] = [...standing!.phaseKeys.values()];
+  const [line] = await allotments.budgets(phaseKey!);
+  // More is out than the file allows.
+  await pool.query(
+    'UPDATE allotment.line SET total_packets = total_packets + 1, leased_packets = total_packets + 1, remaining_packets = 0 WHERE phase_key = $1 AND scene_id = $2 AND rain_id = 0',
+    [phaseKey, line!.sceneId],
+  );
+  const renamed = file.replace('en: Cash packets', 'en: Cash');
+  expect(await campaigns.apply(renamed)).toMatchObject({ refused: 'budget-exhausted' });
+  expect(await store.campaigns()).toEqual([standing]);
+  await announcer.stop();
+  await pool.end();
 });
 
 it('says it again and again, so that a way that was down is told when it is back', async () => {

@@ -92,10 +92,24 @@ describe.skipIf(!findChromium())('every award, granted by a service upstream', {
         await dialog.waitFor({ state: 'detached' });
         await page.keyboard.press('Enter');
       }
-      await dialog.locator('.gold').waitFor();
+      await expect.poll(() => page.evaluate(() => document.activeElement?.className)).toBe('gold');
       await page.keyboard.press('Enter');
       await page.locator(`[data-award="${award}"][data-state="used"]`).waitFor();
+      await expect.poll(() => page.evaluate(() => document.activeElement?.className)).toBe('awards');
     }
+  });
+
+  it('is seen in another app too, once a phone number says that it is the same person', async () => {
+    const phone = encodeURIComponent('+8613800138000');
+    const openWallet = async (query: string) => {
+      await page.goto(`${engine.url}/?lang=zh&${query}&phone=${phone}`);
+      await page.getByRole('button', { name: '钱包', exact: true }).click();
+      await page.getByTestId('balance').waitFor();
+    };
+    await openWallet('user=ling');
+    await openWallet('user=xiaoling&app=video');
+    await expect.poll(() => page.getByTestId('balance').innerText()).toContain('8.88');
+    await page.locator('[data-award="cinema-ticket"][data-state="used"]').waitFor();
   });
 
   /** Downstreams take a moment; a person looks again. */

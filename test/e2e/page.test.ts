@@ -1,6 +1,3 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import AxeBuilder from '@axe-core/playwright';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -8,20 +5,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ERROR_KINDS } from '../../src/protocol/error-kinds.ts';
 import { ClientFrameSchema, ServerFrameSchema } from '../../src/protocol/gen/hongbao/v1/play_pb.ts';
 import { findChromium, launchChromium, PHONE } from '../support/chromium.ts';
-import { sessionOf, startEngineForTest, type TestEngine } from '../support/engine.ts';
+import { cashOnly, sessionOf, startEngineForTest, type TestEngine } from '../support/engine.ts';
 
 const chromium = findChromium();
 if (!chromium)
   process.stderr.write(
     'no Chromium on this machine: the page is not tested (install it, or set CHROMIUM_PATH)\n',
   );
-
-/** The example without the coupons that its rounds deal among the money: these journeys are about money. */
-function cashOnly(): string {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'hongbao-page-')), 'gala.yaml');
-  writeFileSync(file, readFileSync('examples/gala.yaml', 'utf8').replace(/^ +- \{ scene: tea, .*\n/m, ''));
-  return file;
-}
 
 describe.skipIf(!chromium)('the page, in a browser, against the real engine', { timeout: 120_000 }, () => {
   let engine: TestEngine;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -98,4 +98,31 @@ export async function sessionOf(engine: { url: string }, user: string): Promise<
     body: JSON.stringify({ user }),
   });
   return ((await response.json()) as { session: string }).session;
+}
+
+/** The example without the coupons that its rounds deal among the money: for journeys that are about money. */
+export function cashOnly(): string {
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'hongbao-page-')), 'gala.yaml');
+  writeFileSync(file, readFileSync('examples/gala.yaml', 'utf8').replace(/^ +- \{ scene: tea, .*\n/m, ''));
+  return file;
+}
+
+/** Grants pieces to a user of the demo app, as a service upstream does. */
+export async function grantForTest(
+  engine: TestEngine,
+  user: string,
+  sceneIds: readonly string[],
+): Promise<void> {
+  const post = async (url: string, bearer: string, body: object) => {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return (await response.json()) as { secret: string };
+  };
+  const upstream = { name: 'test', campaignId: 'gala', scenes: sceneIds };
+  const { secret } = await post(`${engine.opsUrl}/ops/v1/upstreams`, engine.operatorKey(), upstream);
+  const grants = sceneIds.map((sceneId) => ({ campaignId: 'gala', sceneId, rainId: 1, app: 'demo', user }));
+  await post(`${engine.url}/v1/grants/batch`, secret, { grants });
 }

@@ -58,13 +58,10 @@ export interface ControlStore {
     after: ActId | undefined,
     limit: number,
   ): Promise<readonly { readonly alias: ActId; readonly actId: ActId }[]>;
-  /** Stores a new version unless the newest has the same content; phase keys are given once and kept. */
-  storeCampaign(campaign: {
-    id: CampaignId;
-    contentHash: string;
-    source: string;
-    phases: readonly PhaseId[];
-  }): Promise<StoredCampaign>;
+  /** The keys of these phases, and of all others that the campaign ever had: given once and kept for ever. */
+  phaseKeysFor(id: CampaignId, phases: readonly PhaseId[]): Promise<ReadonlyMap<PhaseId, PhaseKey>>;
+  /** Stores a new version unless the newest has the same content. */
+  storeCampaign(campaign: { id: CampaignId; contentHash: string; source: string }): Promise<StoredCampaign>;
   campaigns(): Promise<readonly StoredCampaign[]>;
   /** The newest envelope that was announced. */
   announcement(): Promise<{ readonly sequence: number; readonly envelope: Uint8Array } | undefined>;

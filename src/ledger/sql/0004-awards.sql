@@ -1,6 +1,6 @@
 -- Pieces: awards that are no money (docs/decisions/0010). A piece is credited as a packet is, by a posting under its
 -- order number, into purse 6 of the person, "pieces", at what it is worth (0 is allowed) against its slice's funding
--- account; so primary key, double entry and slice tally hold as they are. Its account row has balance and no income.
+-- account; so primary key, double entry and slice tally hold as they are. It is no income.
 -- In the same statement a row of ledger.award is written: the outbox from which downstreams are asked.
 --
 -- A piece's states:  granted ─▶ asking ─▶ fulfilled ─▶ used

@@ -51,6 +51,13 @@ export function createControlStore(pool: Pool): ControlStore {
 
   return {
     ...createIdentityStore(pool),
+    async phaseKeysFor(id, phases) {
+      await query(
+        'INSERT INTO control.phase (campaign_id, phase_id) SELECT $1, unnest($2::text[]) ON CONFLICT (campaign_id, phase_id) DO NOTHING',
+        [id, phases],
+      );
+      return phaseKeys(id);
+    },
     async storeCampaign(campaign) {
       const row = await transaction(pool, async (client) => {
         await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [campaign.id]);
@@ -60,10 +67,6 @@ export function createControlStore(pool: Pool): ControlStore {
         );
         const newest = rows[0];
         if (newest?.content_hash === campaign.contentHash) return newest;
-        await client.query(
-          'INSERT INTO control.phase (campaign_id, phase_id) SELECT $1, unnest($2::text[]) ON CONFLICT (campaign_id, phase_id) DO NOTHING',
-          [campaign.id, campaign.phases],
-        );
         const version = (newest?.version ?? 0) + 1;
         await client.query(
           'INSERT INTO control.campaign (campaign_id, version, content_hash, source) VALUES ($1, $2, $3, $4)',
