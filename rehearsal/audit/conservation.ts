@@ -5,6 +5,7 @@ import type { Books, Posting } from './ledger.ts';
 import type { Conserved, Findings, Share } from './report.ts';
 
 const HELD = 2;
+const FUNDING = 3;
 const PAID_OUT = 4;
 /** What has left one wallet of a person for another of theirs and is not there yet. */
 const BETWEEN = 7;
@@ -24,6 +25,7 @@ export function checkConservation(evidence: Evidence, findings: Findings): Conse
   const stations = [
     promises('money', money, evidence),
     promises('pieces', pieces, evidence),
+    funding(money, pieces, books),
     wallets(money, books),
     awards(pieces, books),
     ...downstreams(evidence),
@@ -89,6 +91,17 @@ function promises(kind: 'money' | 'pieces', credits: readonly Posting[], { order
       entryFen,
     ),
   });
+}
+
+/** Every credit was taken out of a slice's account, whose postings say how many they were. */
+function funding(money: readonly Posting[], pieces: readonly Posting[], { postings }: Books): Conserved {
+  const taken = postings.filter(({ purse }) => purse === FUNDING);
+  const count = taken.reduce((sum, { slice_index }) => sum + (slice_index ?? 0), 0);
+  return conserved(
+    'taken from slices',
+    ['taken', { count, fen: sumOf(taken, ({ amount_fen }) => -amount_fen).fen }],
+    { money: sumOf(money, postingFen), pieces: sumOf(pieces, postingFen) },
+  );
 }
 
 /** Every fen that was credited is in a wallet, on its way between two or out of one, or paid out. */

@@ -33,6 +33,7 @@ describe('the auditor', { timeout: 120_000 }, () => {
 
   const credit =
     '(SELECT ref FROM ledger.posting WHERE act_id > 0 AND purse = 1 AND slice_id IS NOT NULL ORDER BY ref LIMIT 1)';
+  const tea = "(SELECT min(ref) FROM ledger.award WHERE split_part(ref, '_', 4) = 'drinks-coupon')";
   it.each([
     [
       'a credit of another amount',
@@ -53,7 +54,8 @@ describe('the auditor', { timeout: 120_000 }, () => {
     [
       'a funding leg that is gone',
       'DELETE FROM ledger.posting WHERE ctid = (SELECT ctid FROM ledger.posting WHERE purse = 3 LIMIT 1)',
-      ['I6'],
+      // Of greetings it would be a leg of nothing.
+      ['I8'],
     ],
     [
       'a paid withdrawal that says it was returned',
@@ -95,6 +97,21 @@ describe('the auditor', { timeout: 120_000 }, () => {
       'UPDATE allotment.slice SET amounts_fen = array_fill(1::bigint, ARRAY[packets::int]) WHERE slice_id = (SELECT max(slice_id) FROM ledger.posting WHERE purse = 6)',
       ['I5'],
     ],
+    [
+      'a piece that was handed out and is called dead',
+      `UPDATE ledger.award SET state = 'dead', voucher = NULL WHERE ref = ${tea}`,
+      ['I8'],
+    ],
+    [
+      'another voucher than was handed out',
+      `UPDATE ledger.award SET voucher = 'AAAA-AAAA-AAAA' WHERE ref = ${tea}`,
+      ['I2'],
+    ],
+    [
+      'a piece that is on its way when all is over',
+      `UPDATE ledger.award SET state = 'asking', voucher = NULL WHERE ref = ${tea}`,
+      ['I2'],
+    ],
     ['another phase key', 'UPDATE control.phase SET phase_key = phase_key + 100', ['I7']],
   ])('sees %s', async (_, sql, invariants) => {
     const tables = [
@@ -118,6 +135,20 @@ describe('the auditor', { timeout: 120_000 }, () => {
         await client.query(`DROP TABLE ${kept}`);
       }
     }
+  });
+
+  it('sees what downstreams handed out twice, and what they have forgotten', async () => {
+    const file = path.join(night.dataFolder, 'award-sandbox', 'pieces.jsonl');
+    const whole = readFileSync(file, 'utf8');
+    try {
+      writeFileSync(file, `${whole}${whole.trimEnd().split('\n').at(-1)}\n`);
+      expect(await found()).toEqual(['I1']);
+      writeFileSync(file, '');
+      expect(await found()).toEqual(['I2']);
+    } finally {
+      writeFileSync(file, whole);
+    }
+    expect(await found()).toEqual([]);
   });
 
   it.each([

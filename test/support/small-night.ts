@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, vi } from 'vitest';
@@ -45,10 +45,11 @@ export async function playSmallNight(options: { seed: number; backlog: boolean }
   const engine = await start(dataFolder);
   const night = { campaignId: 'kill', people: 20, thinkMs: 20, url: engine.url, historyFile };
   const crowd = startCrowd({ ...night, seed: options.seed });
-  await vi.waitFor(
-    async () => expect(await (crowd.counts.won > 20 && crowd.counts.withdrawn > 3)).toBe(true),
-    POLL,
-  );
+  await vi.waitFor(() => {
+    expect(crowd.counts.won > 20 && crowd.counts.withdrawn > 3).toBe(true);
+    // One that somebody downstream has to be asked for.
+    expect(readFileSync(historyFile, 'utf8')).toContain('_drinks-coupon_');
+  }, POLL);
   let drained = 0;
   if (options.backlog) {
     await setCreditRate(engine, 0);
