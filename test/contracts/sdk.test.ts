@@ -71,7 +71,7 @@ describe('the library beside an engine that keeps everything itself', () => {
   it('refuses with a value what is not there', async () => {
     expect(await hongbao.balance('nowhere', { actId: 1n })).toMatchObject({ refused: 'campaign-unknown' });
     expect(await hongbao.balance('gala', { actId: 0n })).toMatchObject({ refused: 'malformed' });
-    expect(await hongbao.hasReceived('gala', { app: 'radio', user: 'ann' })).toMatchObject({
+    expect(await hongbao.hasReceived('gala', { app: 'elsewhere', user: 'ann' })).toMatchObject({
       refused: 'malformed',
     });
     expect(await hongbao.remainingStock('gala', 'nothing')).toMatchObject({ refused: 'scene-unknown' });
