@@ -69,13 +69,14 @@ describe('signals by Redis', () => {
     const signals = createRedisSignals({ client: ours, space: 'gala', logger: quiet });
     await signals.publish(bytes('before'), 1);
     const { heard, end } = reader(NEVER_MS);
-    await eventually(async () => expect(heard).toEqual(['before']));
+    // Once at least: the message itself may still be on its way between the nodes when the first look has it.
+    await eventually(async () => expect(heard).toContain('before'));
     // The subscription itself is made in the background: publish until one comes through by the channel alone.
-    for (let sequence = 2; heard.length < 2; sequence += 1) {
+    const isLater = (text: string) => text.startsWith('later');
+    for (let sequence = 2; !heard.some(isLater); sequence += 1) {
       await signals.publish(bytes(`later ${sequence}`), sequence);
       await ours.command('PING');
     }
-    expect(heard[1]).toMatch(/^later/);
     end();
   });
 
