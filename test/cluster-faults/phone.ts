@@ -7,7 +7,7 @@ import { CAMPAIGN, until } from './stage.ts';
 /** One person's phone over HTTP, which the test leads by the hand. */
 export interface Phone {
   readonly tokens: readonly string[];
-  /** The sum of what it was told "won". */
+  /** The sum of the money that it was told it has won. */
   toldFen(): number;
   /** The engine's name of this person; known once something was won. */
   actId(): bigint;
@@ -41,12 +41,13 @@ export function aPhone(cluster: Cluster, name: string, at = 0): Phone {
     if (opened === undefined || opened.body.retryable === true) return false;
     ticket = undefined;
     if (opened.status !== 200) return false;
-    const { orderNumber, amountFen, token } = opened.body as {
+    const { orderNumber, amountFen, awardType, token } = opened.body as {
       orderNumber: string;
       amountFen: number;
+      awardType: string;
       token: string;
     };
-    won.set(orderNumber, { fen: amountFen, token });
+    won.set(orderNumber, { fen: awardType === 'cash' ? amountFen : 0, token });
     return true;
   }
 
