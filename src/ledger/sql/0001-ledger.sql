@@ -4,8 +4,8 @@
 --   act_id > 0  a person      purse 1 wallet, 2 held for withdrawals under way
 --   act_id < 0  a slice       purse 3 funding: act_id = -slice_id; what the slice has given is the sum of its postings
 --   act_id = 0  the outside   purse 4 paid out
--- Only people have balance rows, and since 0006-balances.sql not even they. A system account's balance is the sum of
--- its postings: a row that every batch updates would be a lock that every batch waits for.
+-- Only people have balance rows. A system account's balance is the sum of its postings: a row that every batch
+-- updates would be a lock that every batch waits for.
 --
 -- Lock order, everywhere: postings by (act_id, phase_key, purse, ref), then accounts by (act_id, phase_key, purse).
 CREATE SCHEMA IF NOT EXISTS ledger;
