@@ -115,6 +115,7 @@ export function createGrantWorld(
       ...memory,
       record: async (entries) => (isAway ? undefined : memory.record(entries)),
       winsOf: (actId, phaseKey) => unless(() => memory.winsOf(actId, phaseKey)),
+      takeTurn: (actId, phaseKey) => unless(() => memory.takeTurn(actId, phaseKey)),
       isWhole: (actId) => unless(() => memory.isWhole(actId)),
     };
     const granter = createGranter({

@@ -13,8 +13,14 @@ const WINS_TTL_MS = 3_600_000;
 /** The hash tag of a bucket's keys. */
 export const tagOf = (bucket: number): string => bucketTag(SPACE, bucket);
 
-export const redisBook = (client: RedisClient, winsTtlMs: () => number = () => WINS_TTL_MS, space = SPACE) =>
-  createRedisTokenBook({ client, space, buckets: BUCKETS, winsTtlMs });
+export const redisBook = (
+  client: RedisClient,
+  winsTtlMs: () => number = () => WINS_TTL_MS,
+  space = SPACE,
+  turns: { readonly turnMs?: number; readonly waitMs?: number } = {},
+) => createRedisTokenBook({ client, space, buckets: BUCKETS, winsTtlMs, random: chance, ...turns });
+
+const chance = () => randomInt(1_000) / 1_000;
 
 /** Connected, and its functions loaded. Patient unless told otherwise: the machine may be busy. */
 export async function connected(
@@ -24,7 +30,7 @@ export async function connected(
   const client = connectRedis({
     url,
     logger: quiet,
-    random: () => randomInt(1_000) / 1_000,
+    random: chance,
     callTimeoutMs: PATIENT_MS,
     ...options,
   });

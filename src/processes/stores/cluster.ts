@@ -60,7 +60,13 @@ export async function openClusterStores(
     random,
   });
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
-  const restorable = createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS });
+  const restorable = createRedisTokenBook({
+    client: redis,
+    space,
+    buckets,
+    winsTtlMs: () => WINS_KEPT_MS,
+    random,
+  });
   const totals = openClusterTotals({ config, cluster, bookClient: redis, logger });
   const book = createGuardedBook({
     book: restorable,

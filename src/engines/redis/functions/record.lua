@@ -7,11 +7,14 @@
 -- args     1 packed orders: (u8 length | person | pending)*, at most 512, of any people, any order number again
 --          2 for how long wins are kept from now on, in ms
 --          3 the phase
+--          4 packed people whose turns end with it: (u8 length | person | u32 number)*; may be empty
+--          5 holder of these turns: 8 bytes, this process
 -- returns  how many were new
--- example  FCALL <library>_record 4 {gala.b3}w2 {gala.b3}o2 {gala.b3}n {gala.b3}p <bytes> 604800000 2
+-- example  FCALL <library>_record 4 {gala.b3}w2 {gala.b3}o2 {gala.b3}n {gala.b3}p <bytes> 604800000 2 <bytes> <8 bytes>
 local packed, wins_ttl_ms = args[1], args[2]
 if #packed == 0 then return 0 end
 prepare()
+give_back(keys[1], args[4], args[5])
 local people, entries = unpack_items(packed, pending_bytes)
 local wins, pending = values_of(keys[1], people), values_of(keys[2], people)
 
