@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import type { RestorableBook } from '../../src/engines/ports.ts';
 import { connectRedis, type RedisClient, type RedisClientOptions } from '../../src/engines/redis/client.ts';
 import { bucketTag, createRedisTokenBook } from '../../src/engines/redis/token-book.ts';
 import { type RedisCluster, startRedisCluster } from '../../tools/services.ts';
@@ -21,6 +22,14 @@ export const redisBook = (
 ) => createRedisTokenBook({ client, space, buckets: BUCKETS, winsTtlMs, random: chance, ...turns });
 
 const chance = () => randomInt(1_000) / 1_000;
+
+/** As its buckets' owners would, once they have filled it. */
+export const markAllWhole = (book: RestorableBook): Promise<unknown> =>
+  Promise.all(
+    Array.from({ length: BUCKETS }, async (_, bucket) =>
+      book.markWhole(bucket, (await book.wholeness(bucket)).state),
+    ),
+  );
 
 /** Connected, and its functions loaded. Patient unless told otherwise: the machine may be busy. */
 export async function connected(

@@ -59,6 +59,7 @@ export async function openClusterStores(
     logger,
     random,
   });
+  const bootId = randomUUID();
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
   const restorable = createRedisTokenBook({
     client: redis,
@@ -67,7 +68,7 @@ export async function openClusterStores(
     winsTtlMs: () => WINS_KEPT_MS,
     random,
   });
-  const totals = openClusterTotals({ config, cluster, bookClient: redis, logger });
+  const totals = openClusterTotals({ cluster, instance: bootId, bookClient: redis, logger });
   const book = createGuardedBook({
     book: restorable,
     buckets,
@@ -91,10 +92,7 @@ export async function openClusterStores(
   const journal = await openJournal({
     folder: path.join(config.dataFolder, 'journal'),
     logger,
-    onRecord: totals.recount,
   });
-  totals.recounted();
-  const bootId = randomUUID();
   const streams = Array.from({ length: buckets }, (_, bucket) =>
     createJetStreamLog({ link, space, bucket, bootId, replicas: cluster.logReplicas }),
   );
@@ -104,11 +102,7 @@ export async function openClusterStores(
     streams,
     logger,
     // What is replayed may be void, which only a look from the log's beginning tells: the bookkeeper's.
-    onReplayed: (batch, bucket, standsAt, sequence) => {
-      tear(bucket);
-      totals.replayed(batch.orders, standsAt, sequence);
-    },
-    onUncounted: totals.notCounted,
+    onReplayed: tear,
   });
   const log = switchable(Array.from({ length: buckets }, (_, bucket): GrantLog => journaled.bucket(bucket)));
   const ways = await openWays(
@@ -137,14 +131,7 @@ export async function openClusterStores(
     ownership,
     shared: true,
     appendLocally: (batch, bucket) => journaled.bucket(bucket).appendLocal(batch),
-    logsAgain: log.logs.map((one, bucket) => ({ ...one, append: journaled.bucket(bucket).appendAgain })),
     totals: totals.totals,
-    countPromised: totals.promised,
-    late: (order, position, bucket) =>
-      totals.late(order, position, journaled.journaledAt(bucket, position.sequence)),
-    onUntold: totals.onUntold,
-    notCounted: totals.notCounted,
-    toldUnlogged: totals.toldUnlogged,
     setOff(off) {
       if (off.includes('book')) book.switchOff();
       else book.switchOn();
