@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { RestorableBook } from '../../src/engines/ports.ts';
 import { connectRedis, type RedisClient, type RedisClientOptions } from '../../src/engines/redis/client.ts';
 import { bucketTag, createRedisTokenBook } from '../../src/engines/redis/token-book.ts';
+import type { TurnTimes } from '../../src/engines/redis/turns.ts';
 import { type RedisCluster, startRedisCluster } from '../../tools/services.ts';
 import { quiet } from './postgres.ts';
 
@@ -18,7 +19,7 @@ export const redisBook = (
   client: RedisClient,
   winsTtlMs: () => number = () => WINS_TTL_MS,
   space = SPACE,
-  turns: { readonly turnMs?: number; readonly waitMs?: number } = {},
+  turns: TurnTimes = {},
 ) => createRedisTokenBook({ client, space, buckets: BUCKETS, winsTtlMs, random: chance, ...turns });
 
 const chance = () => randomInt(1_000) / 1_000;

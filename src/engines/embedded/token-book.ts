@@ -126,7 +126,7 @@ export function createTokenBook(): TokenBook {
     winsOf,
     // There is no other process.
     async takeTurn(actId, phaseKey) {
-      return { wins: await winsOf(actId, phaseKey), holdsFor: () => true, endsWith() {}, giveBack() {} };
+      return { wins: await winsOf(actId, phaseKey), lasts: () => true, endsWith() {}, giveBack() {} };
     },
     outstandingCount: async () => outstandingCount,
   };

@@ -27,8 +27,8 @@ export interface Win {
 export interface PersonTurn {
   /** Every order of this person in the phase, read in the moment in which the turn was taken. */
   readonly wins: readonly Win[];
-  /** Whether it surely is nobody else's for so many ms from now. If not, take it anew: that makes it longer. */
-  holdsFor(ms: number): boolean;
+  /** Whether it surely is nobody else's until a promise made now was noted. If not, take it anew: it lasts longer then. */
+  lasts(): boolean;
   /** The next `record` of this order by this process gives it back, in the same call. */
   endsWith(orderNumber: OrderNumber): void;
   /** Nobody waits for it; again, or after it ended, it changes nothing. */

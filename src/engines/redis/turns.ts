@@ -7,21 +7,26 @@ import { personBytes } from './book-codec.ts';
 import type { RedisClient } from './client.ts';
 import { createGatherer } from './gatherer.ts';
 
-export interface RedisTurnsOptions {
+/** In ms. */
+export interface TurnTimes {
+  /** How long a turn lasts if nobody gives it back. */
+  readonly turnMs?: number;
+  /** How long it takes at most to promise an order and to note it; leave some of `turnMs` for what comes before. */
+  readonly promiseMs?: number;
+  /** For how long another process's turn is waited for; longer than one lasts, which is for how long a dead one has it. */
+  readonly waitMs?: number;
+}
+
+export interface RedisTurnsOptions extends TurnTimes {
   readonly client: RedisClient;
   /** From 0 up to 1: spreads those who ask again. */
   readonly random: () => number;
-  /** How long a turn lasts if nobody gives it back, in ms; longer than the log's deadline and the note in the book. */
-  readonly turnMs?: number;
-  /** For how long a turn that is another process's is waited for, in ms; longer than one lasts. */
-  readonly waitMs?: number;
 }
 
 export interface RedisTurn {
   /** The person's wins when it was taken, as the book packs them; undefined when there are none. */
   readonly wins: Buffer | undefined;
-  /** For so many ms from now it surely is nobody else's. */
-  holdsFor(ms: number): boolean;
+  lasts(): boolean;
   endsWith(orderNumber: OrderNumber): void;
   giveBack(): void;
 }
@@ -36,6 +41,8 @@ export interface RedisTurns {
 }
 
 const TURN_MS = 4_000;
+/** The log's deadline (2 s), and the note. */
+const PROMISE_MS = 2_500;
 /** A grant takes some milliseconds, so whoever meets one asks again soon; and at last ten times a second. */
 const PAUSE: BackOff = { firstMs: 4, maxMs: 100 };
 /** What is recorded says for how long its hash is kept; until then this does. */
@@ -57,7 +64,7 @@ interface Named {
  * replica takes over, and then two processes go on at once, as they do without a book.
  */
 export function createRedisTurns(options: RedisTurnsOptions): RedisTurns {
-  const { client, random, turnMs = TURN_MS, waitMs = turnMs + 1_000 } = options;
+  const { client, random, turnMs = TURN_MS, promiseMs = PROMISE_MS, waitMs = turnMs + 1_000 } = options;
   const holder = randomBytes(HOLDER_BYTES);
   const ending = new Map<OrderNumber, { readonly named: Named; readonly done: () => void }>();
   let turnsTaken = 0;
@@ -83,7 +90,7 @@ export function createRedisTurns(options: RedisTurnsOptions): RedisTurns {
     return {
       wins: wins.length === 0 ? undefined : wins,
       // Redis began to count after we had asked.
-      holdsFor: (ms) => performance.now() + ms < askedAtMs + turnMs,
+      lasts: () => performance.now() + promiseMs < askedAtMs + turnMs,
       endsWith(orderNumber) {
         endsWith = orderNumber;
         ending.set(orderNumber, { named, done });

@@ -27,11 +27,8 @@ export interface PersonTurns {
   ): Promise<Result | Refusal>;
 }
 
-/** The log's deadline (2 s) and the note in the book. */
-const PROMISE_MS_MAX = 2_500;
-
 /** What there is while the book is away: nothing is known, and nobody is kept waiting. */
-const WITHOUT_BOOK: PersonTurn = { wins: [], holdsFor: () => true, endsWith() {}, giveBack() {} };
+const WITHOUT_BOOK: PersonTurn = { wins: [], lasts: () => true, endsWith() {}, giveBack() {} };
 
 /**
  * A person's grants take turns, first in this process and then, by the book, among all processes: so one request a
@@ -71,7 +68,7 @@ export function createPersonTurns(book: Pick<TokenBook, 'takeTurn'>): PersonTurn
         get wins() {
           return wins;
         },
-        lasts: () => turns!.every((turn) => turn.holdsFor(PROMISE_MS_MAX)),
+        lasts: () => turns!.every((turn) => turn.lasts()),
         async renew() {
           turns = await takeAll(person, phaseKey);
           if (!turns) return false;
