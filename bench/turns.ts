@@ -1,19 +1,25 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import pino from 'pino';
-import type { TokenBook } from '../src/engines/ports.ts';
+import { openJournal } from '../src/engines/embedded/journal/index.ts';
+import type { GrantLog, TokenBook } from '../src/engines/ports.ts';
 import { connectRedis } from '../src/engines/redis/client.ts';
 import { createRedisTokenBook } from '../src/engines/redis/token-book.ts';
 import { isRefusal } from '../src/protocol/failures.ts';
 import { createGranter, type Granter } from '../src/stations/3-grant/grant.ts';
+import { type Keyring, openKeyring } from '../src/stations/4-seal/keyring.ts';
+import { createSealingLine } from '../src/stations/4-seal/sealing-line.ts';
 import { bucketOf } from '../src/vocabulary/bucket.ts';
 import type { SliceId } from '../src/vocabulary/ids.ts';
-import type { Order } from '../src/vocabulary/order.ts';
+import type { Clock } from '../src/vocabulary/instant.ts';
 import { testCampaign } from '../test/support/campaign.ts';
 import { anOrder } from '../test/support/orders.ts';
 import { startRedisCluster } from '../tools/services.ts';
 import { processCpuMs } from './server-cpu.ts';
 
 export interface TurnFigures {
-  /** Grants of distinct people a second: cap and first answer looked up in Redis, then noted there in micro-batches. */
+  /** Grants of distinct people a second: cap and first answer looked up in Redis, sealed, appended, noted there. */
   readonly grantsInTurnPerSecond: number;
   /** The same without the turn: only the wins are read. */
   readonly grantsWithoutTurnPerSecond: number;
@@ -29,42 +35,28 @@ export interface TurnFigures {
 const BUCKETS = 16;
 const GRANTS = 40_000;
 const UNDER_WAY = 2_048;
-const BATCH_DELAY_MS = 1;
 const ROUNDS = 5;
 const DAY_MS = 86_400_000;
 
 const ORDERS = Array.from({ length: GRANTS }, (_, person) => anOrder({ person }));
 
-/** Everything of a grant but the seal and the log, which would hide what Redis costs. */
-function granterOver(book: TokenBook): Granter {
-  const waiting = new Map<number, { order: Order; done: (made: { token: Uint8Array }) => void }[]>();
-  const token = new Uint8Array();
-  let sequence = 0;
-
-  async function note(bucket: number): Promise<void> {
-    const batch = waiting.get(bucket)!;
-    waiting.delete(bucket);
-    sequence += 1;
-    await book.record(batch.map(({ order }, leafIndex) => ({ order, position: { sequence, leafIndex } })));
-    for (const { done } of batch) done({ token });
-  }
-
+/** A gateway's way of a grant, but for HTTP before it and the stream behind its journal: caps, seal, fsync, note. */
+function granterOver(book: TokenBook, log: GrantLog, keyring: Keyring): Granter {
+  const lines = Array.from({ length: BUCKETS }, () =>
+    createSealingLine({
+      keyring,
+      log,
+      nowMs: () => 0,
+      onAppended: async (entries) => void (await book.record(entries)),
+    }),
+  );
   const granter = createGranter({
     book,
     campaign: () => testCampaign,
     promisedAt: async () => {
       throw new Error('nobody is granted anything twice here');
     },
-    promise: (order) =>
-      new Promise((done) => {
-        const bucket = bucketOf(order.actId, BUCKETS);
-        const batch = waiting.get(bucket);
-        if (batch) batch.push({ order, done });
-        else {
-          waiting.set(bucket, [{ order, done }]);
-          setTimeout(() => void note(bucket), BATCH_DELAY_MS);
-        }
-      }),
+    promise: (order) => lines[bucketOf(order.actId, BUCKETS)]!.promise(order),
   });
   granter.acceptSlice(1n as SliceId);
   return granter;
@@ -91,10 +83,15 @@ interface Measured {
 
 /** Three primaries, no replicas, one gateway: everything on the cores of this machine. */
 export async function benchTurns(): Promise<TurnFigures> {
+  const logger = pino({ level: 'silent' });
+  const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-bench-turns-'));
+  const clock: Clock = { now: () => ORDERS[0]!.drawnAtMs, monotonicMs: () => 0 };
+  const keyring = openKeyring(path.join(folder, 'keys'), clock);
+  const log = await openJournal({ folder: path.join(folder, 'journal'), logger });
   const cluster = await startRedisCluster({ replicas: 0 });
   const client = connectRedis({
     url: cluster.url,
-    logger: pino({ level: 'silent' }),
+    logger,
     random: Math.random,
     callTimeoutMs: 30_000,
   });
@@ -119,7 +116,7 @@ export async function benchTurns(): Promise<TurnFigures> {
     const serversMs = () => cluster.nodes.reduce((ms, node) => ms + processCpuMs(node.pid), 0);
     const measured = async (one: TokenBook): Promise<Measured> => {
       await Promise.all((await cluster.primaries()).map((node) => node.call('FLUSHALL')));
-      const granter = granterOver(one);
+      const granter = granterOver(one, log, keyring);
       const before = { atMs: performance.now(), own: process.cpuUsage(), serversMs: serversMs() };
       await grantAll(granter);
       const seconds = (performance.now() - before.atMs) / 1_000;
@@ -151,6 +148,8 @@ export async function benchTurns(): Promise<TurnFigures> {
   } finally {
     await client.close();
     await cluster.stop();
+    await log.close();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

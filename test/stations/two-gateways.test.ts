@@ -221,11 +221,15 @@ describe('two gateways that grant to one person at the same moment', () => {
         held += 1;
         most = Math.max(most, held);
         const turn = (await book!.takeTurn(actId, phaseKey))!;
-        const giveBack = () => {
-          held -= 1;
-          turn.giveBack();
+        return {
+          wins: turn.wins,
+          lasts: () => turn.lasts(),
+          endsWith: (order) => turn.endsWith(order),
+          giveBack() {
+            held -= 1;
+            turn.giveBack();
+          },
         };
-        return { ...turn, giveBack };
       },
     };
     const world = createGrantWorld({ books: [counted] });

@@ -112,7 +112,7 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
         async (keys, phaseKey, some) => {
           const packed = new PackedOrders(some.length);
           for (const { order, position } of some) packed.addEntry(order, position);
-          const ended = turns.endingWith(some.map(({ order }) => order.orderNumber));
+          const ended = turns.endingWith(some);
           const places = await client.invoke(
             'record',
             [keys.wins(phaseKey), keys.pending(phaseKey), keys.count, keys.phases, keys.mark, keys.tears],
@@ -147,10 +147,7 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       return value ? decodeWins(value, actId) : [];
     },
 
-    async takeTurn(actId, phaseKey) {
-      const turn = await turns.take(keysOfPerson({ actId }).wins(phaseKey), actId);
-      return turn && { ...turn, wins: turn.wins ? decodeWins(turn.wins, actId) : [] };
-    },
+    takeTurn: (actId, phaseKey) => turns.take(keysOfPerson({ actId }).wins(phaseKey), actId),
 
     isWhole: (actId) => isWholeNow(bucketOf(actId, buckets)),
 

@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type BackOff, backOffMs } from '../../rules/back-off.ts';
 import type { ActId } from '../../vocabulary/ids.ts';
+import type { Order } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
-import { personBytes } from './book-codec.ts';
+import type { PersonTurn, Win } from '../ports.ts';
+import { decodeWins, personBytes } from './book-codec.ts';
 import type { RedisClient } from './client.ts';
 import { createGatherer } from './gatherer.ts';
 
@@ -23,21 +25,20 @@ export interface RedisTurnsOptions extends TurnTimes {
   readonly random: () => number;
 }
 
-export interface RedisTurn {
-  /** The person's wins when it was taken, as the book packs them; undefined when there are none. */
-  readonly wins: Buffer | undefined;
-  lasts(): boolean;
-  endsWith(orderNumber: OrderNumber): void;
-  giveBack(): void;
-}
-
 export interface RedisTurns {
-  /** `key` is that of the wins. Undefined when another process had it all the time. */
-  take(key: string, actId: ActId): Promise<RedisTurn | undefined>;
-  /** For a `record` of these orders: which turns end with it, and what to do when it was done. */
-  endingWith(orderNumbers: readonly OrderNumber[]): { readonly packed: Buffer; readonly done: () => void };
+  /** `key` is that of the person's wins. Undefined when another process had the turn all the time. */
+  take(key: string, actId: ActId): Promise<PersonTurn | undefined>;
+  /** Those of our turns that end with a `record` of these orders. */
+  endingWith(entries: readonly { readonly order: Order }[]): EndingTurns;
   /** Names this process to the functions. */
   readonly holder: Buffer;
+}
+
+export interface EndingTurns {
+  /** (u8 length | person | u32 number)*, as functions/turns.lua reads it. */
+  readonly packed: Buffer;
+  /** Says that they have ended. */
+  done(): void;
 }
 
 const TURN_MS = 4_000;
@@ -51,11 +52,12 @@ const HOLDER_BYTES = 8;
 const PERSON_BYTES_MAX = 8;
 const NUMBER_BYTES = 4;
 const NUMBERS = 2 ** 32;
-const NOTHING = Buffer.alloc(0);
 
+const NONE: EndingTurns = { packed: Buffer.alloc(0), done() {} };
+
+/** Whose turn, and which of this process's: it tells one that is given back late from the next. */
 interface Named {
-  readonly actId: ActId;
-  /** Which of this process's turns; tells one that was given back late from the next. */
+  readonly person: Buffer;
   readonly number: number;
 }
 
@@ -66,7 +68,7 @@ interface Named {
 export function createRedisTurns(options: RedisTurnsOptions): RedisTurns {
   const { client, random, turnMs = TURN_MS, promiseMs = PROMISE_MS, waitMs = turnMs + 1_000 } = options;
   const holder = randomBytes(HOLDER_BYTES);
-  const ending = new Map<OrderNumber, { readonly named: Named; readonly done: () => void }>();
+  const ending = new Map<OrderNumber, Turn>();
   let turnsTaken = 0;
 
   const ask = createGatherer(
@@ -80,66 +82,82 @@ export function createRedisTurns(options: RedisTurnsOptions): RedisTurns {
     return named;
   });
 
-  function turnOf(key: string, named: Named, askedAtMs: number, wins: Buffer): RedisTurn {
-    let isEnded = false;
-    let endsWith: OrderNumber | undefined;
-    const done = (): void => {
-      isEnded = true;
-      if (endsWith !== undefined && ending.get(endsWith)?.named === named) ending.delete(endsWith);
-    };
-    return {
-      wins: wins.length === 0 ? undefined : wins,
-      // Redis began to count after we had asked.
-      lasts: () => performance.now() + promiseMs < askedAtMs + turnMs,
-      endsWith(orderNumber) {
-        endsWith = orderNumber;
-        ending.set(orderNumber, { named, done });
-      },
-      giveBack() {
-        if (isEnded) return;
-        done();
-        // If it gets lost, the turn runs out by itself.
-        release(key, named).catch(() => {});
-      },
-    };
+  class Turn implements PersonTurn, Named {
+    private isEnded = false;
+    private order: OrderNumber | undefined;
+
+    constructor(
+      private readonly key: string,
+      readonly person: Buffer,
+      readonly number: number,
+      private readonly askedAtMs: number,
+      readonly wins: readonly Win[],
+    ) {}
+
+    /** Redis began to count after we had asked. */
+    lasts(): boolean {
+      return performance.now() + promiseMs < this.askedAtMs + turnMs;
+    }
+
+    endsWith(order: OrderNumber): void {
+      this.order = order;
+      ending.set(order, this);
+    }
+
+    giveBack(): void {
+      if (this.isEnded) return;
+      this.end();
+      // If it gets lost, the turn runs out by itself.
+      release(this.key, this).catch(() => {});
+    }
+
+    end(): void {
+      this.isEnded = true;
+      if (this.order !== undefined && ending.get(this.order) === this) ending.delete(this.order);
+    }
   }
 
   return {
     holder,
     async take(key, actId) {
+      const person = personBytes(actId);
       const untilMs = performance.now() + waitMs;
       for (let failures = 0; ; failures += 1) {
         const askedAtMs = performance.now();
         turnsTaken = (turnsTaken + 1) % NUMBERS;
-        const named = { actId, number: turnsTaken };
-        const answer = await ask(key, named);
-        if (typeof answer !== 'number') return turnOf(key, named, askedAtMs, answer);
+        const number = turnsTaken;
+        const answer = await ask(key, { person, number });
+        if (typeof answer !== 'number')
+          return new Turn(key, person, number, askedAtMs, decodeWins(answer, actId));
         if (performance.now() >= untilMs) return undefined;
         await delay(Math.min(answer + 1, backOffMs(PAUSE, failures, random())));
       }
     },
-    endingWith(orderNumbers) {
-      if (ending.size === 0) return { packed: NOTHING, done: () => {} };
-      const some = orderNumbers.flatMap((orderNumber) => ending.get(orderNumber) ?? []);
+    endingWith(entries) {
+      const turns: Turn[] = [];
+      if (ending.size > 0)
+        for (const { order } of entries) {
+          const turn = ending.get(order.orderNumber);
+          if (turn) turns.push(turn);
+        }
+      if (turns.length === 0) return NONE;
       return {
-        packed: pack(some.map(({ named }) => named)),
+        packed: pack(turns),
         done() {
-          for (const one of some) one.done();
+          for (const turn of turns) turn.end();
         },
       };
     },
   };
 }
 
-/** (u8 length | person | u32 number)*, as functions/turns.lua reads it. */
 function pack(named: readonly Named[]): Buffer {
   const bytes = Buffer.allocUnsafe(named.length * (1 + PERSON_BYTES_MAX + NUMBER_BYTES));
   let at = 0;
-  for (const { actId, number } of named) {
-    const person = personBytes(actId);
-    at = bytes.writeUInt8(person.length, at);
-    at += person.copy(bytes, at);
-    at = bytes.writeUInt32BE(number, at);
+  for (const { person, number } of named) {
+    bytes[at] = person.length;
+    bytes.set(person, at + 1);
+    at = bytes.writeUInt32BE(number, at + 1 + person.length);
   }
   return bytes.subarray(0, at);
 }

@@ -29,6 +29,7 @@ for index in ipairs(people) do
   replies[index] = left or values[2 * index - 1] or ''
 end
 if #taken > 0 then
+  redis.set_repl(redis.REPL_NONE)
   redis.call('HSET', keys[1], unpack(taken))
   redis.call('PEXPIRE', keys[1], args[4], 'NX')
 end
