@@ -75,6 +75,7 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
     await allotments.fence(slice);
     // Whoever had asked before the fence stood in the database has its answer from the log by then.
     if (options.settleMs !== undefined) await pauses.pause(options.settleMs);
+    if (pauses.stopped) throw new RetryableFault('control-unavailable', 'it was told to stop', 0);
     const appended = await Promise.allSettled(
       logs.map((log, bucket) => standing[bucket] ?? log.appendFence(slice)),
     );

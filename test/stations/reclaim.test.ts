@@ -242,6 +242,19 @@ describe('bringing slices back', () => {
     expect((await remaining()).packets).toBe(96);
   });
 
+  it('leaves the fence to the next start when it is stopped before those on their way had their time', async () => {
+    const slice = await lease(10);
+    const one = reclaimer({ settleMs: 60_000 });
+    one.start();
+    const state = async () => (await rig.allotments.unclosed())[0]?.state;
+    await until(async () => (await state()) === 'fenced', 'it lets them come in');
+    await one.stop();
+    expect(promises.log.end()).toBe(0);
+    await spend(slice, 2);
+    expect(await reclaimer().sweepOnce()).toBe(1);
+    expect((await remaining()).packets).toBe(98);
+  });
+
   it('fences only the buckets that have no fence yet', async () => {
     await spend(await lease(10), 4);
     let isAway = true;
