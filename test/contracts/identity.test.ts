@@ -328,6 +328,33 @@ describe('identities', () => {
     for (const { row } of rows) expect(row).not.toContain(phone.slice(3));
   });
 
+  it('note when an id became its person’s: with a chain that collapses, at the last join', async () => {
+    const { apply, appOf, userKey } = aWorld();
+    for (const user of [1, 2, 3]) await apply({ act: 'find', user });
+    const [first, second, third] = await Promise.all(
+      [1, 2, 3].map(async (user) => (await store.personFor(appOf(user), userKey(user))).given),
+    );
+    const joins = async () =>
+      (
+        await pool.query<{ act_id: bigint; root_act_id: bigint; joined_at: Date }>(
+          'SELECT act_id, root_act_id, joined_at FROM control.alias WHERE act_id = ANY($1) ORDER BY act_id',
+          [[second, third]],
+        )
+      ).rows;
+    const join = (user: number) => apply({ act: 'bind', user, phone: 1, mayReplace: false });
+    await join(2);
+    await join(3);
+    const [before] = await joins();
+    expect(before).toMatchObject({ act_id: third, root_act_id: second });
+    await join(3);
+    expect(await joins()).toEqual([before]);
+    await join(1);
+    const [ofSecond, ofThird] = await joins();
+    expect([ofSecond, ofThird]).toMatchObject([{ root_act_id: first }, { root_act_id: first }]);
+    for (const one of [ofSecond!, ofThird!])
+      expect(one.joined_at.getTime()).toBeGreaterThan(before!.joined_at.getTime());
+  });
+
   it('list aliases page by page', async () => {
     const all = await store.aliases(undefined, 100_000);
     const pages: (typeof all)[number][] = [];
