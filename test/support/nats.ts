@@ -7,6 +7,8 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
 import { connectNats, type NatsLink } from '../../src/engines/jetstream/connection.ts';
+import { requireProgram } from '../../tools/services/binaries.ts';
+import { syncSetting } from '../../tools/services/nats.ts';
 import { freePort, quiet } from './postgres.ts';
 import { testClock } from './rig.ts';
 
@@ -32,6 +34,7 @@ export interface TestNats {
 
 /** One nats-server with JetStream, or three as a cluster, in a temporary folder on free ports. */
 export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
+  const program = requireProgram('nats');
   const root = mkdtempSync(path.join(tmpdir(), 'hongbao-nats-'));
   const ports: { client: number; route: number }[] = [];
   while (ports.length < count) ports.push({ client: await freePort(), route: await freePort() });
@@ -45,9 +48,9 @@ export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
         : `cluster { name: test, listen: "127.0.0.1:${route}", routes: [${routes.map((one) => `"${one}"`).join(', ')}] }`;
     writeFileSync(
       path.join(folder, 'nats.conf'),
-      `server_name: n${at + 1}\nlisten: "127.0.0.1:${client}"\njetstream { store_dir: "${folder}/js" }\n${cluster}\n`,
+      `server_name: n${at + 1}\nlisten: "127.0.0.1:${client}"\njetstream { store_dir: "${folder}/js", ${syncSetting(program)} }\n${cluster}\n`,
     );
-    return aServer(`n${at + 1}`, client, folder);
+    return aServer(program, `n${at + 1}`, client, folder);
   });
   await Promise.all(servers.map((one) => one.start()));
   const url = `nats://${ports.map(({ client }) => `127.0.0.1:${client}`).join(',')}`;
@@ -76,7 +79,7 @@ export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
   };
 }
 
-function aServer(name: string, port: number, folder: string): TestNatsServer {
+function aServer(program: string, name: string, port: number, folder: string): TestNatsServer {
   let child: ChildProcess | undefined;
   return {
     name,
@@ -93,7 +96,7 @@ function aServer(name: string, port: number, folder: string): TestNatsServer {
       await ended;
     },
     async start() {
-      child = spawn('nats-server', ['-c', path.join(folder, 'nats.conf'), '-l', path.join(folder, 'log')], {
+      child = spawn(program, ['-c', path.join(folder, 'nats.conf'), '-l', path.join(folder, 'log')], {
         stdio: 'ignore',
       });
       while (!(await answers(port))) {

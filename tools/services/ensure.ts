@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { findProgram, howToInstall, isInstalled, PACKAGES, SERVICES, type Service } from './binaries.ts';
+import { howToInstall, isInstalled, PACKAGES, SERVICES, type Service } from './binaries.ts';
+import { findProgram } from './programs.ts';
 
 /** The machine, as far as installing touches it; handed in, so that a test can stand in for it. */
 export interface Machine {
