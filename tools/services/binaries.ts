@@ -9,7 +9,10 @@ export type Service = (typeof SERVICES)[number];
 /** What a person installs, by service: Debian's package, and words for every other machine. */
 export const PACKAGES: Readonly<Record<Service, { readonly debian: string; readonly elsewhere: string }>> = {
   redis: { debian: 'redis-server', elsewhere: 'Redis 7.0 or newer (redis-server on the PATH)' },
-  nats: { debian: 'nats-server', elsewhere: 'nats-server 2.9 or newer on the PATH' },
+  nats: {
+    debian: 'nats-server',
+    elsewhere: 'nats-server 2.10 or newer on the PATH (2.9 works, and keeps less)',
+  },
   postgres: { debian: 'postgresql', elsewhere: 'PostgreSQL 15 or newer (initdb and postgres on the PATH)' },
 };
 

@@ -29,7 +29,8 @@ export function findNats(): string | undefined {
 
 function beside(): string[] {
   const folder = besideFolder();
-  const versions = existsSync(folder) ? readdirSync(folder) : [];
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const versions = names.filter((name) => /^\d/.test(name));
   return versions.map((version) => path.join(folder, version, 'nats-server')).filter(isExecutable);
 }
 
