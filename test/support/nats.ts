@@ -9,12 +9,15 @@ import pino from 'pino';
 import { connectNats, type NatsLink } from '../../src/engines/jetstream/connection.ts';
 import { requireProgram } from '../../tools/services/binaries.ts';
 import { syncSetting } from '../../tools/services/nats.ts';
+import { findNats, isFitNats, natsVersion } from '../../tools/services/nats-program.ts';
 import { freePort, quiet } from './postgres.ts';
 import { testClock } from './rig.ts';
 
 export interface TestNatsServer {
   readonly name: string;
   readonly port: number;
+  /** Where its streams lie (nats-store.ts reads them). */
+  readonly storeFolder: string;
   /** Ends the process at once and waits for its end. */
   kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /** SIGSTOP: a server that is there and says nothing. Resolves once each of its threads stands still. */
@@ -30,6 +33,13 @@ export interface TestNats {
   /** A connection that is closed at the end. */
   link(name?: string): Promise<NatsLink>;
   stop(): Promise<void>;
+}
+
+/** Which nats-server the tests run on, for their titles, and whether a cluster of it keeps one message of a name. */
+export function natsUnderTest(): { readonly says: string; readonly keepsNames: boolean } {
+  const program = findNats();
+  const says = `nats-server ${(program && natsVersion(program)?.join('.')) ?? 'missing'}`;
+  return { says, keepsNames: program !== undefined && isFitNats(program) };
 }
 
 /** One nats-server with JetStream, or three as a cluster, in a temporary folder on free ports. */
@@ -84,6 +94,7 @@ function aServer(program: string, name: string, port: number, folder: string): T
   return {
     name,
     port,
+    storeFolder: path.join(folder, 'js'),
     async freeze() {
       child?.kill('SIGSTOP');
       while (child?.pid !== undefined && !standsStill(child.pid)) await delay(1);
