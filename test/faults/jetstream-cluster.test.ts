@@ -21,7 +21,7 @@ import { until } from '../support/rig.ts';
 const SPACE = 'cluster';
 const PATIENCE_MS = 60_000;
 const STREAM = `${SPACE}-0`;
-const { says, keepsNames } = natsUnderTest();
+const { says, isFit: keepsNames } = natsUnderTest();
 let nats: TestNats;
 let log: JetStreamLog;
 

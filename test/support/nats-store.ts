@@ -5,8 +5,6 @@ import path from 'node:path';
 /** One message as it lies on a server's disk. */
 export interface StoredMessage {
   readonly sequence: number;
-  /** `Nats-Msg-Id`, if it was sent with one. */
-  readonly id: string | undefined;
   /** The body, hashed. */
   readonly hash: string;
 }
@@ -17,6 +15,9 @@ const CHECKSUM_BYTES = 8;
 const HAS_HEADERS = 0x8000_0000;
 /** Set in the sequence of what was erased, and of marks for it. */
 const NOT_A_MESSAGE = 0xc000_0000;
+
+/** As in StoredMessage. */
+export const hashOf = (body: Uint8Array): string => createHash('sha256').update(body).digest('base64url');
 
 /**
  * What one server has of a stream, read from its files: the only way to ask one replica and no other. The server must
@@ -52,16 +53,10 @@ function* messagesOf(block: Buffer): Generator<StoredMessage> {
 
 function messageOf(bytes: Buffer, hasHeaders: boolean): StoredMessage {
   let at = HEAD_BYTES + bytes.readUInt16LE(20);
-  let headers = '';
-  if (hasHeaders) {
-    const length = bytes.readUInt32LE(at);
-    headers = bytes.toString('latin1', at + 4, at + 4 + length);
-    at += 4 + length;
-  }
+  if (hasHeaders) at += 4 + bytes.readUInt32LE(at);
   const body = bytes.subarray(at, bytes.length - CHECKSUM_BYTES);
   return {
     sequence: Number(bytes.readBigUInt64LE(4)),
-    id: /^Nats-Msg-Id: *(.*?)\r?$/m.exec(headers)?.[1],
-    hash: createHash('sha256').update(body).digest('base64url'),
+    hash: hashOf(body),
   };
 }

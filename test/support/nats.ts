@@ -35,16 +35,21 @@ export interface TestNats {
   stop(): Promise<void>;
 }
 
-/** Which nats-server the tests run on, for their titles, and whether a cluster of it keeps one message of a name. */
-export function natsUnderTest(): { readonly says: string; readonly keepsNames: boolean } {
+/** Which nats-server the tests run on, for their titles, and whether it is 2.10 or newer (see NATS_WANTED). */
+export function natsUnderTest(): { readonly says: string; readonly isFit: boolean } {
   const program = findNats();
   const says = `nats-server ${(program && natsVersion(program)?.join('.')) ?? 'missing'}`;
-  return { says, keepsNames: program !== undefined && isFitNats(program) };
+  return { says, isFit: program !== undefined && isFitNats(program) };
 }
 
 /** One nats-server with JetStream, or three as a cluster, in a temporary folder on free ports. */
-export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
+export async function startTestNats(
+  count: 1 | 3 = 1,
+  /** `as-cluster`: as `npm run cluster` has it. `interval`: whatever the server does by itself. */
+  sync: 'as-cluster' | 'interval' = 'as-cluster',
+): Promise<TestNats> {
   const program = requireProgram('nats');
+  const setting = sync === 'interval' ? '' : syncSetting(program);
   const root = mkdtempSync(path.join(tmpdir(), 'hongbao-nats-'));
   const ports: { client: number; route: number }[] = [];
   while (ports.length < count) ports.push({ client: await freePort(), route: await freePort() });
@@ -58,7 +63,7 @@ export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
         : `cluster { name: test, listen: "127.0.0.1:${route}", routes: [${routes.map((one) => `"${one}"`).join(', ')}] }`;
     writeFileSync(
       path.join(folder, 'nats.conf'),
-      `server_name: n${at + 1}\nlisten: "127.0.0.1:${client}"\njetstream { store_dir: "${folder}/js", ${syncSetting(program)} }\n${cluster}\n`,
+      `server_name: n${at + 1}\nlisten: "127.0.0.1:${client}"\njetstream { store_dir: "${folder}/js", ${setting} }\n${cluster}\n`,
     );
     return aServer(program, `n${at + 1}`, client, folder);
   });
