@@ -6,7 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { audit } from '../../rehearsal/audit/index.ts';
 import { startCrowd } from '../../rehearsal/crowd/index.ts';
-import { startMoodyDownstream, tellDownstream } from '../support/downstream.ts';
+import { MOODS, tellDownstream } from '../../rehearsal/faults/downstream-moods.ts';
+import { startMoodyDownstream } from '../support/downstream.ts';
 import { startEngineForTest, type TestEngine } from '../support/engine.ts';
 import { NIGHT_CAMPAIGN, runFileOf, settleAndAudit } from '../support/night.ts';
 import { seeded, testSeed } from '../support/orders.ts';
@@ -19,20 +20,6 @@ const AUDIT_EVERY = 25;
 const BUDGET_MS = process.env.HONGBAO_KILL_ROUNDS === undefined ? 300_000 : Number.POSITIVE_INFINITY;
 /** How long an append is waited for, in the rounds that end in one. */
 const APPEND_WITHIN_MS = 1_000;
-
-/** What the downstream does to pieces that it first hears of in a round, every other round. */
-const MOODS = [
-  'slow',
-  'http-500',
-  'http-500-but-done',
-  'time-out-then-done',
-  'time-out-not-done',
-  'twice',
-  'processing-then-ok',
-  'fail',
-  'cut-before',
-  'cut-after',
-] as const;
 
 const PEOPLE = 30;
 /** Whose numbers they bind. */
@@ -87,6 +74,7 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
 
     while (kills < rounds && performance.now() < endMs) {
       engine = await start();
+      // Every other round, to pieces that it first hears of in it.
       await tellDownstream(downstreamUrl(), random() < 0.5 ? 'ok' : oneOf(MOODS, random));
       const joining = bindPhone(url, `person-${seed}-`, Math.floor(random() * PEOPLE));
       await delay(80 + random() * 320);
