@@ -120,6 +120,13 @@ describe('identities', () => {
       /** Checks that ids and aliases hang together, and tells who is with whom. */
       async together(users: readonly number[]): Promise<string> {
         const known = await Promise.all(users.map((user) => store.personFor(appOf(user), userKey(user))));
+        // Many at once say the same, also when one comes twice.
+        const asked = [...users, users[0]!].map((user) => ({ appId: appOf(user), userKey: userKey(user) }));
+        expect(await store.personsFor(asked)).toEqual([...known, known[0]]);
+        const ids = known.map(({ given }) => given);
+        expect(await store.personsOf([...ids, ids[0]!])).toEqual(
+          [...known, known[0]!].map(({ person }) => person),
+        );
         const groups = new Map<ActId, number[]>();
         for (const [at, { given, person }] of known.entries()) {
           expect(idsOf(person)).toContain(given);
