@@ -95,14 +95,16 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
     // The last start stays.
     engine = await start();
     await tellDownstream(downstreamUrl(), 'ok');
+    // On a busy machine nobody may have been heard before a kill.
+    for (const at of [0, PHONES]) await bindPhone(url, `person-${seed}-`, at);
     const { checked } = await settleAndAudit(engine, crowd, historyFile);
     process.stderr.write(`${kills} kills: ${JSON.stringify({ ...crowd.counts, ...checked })}\n`);
     expect(crowd.counts.won).toBeGreaterThan(kills);
     expect(crowd.counts.wonOnSockets).toBeGreaterThan(0);
     expect(checked.seals).toBe(checked.orders);
     expect(checked.handedOut).toBeGreaterThan(0);
-    if (kills >= 40) expect(checked.aliases).toBeGreaterThan(0);
-    if (kills >= 40) expect(crowd.counts.withdrawn).toBeGreaterThan(0);
+    expect(checked.aliases).toBeGreaterThan(0);
+    if (crowd.counts.wallets >= 40) expect(crowd.counts.withdrawn).toBeGreaterThan(0);
   }, 1_200_000);
 });
 
