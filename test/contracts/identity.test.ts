@@ -86,6 +86,8 @@ describe('identities', () => {
   });
 
   /** A process of its own. */
+  const personFor = async (appId: AppId, key: Uint8Array) =>
+    (await store.personsFor([{ appId, userKey: key }]))[0]!;
   const aProcess = (over: Parameters<typeof createPeople>[0]['store'] = store): People =>
     createPeople({
       store: over,
@@ -111,7 +113,7 @@ describe('identities', () => {
       userKey,
       async apply(act: Act): Promise<PhoneOutcome | 'found'> {
         if (act.act === 'find') {
-          await store.personFor(appOf(act.user), userKey(act.user));
+          await personFor(appOf(act.user), userKey(act.user));
           return 'found';
         }
         const phone = keyOf(world, 'phone', act.phone);
@@ -119,7 +121,7 @@ describe('identities', () => {
       },
       /** Checks that ids and aliases hang together, and tells who is with whom. */
       async together(users: readonly number[]): Promise<string> {
-        const known = await Promise.all(users.map((user) => store.personFor(appOf(user), userKey(user))));
+        const known = await Promise.all(users.map((user) => personFor(appOf(user), userKey(user))));
         // Many at once say the same, also when one comes twice.
         const asked = [...users, users[0]!].map((user) => ({ appId: appOf(user), userKey: userKey(user) }));
         expect(await store.personsFor(asked)).toEqual([...known, known[0]]);
@@ -262,7 +264,7 @@ describe('identities', () => {
       await world.apply({ act: 'find', user: 2 });
     }
     const idsIn = async (world: ReturnType<typeof aWorld>) =>
-      (await store.personFor(world.appOf(2), world.userKey(2))).given;
+      (await personFor(world.appOf(2), world.userKey(2))).given;
     const [late, early] = [await idsIn(slow), await idsIn(quick)];
     await people.person(late);
     await people.person(early);
@@ -299,7 +301,7 @@ describe('identities', () => {
         return act(...args);
       };
     const people = aProcess({
-      personFor: guarded(store.personFor),
+      personsFor: guarded(store.personsFor),
       personOf: guarded(store.personOf),
       bindPhone: guarded(store.bindPhone),
       joinedSince: guarded(store.joinedSince),
@@ -339,7 +341,7 @@ describe('identities', () => {
     const { apply, appOf, userKey } = aWorld();
     for (const user of [1, 2, 3]) await apply({ act: 'find', user });
     const [first, second, third] = await Promise.all(
-      [1, 2, 3].map(async (user) => (await store.personFor(appOf(user), userKey(user))).given),
+      [1, 2, 3].map(async (user) => (await personFor(appOf(user), userKey(user))).given),
     );
     const joins = async () =>
       (
