@@ -211,6 +211,34 @@ describe('two gateways that grant to one person at the same moment', () => {
     expect(joined.length).toBeGreaterThan(20);
   });
 
+  it('finds what a gateway is giving that has not heard of the join yet', async () => {
+    const [inItsTurn, waits] = [signal(), signal()];
+    const [knows, doesNot] = booksOf();
+    const world = createGrantWorld({
+      books: [
+        {
+          ...knows!,
+          takeTurn(actId, phaseKey) {
+            if (actId === playerOf(2).actId) waits.give();
+            return knows!.takeTurn(actId, phaseKey);
+          },
+        },
+        doesNot!,
+      ],
+      async pause(gateway) {
+        if (gateway === 0) return;
+        inItsTurn.give();
+        await waits.given;
+      },
+    });
+    const alone = askOf(world, { person: 2, scene: 'first' }, 1);
+    await inItsTurn.given;
+    const joined = await askOf(world, { person: 1, aliases: [2], scene: 'first' }, 0);
+    expect(joined).toMatchObject({ replayed: true, order: { actId: playerOf(2).actId } });
+    expect(await alone).toMatchObject({ replayed: false });
+    expect(world.log).toHaveLength(1);
+  });
+
   it('asks the book for one request of a person at a time', async () => {
     let held = 0;
     let most = 0;

@@ -7,7 +7,7 @@
 --   token  = holder (8 bytes: a process) | number (4 bytes: which of its turns)
 --
 -- Turns are not told to replicas nor to the file: who takes over starts without any, and what a full copy brought there
--- has run out long before. It costs a third less.
+-- has run out long before. It costs a quarter less.
 
 local UNTIL_DIGITS, HOLDER_BYTES, NUMBER_BYTES = 13, 8, 4
 
