@@ -12,13 +12,17 @@ const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-connectors-'));
 const file = path.join(folder, 'connectors.yaml');
 const dataFolder = path.join(folder, 'data');
 let shops: Server[];
+/** What the shops say that they gave. */
+const given: string[] = [];
 let engine: TestEngine;
 
 /** A shop whose vouchers begin with its name. */
 async function startShop(name: string): Promise<Server> {
   const shop = createServer((request, response) => {
+    const voucher = `${name}${decodeURIComponent(request.url!)}`;
+    given.push(`${request.url!.slice(1)},milk-tea,${voucher}`);
     response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ state: 'issued', code: `${name}${decodeURIComponent(request.url!)}` }));
+    response.end(JSON.stringify({ state: 'issued', code: voucher }));
   });
   await new Promise<void>((done) => shop.listen(0, '127.0.0.1', done));
   return shop;
@@ -101,9 +105,45 @@ it('are changed while the engine runs; a file that does not hold up is refused, 
   await vi.waitFor(async () => expect((await inForce()).version).not.toBe(version), POLL);
   const now = await inForce();
   expect(now.refused).toBeUndefined();
-  expect(await voucherFor('cat')).toMatch(/^B\//);
+  // The old shop is heard to its end; from a moment on nothing is asked of it any more.
+  let people = 0;
+  await vi.waitFor(async () => {
+    people += 1;
+    expect(await voucherFor(`cat-${people}`)).toMatch(/^B\//);
+  }, POLL);
   const text = await metrics();
   expect(text).toContain(`hongbao_connectors_info{version="${now.version}"} 1`);
   expect(text).toContain('hongbao_connectors_refused 0');
   expect(text).not.toContain(version);
 }, 180_000);
+
+it('are audited by what the shops say that they gave', async () => {
+  const statement = path.join(folder, 'statement.csv');
+  const audited = async (...lines: string[]) => {
+    writeFileSync(statement, ['orderNumber,item,voucher', ...lines].join('\n'));
+    const args = ['audit', '--settled', '--statement', `drinks-shop=${statement}`, '--json'];
+    const ran = await runCommandLine(args, { HONGBAO_DATA: dataFolder });
+    const { findings, conserved } = ran.json() as {
+      findings: { invariant: string; what: string }[];
+      conserved: { station: string; came: { count: number } }[];
+    };
+    return {
+      exitCode: ran.exitCode,
+      findings: findings.map(({ invariant, what }) => `${invariant} ${what}`),
+      came: conserved.find(({ station }) => station === 'pieces, statements')?.came.count,
+    };
+  };
+  expect(given.length).toBeGreaterThanOrEqual(3);
+  await vi.waitFor(
+    async () => expect(await audited(...given)).toEqual({ exitCode: 0, findings: [], came: given.length }),
+    POLL,
+  );
+  expect(await audited(...given.slice(1), given[1]!)).toMatchObject({
+    exitCode: 1,
+    findings: ['I1 a piece was handed out more than once', 'I2 a fulfilled piece was never handed out'],
+  });
+  const gone = await runCommandLine(['audit', '--statement', 'shop=/no/such/file', '--json'], {
+    HONGBAO_DATA: dataFolder,
+  });
+  expect([gone.exitCode, gone.stdout]).toEqual([2, expect.stringContaining('There is no /no/such/file')]);
+}, 120_000);
