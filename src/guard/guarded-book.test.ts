@@ -37,7 +37,7 @@ describe('a book that may be away', () => {
     distant = {
       async record(entries) {
         await reach(of(entries[0]!.order));
-        await memory.record(entries);
+        return memory.record(entries);
       },
       async advance(orders, status) {
         await reach(of(orders[0]!));

@@ -59,17 +59,20 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
 
   const lets = ({ breaker }: BucketGuard): boolean => !isOff && breaker.lets;
 
-  /** Whether it was done; if not, it was skipped. */
-  async function tryOn(one: BucketGuard, act: () => Promise<void>): Promise<boolean> {
-    if (!lets(one)) return false;
+  /** Undefined when it was skipped. */
+  async function tryOn<Result>(
+    one: BucketGuard,
+    act: () => Promise<Result>,
+  ): Promise<{ readonly result: Result } | undefined> {
+    if (!lets(one)) return undefined;
     try {
-      await act();
+      const result = await act();
       one.breaker.succeeded();
-      return true;
+      return { result };
     } catch (error) {
       if (!isAway(error)) throw error;
       one.breaker.failed();
-      return false;
+      return undefined;
     }
   }
 
@@ -97,38 +100,36 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
     return groups;
   }
 
-  /** Does it bucket by bucket, and counts what had to be skipped. */
-  async function change<Item>(
+  /** Does it bucket by bucket, counts what had to be skipped, and gives the results of the rest. */
+  async function change<Item, Result>(
     kind: keyof typeof skipped,
     groups: Map<BucketGuard, Item[]>,
-    act: (items: readonly Item[]) => Promise<void>,
+    act: (items: readonly Item[]) => Promise<Result>,
     matters: boolean,
-  ): Promise<void> {
-    await Promise.all(
+  ): Promise<readonly Result[]> {
+    const results = await Promise.all(
       [...groups].map(async ([one, items]) => {
-        if (await tryOn(one, () => act(items))) return;
+        const done = await tryOn(one, () => act(items));
+        if (done) return [done.result];
         skipped[kind] += items.length;
         if (matters) one.missed();
+        return [];
       }),
     );
+    return results.flat();
   }
 
   return {
-    record: (entries) =>
-      change(
-        'record',
-        inBuckets(entries, ({ order }) => order.actId),
-        (some) => book.record(some),
-        true,
-      ),
-    advance: (orders, status) =>
-      change(
-        'advance',
-        inBuckets(orders, (order) => order.actId),
-        (some) => book.advance(some, status),
-        // "Being credited" is news of a moment; a credit that is missed would stand in the book for ever.
-        status === TOKEN_STATUS.credited,
-      ),
+    async record(entries) {
+      const groups = inBuckets(entries, ({ order }) => order.actId);
+      return (await change('record', groups, book.record, true)).flat();
+    },
+    async advance(orders, status) {
+      const groups = inBuckets(orders, (order) => order.actId);
+      // "Being credited" is news of a moment; a credit that is missed would stand in the book for ever.
+      const matters = status === TOKEN_STATUS.credited;
+      await change('advance', groups, (some) => book.advance(some, status), matters);
+    },
     outstandingOf: (actId, phaseKey) => ask(actId, () => book.outstandingOf(actId, phaseKey)),
     winsOf: (actId, phaseKey) => ask(actId, () => book.winsOf(actId, phaseKey)),
     isWhole: (actId) => ask(actId, () => book.isWhole(actId)),

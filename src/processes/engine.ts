@@ -104,7 +104,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   // What control announces, put in force as a whole.
   let campaigns: ReadonlyMap<string, CampaignSnapshot> = new Map();
   const campaign = (id: string) => campaigns.get(id);
-  const promises = createPromises({ stores, keyring, campaign, clock, metrics, logger });
+  const promises = createPromises({ stores, keyring, campaign, clock, metrics });
   const { granter } = promises;
   const creditors = createCreditors({
     stores,
@@ -261,7 +261,6 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     announcement: reader.current().sequence,
     connections: connections(),
     throttle: throttle.level(),
-    doubtfulOrders: promises.doubts.open(),
     ledger: await ledger.health(),
     ...(fulfil ? { connectors: fulfil.status() } : {}),
     ...(await stores.status()),

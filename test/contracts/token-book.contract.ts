@@ -56,6 +56,17 @@ export function tokenBookContract(engine: TokenBookEngine): void {
       ]);
     });
 
+    it('tells which orders it notes for the first time, also of those that come together, and in two phases', async () => {
+      const [first, second] = [anOrder({ person: 1 }), anOrder({ person: 2 })];
+      const elsewhere = { ...anOrder({ person: 1 }), phaseKey: (LIVE + 1) as PhaseKey };
+      const noted = (orders: readonly Order[]) =>
+        book.record(orders.map((order, leafIndex) => ({ order, position: at(7, leafIndex) })));
+      expect(await noted([first])).toEqual([first]);
+      expect(new Set(await noted([first, second, elsewhere, second]))).toEqual(new Set([second, elsewhere]));
+      await book.advance([first], credited);
+      expect(await noted([first, second])).toEqual([]);
+    });
+
     it('notes a piece as it notes money, also one that is worth nothing', async () => {
       const [ticket, luck] = [
         anOrder({ person: 2, award: 'cinema-ticket', fen: 4_000 }),

@@ -1,7 +1,7 @@
 import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
 import type { RedisClient } from '../../src/engines/redis/client.ts';
 import type { RedisCluster } from '../../tools/services.ts';
-import { connected, emptied, redisBook, startTestRedis } from '../support/redis.ts';
+import { connected, emptied, markAllWhole, redisBook, startTestRedis } from '../support/redis.ts';
 import { tokenBookContract } from './token-book.contract.ts';
 
 tokenBookContract({ name: 'the book in memory', make: async () => createTokenBook(), randomMoves: 20_000 });
@@ -17,7 +17,9 @@ tokenBookContract({
   },
   async make() {
     await emptied(cluster);
-    return redisBook(client);
+    const book = redisBook(client);
+    await markAllWhole(book);
+    return book;
   },
   async stop() {
     await client?.close();

@@ -174,8 +174,9 @@ describe('the bookkeeper', () => {
     const torn: RestorableBook = {
       ...book,
       record: async (entries) => {
-        await book.record(entries);
+        const news = await book.record(entries);
         await book.tear(BUCKET);
+        return news;
       },
     };
     const keeper = createBookkeeper({

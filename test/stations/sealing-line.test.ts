@@ -44,26 +44,6 @@ describe('the sealing line', () => {
     );
   });
 
-  it('says what is told now, and apart from it what came too late to be told', async () => {
-    const told: string[] = [];
-    const late: string[] = [];
-    const line = createSealingLine({
-      keyring,
-      nowMs,
-      log,
-      onAppended: async () => {},
-      onPromised: (some) => told.push(...some.map(({ orderNumber }) => orderNumber)),
-      onLate: (some) =>
-        late.push(...some.map(({ order, position }) => `${order.orderNumber} ${position.leafIndex}`)),
-    });
-    const [first, second] = orders(2);
-    atMs = 10;
-    const answers = await Promise.allSettled([line.promise(first!, 20), line.promise(second!, 5)]);
-    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
-    expect(told).toEqual([first!.orderNumber]);
-    expect(late).toEqual([`${second!.orderNumber} 1`]);
-  });
-
   it('answers only after the append is durable and the book knows', async () => {
     const seen: string[] = [];
     const watched: GrantLog = {

@@ -113,7 +113,7 @@ export function createGrantWorld(
     };
     const book: TokenBook = {
       ...memory,
-      record: async (entries) => (isAway ? undefined : memory.record(entries)),
+      record: async (entries) => (isAway ? [] : memory.record(entries)),
       winsOf: (actId, phaseKey) => unless(() => memory.winsOf(actId, phaseKey)),
       isWhole: (actId) => unless(() => memory.isWhole(actId)),
     };

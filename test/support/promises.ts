@@ -20,7 +20,7 @@ export interface Promises {
 export async function openPromises(folder: string): Promise<Promises> {
   const book = createTokenBook();
   const fences: Fences = new Map();
-  const noted: Promise<void>[] = [];
+  const noted: Promise<unknown>[] = [];
   const log = await openJournal({
     folder,
     logger: quiet,

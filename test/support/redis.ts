@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import type { RestorableBook } from '../../src/engines/ports.ts';
 import { connectRedis, type RedisClient, type RedisClientOptions } from '../../src/engines/redis/client.ts';
 import { bucketTag, createRedisTokenBook } from '../../src/engines/redis/token-book.ts';
 import { type RedisCluster, startRedisCluster } from '../../tools/services.ts';
@@ -15,6 +16,14 @@ export const tagOf = (bucket: number): string => bucketTag(SPACE, bucket);
 
 export const redisBook = (client: RedisClient, winsTtlMs: () => number = () => WINS_TTL_MS, space = SPACE) =>
   createRedisTokenBook({ client, space, buckets: BUCKETS, winsTtlMs });
+
+/** As its buckets' owners would, once they have filled it. */
+export const markAllWhole = (book: RestorableBook): Promise<unknown> =>
+  Promise.all(
+    Array.from({ length: BUCKETS }, async (_, bucket) =>
+      book.markWhole(bucket, (await book.wholeness(bucket)).state),
+    ),
+  );
 
 /** Connected, and its functions loaded. Patient unless told otherwise: the machine may be busy. */
 export async function connected(

@@ -28,10 +28,9 @@ function createNames<Name extends string>() {
 
 /**
  * The book in memory; whoever opens the log tells it every record that is there. A night has millions of wins, so they
- * stand in flat columns: a million take about 60 MB, and 90 MB more while all of them are outstanding. `onNew` is told
- * of each order number the first time that it is noted, and never again.
+ * stand in flat columns: a million take about 60 MB, and 90 MB more while all of them are outstanding.
  */
-export function createTokenBook(onNew?: (order: Order) => void): TokenBook {
+export function createTokenBook(): TokenBook {
   const scenes = createNames<SceneId>();
   const kinds = createNames<`${AwardType}_${PhaseId}`>();
   const phases = new Map<PhaseKey, People>();
@@ -58,8 +57,9 @@ export function createTokenBook(onNew?: (order: Order) => void): TokenBook {
     return rows.reverse();
   }
 
-  function recordOne(order: Order, position: LogPosition): void {
-    if (rowOf(order) !== NO_ROW) return;
+  /** Whether it is new. */
+  function recordOne(order: Order, position: LogPosition): boolean {
+    if (rowOf(order) !== NO_ROW) return false;
     let people = phases.get(order.phaseKey);
     if (!people) {
       people = new People();
@@ -77,7 +77,7 @@ export function createTokenBook(onNew?: (order: Order) => void): TokenBook {
     });
     people.setRow(order.actId, row);
     outstandingCount += 1;
-    onNew?.(order);
+    return true;
   }
 
   function advanceOne(order: Order, status: TokenStatus): void {
@@ -109,7 +109,7 @@ export function createTokenBook(onNew?: (order: Order) => void): TokenBook {
 
   return {
     async record(entries) {
-      for (const { order, position } of entries) recordOne(order, position);
+      return entries.flatMap(({ order, position }) => (recordOne(order, position) ? [order] : []));
     },
     async advance(orders, status) {
       for (const order of orders) advanceOne(order, status);

@@ -39,11 +39,6 @@ export function createDebts(drained: LogSequence, buckets: number) {
       owed[bucket]!.delete(sequence);
       if (standsAt !== undefined) remember(sequence, bucket, standsAt);
     },
-    /** Which record of the journal stands there, if it was confirmed a moment ago. */
-    standingAt(bucket: number, standsAt: LogSequence): LogSequence | undefined {
-      for (const [sequence, at] of [...stands[bucket]!].reverse()) if (at === standsAt) return sequence;
-      return undefined;
-    },
     /** The stream ends there now: what it had confirmed behind that is owed again. How many those are. */
     lostBehind(bucket: number, end: LogSequence): number {
       let lost = 0;

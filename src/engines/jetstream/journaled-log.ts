@@ -8,24 +8,14 @@ import type { JetStreamLog } from './grant-log.ts';
 import { batchName } from './names.ts';
 import { createReplay } from './replay.ts';
 
-/** `standsAt` is its place in the bucket's stream, `sequence` the one in the journal. */
-export type OnReplayed = (
-  batch: MicroBatch,
-  bucket: number,
-  standsAt: LogSequence,
-  sequence: LogSequence,
-) => void;
-
 export interface JournaledLogOptions {
   /** This gateway's own, for all buckets. Its `drained` mark says how far the streams have it. */
   readonly journal: GrantLog & LogReader;
   /** By bucket. */
   readonly streams: readonly JetStreamLog[];
   readonly logger: Logger;
-  /** Told where a batch stands that only the journal had; whoever keeps a book may have lost it. */
-  readonly onReplayed?: OnReplayed;
-  /** Told of a record of the journal that is no promise by itself: what it holds is unknown, or was promised before. */
-  readonly onUncounted?: (sequence: LogSequence) => void;
+  /** Told when a bucket got a batch that only the journal had; whoever keeps a book may have lost it. */
+  readonly onReplayed?: (bucket: number) => void;
 }
 
 /** One bucket, promised in two copies. */
@@ -35,14 +25,10 @@ export interface JournaledBucket extends GrantLog {
    * stream is back. Resolves after the fsync, with its place in the journal.
    */
   appendLocal(batch: MicroBatch): Promise<LogSequence>;
-  /** `append`, for orders that were promised before and are in somebody's count already. */
-  appendAgain: GrantLog['append'];
 }
 
 export interface JournaledLog {
   bucket(bucket: number): JournaledBucket;
-  /** Where in the journal stands what was appended there in the stream a moment ago. */
-  journaledAt(bucket: number, standsAt: LogSequence): LogSequence | undefined;
   /** Micro-batches that only the journal has. */
   owed(): number;
   /** Waits for what is under way. Leaves the journal open: it is the caller's. */
@@ -76,7 +62,7 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
     return sequence;
   }
 
-  async function append(batch: MicroBatch, bucket: number, isAgain: boolean): Promise<LogSequence> {
+  async function append(batch: MicroBatch, bucket: number): Promise<LogSequence> {
     const body = encodeGrants(batch);
     const [kept, sent] = await Promise.allSettled([
       intoJournal(batch),
@@ -85,7 +71,6 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
     if (kept.status === 'fulfilled') {
       if (sent.status === 'fulfilled') settle(kept.value, bucket, sent.value);
       else replay.owe(kept.value, bucket);
-      if (isAgain || sent.status === 'rejected') options.onUncounted?.(kept.value);
     }
     if (kept.status === 'fulfilled' && sent.status === 'fulfilled') return sent.value;
     throw faultOf(kept, sent);
@@ -124,15 +109,12 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
         throw new RangeError(`a micro-batch for bucket ${bucket} holds orders of another one`);
     }
 
-    const appendAs = async (batch: MicroBatch, isAgain: boolean): Promise<LogSequence> => {
-      mustAccept(health());
-      mustBelong(batch);
-      return tracked(append(batch, bucket, isAgain));
-    };
-
     return {
-      append: (batch) => appendAs(batch, false),
-      appendAgain: (batch) => appendAs(batch, true),
+      async append(batch) {
+        mustAccept(health());
+        mustBelong(batch);
+        return tracked(append(batch, bucket));
+      },
       async appendLocal(batch) {
         mustAccept(closed ? health() : journal.health());
         mustBelong(batch);
@@ -162,7 +144,6 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
       if (!view) throw new RangeError(`there is no bucket ${bucket}, they are ${streams.length}`);
       return view;
     },
-    journaledAt: debts.standingAt,
     owed: debts.count,
     async close() {
       await Promise.all(views.map((one) => one.close()));

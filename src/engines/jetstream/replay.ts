@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { bucketOf } from '../../vocabulary/bucket.ts';
 import { encodeGrants } from '../embedded/journal/record-codec.ts';
-import type { GrantLog, LogReader, LogSequence, MicroBatch } from '../ports.ts';
+import type { GrantLog, LogReader, LogSequence } from '../ports.ts';
 import type { Debts } from './debts.ts';
 import type { JetStreamLog } from './grant-log.ts';
 import { batchName } from './names.ts';
@@ -17,12 +17,7 @@ export interface ReplayOptions {
   readonly streams: readonly JetStreamLog[];
   readonly debts: Debts;
   readonly logger: Logger;
-  readonly onReplayed?: (
-    batch: MicroBatch,
-    bucket: number,
-    standsAt: LogSequence,
-    sequence: LogSequence,
-  ) => void;
+  readonly onReplayed?: (bucket: number) => void;
 }
 
 type OnSettled = (sequence: LogSequence, bucket: number, standsAt: LogSequence | undefined) => void;
@@ -56,7 +51,7 @@ export function createReplay(options: ReplayOptions) {
     if (record.kind === 'fence') return settled(sequence, bucket, undefined);
     const body = encodeGrants(record);
     const standsAt = await streams[bucket]!.appendNamed(body, batchName(body));
-    options.onReplayed?.(record, bucket, standsAt, sequence);
+    options.onReplayed?.(bucket);
     settled(sequence, bucket, standsAt);
   }
 

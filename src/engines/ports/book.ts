@@ -21,8 +21,13 @@ export interface Win {
 
 /** The server's copy of the tokens: a cache of the log, never the promise itself. */
 export interface TokenBook {
-  /** Notes appended orders as outstanding. An order number that is there already stays as it is. */
-  record(entries: readonly { readonly order: Order; readonly position: LogPosition }[]): Promise<void>;
+  /**
+   * Notes appended orders as outstanding. An order number that is there already stays as it is. Gives back those that
+   * are certainly noted for the first time: none of what lies where the book may have forgotten something.
+   */
+  record(
+    entries: readonly { readonly order: Order; readonly position: LogPosition }[],
+  ): Promise<readonly Order[]>;
   /** Moves tokens 1 → 2 → 8, never back; unknown numbers are passed over. A credited one leaves `outstandingOf`. */
   advance(orders: readonly Order[], status: TokenStatus): Promise<void>;
   /** This person's tokens that are not known to be credited (status 1 and 2). */

@@ -124,6 +124,18 @@ describe('the book on Redis Cluster', () => {
       expect(await isWhole()).toBe(false);
     });
 
+    it('says of an order that it was noted for the first time only while it is whole', async () => {
+      const note = (person: number) => {
+        const order = anOrder({ person: BUCKET + person * BUCKETS });
+        return book.record([{ order, position }]);
+      };
+      expect(await note(1)).toEqual([]);
+      await mark();
+      expect(await note(2)).toHaveLength(1);
+      await book.tear(BUCKET);
+      expect(await note(3)).toEqual([]);
+    });
+
     it('is not whole once somebody kept something from it, even while it is being filled', async () => {
       await mark();
       const seen = await book.wholeness(BUCKET);

@@ -52,11 +52,11 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
   const keysOfPerson = (order: Pick<Order, 'actId'>) => keysOf(bucketOf(order.actId, buckets));
 
   /** One call for what lies together: a micro-batch is of one bucket, and nearly always of one phase. */
-  async function inSlots<Item>(
+  async function inSlots<Item, Result>(
     items: readonly Item[],
     orderOf: (item: Item) => Order,
-    send: (keys: Keys, phaseKey: PhaseKey, items: readonly Item[]) => Promise<unknown>,
-  ): Promise<void> {
+    send: (keys: Keys, phaseKey: PhaseKey, items: readonly Item[]) => Promise<Result>,
+  ): Promise<readonly Result[]> {
     const groups = new Map<string, { bucket: number; phaseKey: PhaseKey; items: Item[] }>();
     for (const item of items) {
       const { actId, phaseKey } = orderOf(item);
@@ -65,11 +65,11 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       if (group) group.items.push(item);
       else groups.set(`${bucket}/${phaseKey}`, { bucket, phaseKey, items: [item] });
     }
-    const calls: (() => Promise<unknown>)[] = [];
+    const calls: (() => Promise<Result>)[] = [];
     for (const { bucket, phaseKey, items: all } of groups.values())
       for (let from = 0; from < all.length; from += ORDERS_OF_ONE_CALL)
         calls.push(() => send(keysOf(bucket), phaseKey, all.slice(from, from + ORDERS_OF_ONE_CALL)));
-    await makeAll(calls);
+    return makeAll(calls);
   }
 
   async function* pendingOf(bucket: number, phaseKey: PhaseKey): AsyncGenerator<BookEntry> {
@@ -103,23 +103,26 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
   }
 
   return {
-    record: (entries) =>
-      inSlots(
+    async record(entries) {
+      const firsts = await inSlots(
         entries,
         ({ order }) => order,
-        (keys, phaseKey, some) => {
+        async (keys, phaseKey, some) => {
           const packed = new PackedOrders(some.length);
           for (const { order, position } of some) packed.addEntry(order, position);
-          return client.invoke(
+          const places = await client.invoke(
             'record',
-            [keys.wins(phaseKey), keys.pending(phaseKey), keys.count, keys.phases],
+            [keys.wins(phaseKey), keys.pending(phaseKey), keys.count, keys.phases, keys.mark, keys.tears],
             [packed.bytes(), Math.round(options.winsTtlMs(phaseKey)), phaseKey],
           );
+          return (places as number[]).map((place) => some[place]!.order);
         },
-      ),
+      );
+      return firsts.flat();
+    },
 
-    advance: (orders, status) =>
-      inSlots(
+    async advance(orders, status) {
+      await inSlots(
         orders,
         (order) => order,
         (keys, phaseKey, some) => {
@@ -127,7 +130,8 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
           for (const order of some) packed.addNumber(order);
           return client.invoke('advance', [keys.pending(phaseKey), keys.count], [packed.bytes(), status]);
         },
-      ),
+      );
+    },
 
     async outstandingOf(actId, phaseKey) {
       const value = await readField(keysOfPerson({ actId }).pending(phaseKey), personBytes(actId));
@@ -167,15 +171,20 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
 }
 
 /** Makes all the calls, a few at a time, also behind one that fails; then throws the first failure. */
-async function makeAll(calls: readonly (() => Promise<unknown>)[]): Promise<void> {
+async function makeAll<Result>(calls: readonly (() => Promise<Result>)[]): Promise<Result[]> {
+  const results: Result[] = [];
   const failures: unknown[] = [];
   let next = 0;
   const caller = async () => {
     while (next < calls.length) {
       next += 1;
-      await calls[next - 1]!().catch((error: unknown) => failures.push(error));
+      await calls[next - 1]!().then(
+        (result) => results.push(result),
+        (error: unknown) => failures.push(error),
+      );
     }
   };
   await Promise.all(Array.from({ length: Math.min(CALLS_AT_ONCE, calls.length) }, caller));
   if (failures.length > 0) throw failures[0];
+  return results;
 }

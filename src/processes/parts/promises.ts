@@ -1,24 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
-import type { GrantLog, MicroBatch } from '../../engines/ports.ts';
+import type { MicroBatch, TokenBook } from '../../engines/ports.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
+import { givenBy } from '../../rules/hot-total.ts';
 import { createGranter, type Granter } from '../../stations/3-grant/grant.ts';
 import type { Keyring } from '../../stations/4-seal/keyring.ts';
 import { createSealingLine, promisedAt } from '../../stations/4-seal/sealing-line.ts';
-import { createDoubts, type Doubts } from '../../stations/9-total/doubts.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
-import type { Stores, Untold } from '../stores/index.ts';
+import type { Stores } from '../stores/index.ts';
 import { createSliceStates } from './slice-states.ts';
 
 export interface Promises {
   readonly granter: Granter;
-  /** Orders of which it is not known whether they were given. */
-  readonly doubts: Doubts;
   /** Seals and appends, asking nothing else: for orders that were granted before. */
   again(order: Order): Promise<unknown>;
   /** Resolves when nothing is under way any more. */
@@ -36,34 +33,22 @@ export function createPromises(deps: {
   campaign: (id: string) => CampaignSnapshot | undefined;
   clock: Clock;
   metrics: Metrics;
-  logger: Logger;
 }): Promises {
   const { stores, keyring, clock, metrics } = deps;
   const withoutLog = stores.appendLocally && createUnloggedPromise(stores, clock, metrics);
-  const doubts = createDoubts({
-    ledger: stores.ledger,
-    book: stores.book,
-    onBug: (error) => deps.logger.error({ err: error }, 'a packet could not be looked up for the total'),
-  });
-  const { countPromised } = stores;
-  stores.onUntold?.(doubts.note);
-  const line = (log: GrantLog) => ({
-    keyring,
-    log,
-    onAppended: (entries: readonly Untold[]) => stores.book.record(entries),
-    nowMs: clock.now,
-  });
+  const record = async (entries: Parameters<TokenBook['record']>[0]): Promise<void> => {
+    // The book knows what was never promised before; what it can't vouch for, the ledger adds (9-total).
+    for (const order of await stores.book.record(entries)) stores.totals.add(order.phaseKey, givenBy(order));
+  };
   const lines = stores.logs.map((log, bucket) =>
     createSealingLine({
-      ...line(log),
-      onLate: (entries) =>
-        doubts.note(entries.map((one) => stores.late?.(one.order, one.position, bucket) ?? one)),
-      ...(countPromised ? { onPromised: countPromised } : {}),
+      keyring,
+      log,
+      onAppended: record,
+      nowMs: clock.now,
       ...(withoutLog ? { withoutLog: (batch) => withoutLog(batch, bucket) } : {}),
     }),
   );
-  // What was promised before, and lost by the log, is promised apart: it was counted then.
-  const linesAgain = stores.logsAgain?.map((log) => createSealingLine(line(log))) ?? lines;
   const bucketAt = (order: Pick<Order, 'actId'>): number => bucketOf(order.actId, stores.buckets);
   const granter = createGranter({
     book: stores.book,
@@ -74,11 +59,9 @@ export function createPromises(deps: {
   });
   return {
     granter,
-    doubts,
-    again: (order) => linesAgain[bucketAt(order)]!.promise(order),
+    again: (order) => lines[bucketAt(order)]!.promise(order),
     async drain() {
-      await Promise.all([...lines, ...linesAgain].map((one) => one.drain()));
-      await doubts.stop();
+      await Promise.all(lines.map((one) => one.drain()));
     },
   };
 }
@@ -101,20 +84,9 @@ function createUnloggedPromise(stores: Stores, clock: Clock, metrics: Metrics) {
       );
     turnAtMs = nowMs + waitMs + (length * 1_000) / UNLOGGED_PER_SECOND;
     await delay(waitMs);
-    const sequence = await stores.appendLocally!(batch, bucket);
-    try {
-      const { fenced, conflicting } = await stores.ledger.creditUnlogged(batch.orders);
-      metrics.unlogged.inc(length);
-      const refused = new Set([...fenced, ...conflicting]);
-      const leaves = batch.orders.flatMap(({ orderNumber }, leaf) =>
-        refused.has(orderNumber) ? [leaf] : [],
-      );
-      stores.notCounted?.(sequence, leaves);
-      stores.toldUnlogged?.(batch.orders.filter(({ orderNumber }) => !refused.has(orderNumber)));
-      return refused;
-    } catch (error) {
-      stores.notCounted?.(sequence);
-      throw error;
-    }
+    await stores.appendLocally!(batch, bucket);
+    const { fenced, conflicting } = await stores.ledger.creditUnlogged(batch.orders);
+    metrics.unlogged.inc(length);
+    return new Set([...fenced, ...conflicting]);
   };
 }

@@ -59,9 +59,10 @@ export async function openClusterStores(
     logger,
     random,
   });
+  const bootId = randomUUID();
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
   const restorable = createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS });
-  const totals = openClusterTotals({ config, cluster, bookClient: redis, logger });
+  const totals = openClusterTotals({ cluster, instance: bootId, bookClient: redis, logger });
   const book = createGuardedBook({
     book: restorable,
     buckets,
@@ -85,10 +86,7 @@ export async function openClusterStores(
   const journal = await openJournal({
     folder: path.join(config.dataFolder, 'journal'),
     logger,
-    onRecord: totals.recount,
   });
-  totals.recounted();
-  const bootId = randomUUID();
   const streams = Array.from({ length: buckets }, (_, bucket) =>
     createJetStreamLog({ link, space, bucket, bootId, replicas: cluster.logReplicas }),
   );
@@ -98,11 +96,7 @@ export async function openClusterStores(
     streams,
     logger,
     // What is replayed may be void, which only a look from the log's beginning tells: the bookkeeper's.
-    onReplayed: (batch, bucket, standsAt, sequence) => {
-      tear(bucket);
-      totals.replayed(batch.orders, standsAt, sequence);
-    },
-    onUncounted: totals.notCounted,
+    onReplayed: tear,
   });
   const log = switchable(Array.from({ length: buckets }, (_, bucket): GrantLog => journaled.bucket(bucket)));
   const ways = await openWays(
@@ -131,14 +125,7 @@ export async function openClusterStores(
     ownership,
     shared: true,
     appendLocally: (batch, bucket) => journaled.bucket(bucket).appendLocal(batch),
-    logsAgain: log.logs.map((one, bucket) => ({ ...one, append: journaled.bucket(bucket).appendAgain })),
     totals: totals.totals,
-    countPromised: totals.promised,
-    late: (order, position, bucket) =>
-      totals.late(order, position, journaled.journaledAt(bucket, position.sequence)),
-    onUntold: totals.onUntold,
-    notCounted: totals.notCounted,
-    toldUnlogged: totals.toldUnlogged,
     setOff(off) {
       if (off.includes('book')) book.switchOff();
       else book.switchOn();

@@ -103,8 +103,7 @@ async function openPromises(
   logger: Logger,
 ): Promise<{ log: Journal; book: TokenBook; fences: Fences; totals: HotTotals }> {
   const totals = createMemoryHotTotals();
-  // The book notes each order number once, from the journal at the start and then as it is promised: so it counts them.
-  const book = createTokenBook((order) => totals.add(order.phaseKey, givenBy(order)));
+  const book = createTokenBook();
   const fences: Fences = new Map();
   const log = await openJournal({
     folder: path.join(config.dataFolder, 'journal'),
@@ -118,7 +117,9 @@ async function openPromises(
         .map((order, leafIndex) => ({ order, position: { sequence: record.sequence, leafIndex } }))
         .filter(({ order }) => !isVoid(fences, order.unit, record.sequence));
       // The embedded book is done when it returns; awaiting would only slow the scan.
-      void book.record(entries);
+      void book.record(entries).then((news) => {
+        for (const order of news) totals.add(order.phaseKey, givenBy(order));
+      });
       if (isDrained) void book.advance(record.orders, TOKEN_STATUS.credited);
     },
   });

@@ -29,11 +29,7 @@ export interface SealingLineOptions {
   /** Tells the book; awaited before anyone is answered. */
   readonly onAppended: (
     entries: readonly { readonly order: Order; readonly position: LogPosition }[],
-  ) => Promise<void>;
-  /** Told of what somebody is told now; at once, and nobody waits for it. */
-  readonly onPromised?: (orders: readonly Order[]) => void;
-  /** Told of what is in the log, but was held up for too long to be told to anybody. */
-  readonly onLate?: (entries: readonly { readonly order: Order; readonly position: LogPosition }[]) => void;
+  ) => Promise<unknown>;
   readonly nowMs: () => number;
   /**
    * What is done when the log does not take a batch, or leaves it open whether it did: makes the promise in another
@@ -90,12 +86,6 @@ export function createSealingLine(options: SealingLineOptions): SealingLine {
           position && !fault ? [{ order: one.order, position }] : [],
         ),
       );
-      options.onLate?.(
-        answers.flatMap(({ one, position, fault }) =>
-          position && fault ? [{ order: one.order, position }] : [],
-        ),
-      );
-      options.onPromised?.(answers.flatMap(({ one, fault }) => (fault ? [] : [one.order])));
       for (const { one, token, position, fault } of answers) {
         if (fault) one.reject(fault);
         else one.resolve({ position, token });

@@ -59,3 +59,10 @@ local function values_of(key, fields)
   for index, value in ipairs(redis.call('HMGET', key, unpack(fields))) do values[fields[index]] = value end
   return values
 end
+
+--- The bucket's state. It names the primary's replication history, which changes when a replica takes over and when a
+--- primary starts anew: the moments at which acknowledged writes get lost. An emptied bucket has no mark.
+local function state_of(tears_key)
+  local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  return history .. ':' .. (redis.call('GET', tears_key) or '0')
+end

@@ -4,18 +4,20 @@
 --          2 hash of pending: person → pending*   of the same
 --          3 counter: pending orders of the bucket, all phases
 --          4 set of the phases of which the bucket holds something
+--          5 the bucket's mark, and 6 its counter of tears: whether it is whole (wholeness.lua)
 -- args     1 packed orders: (u8 length | person | pending)*, at most 512, of any people, any order number again
 --          2 for how long wins are kept from now on, in ms
 --          3 the phase
--- returns  how many were new
--- example  FCALL <library>_record 4 {gala.b3}w2 {gala.b3}o2 {gala.b3}n {gala.b3}p <bytes> 604800000 2
+-- returns  the places in args 1, from 0, of those that were certainly never noted before; of a bucket that may have
+--          forgotten something, none
+-- example  FCALL <library>_record 6 {gala.b3}w2 {gala.b3}o2 {gala.b3}n {gala.b3}p {gala.b3}g {gala.b3}t <bytes> 604800000 2
 local packed, wins_ttl_ms = args[1], args[2]
-if #packed == 0 then return 0 end
+if #packed == 0 then return {} end
 prepare()
 local people, entries = unpack_items(packed, pending_bytes)
 local wins, pending = values_of(keys[1], people), values_of(keys[2], people)
 
-local changed, is_changed, recorded = {}, {}, 0
+local changed, is_changed, new = {}, {}, {}
 for index, person in ipairs(people) do
   local entry = entries[index]
   local suffix = suffix_at(entry, 1)
@@ -23,14 +25,14 @@ for index, person in ipairs(people) do
   if not find(wins[person], suffix, win_bytes) and not find(pending[person], suffix, pending_bytes) then
     wins[person] = (wins[person] or '') .. sub(entry, 1, win_bytes(entry, 1))
     pending[person] = (pending[person] or '') .. entry
-    recorded = recorded + 1
+    new[#new + 1] = index - 1
     if not is_changed[person] then
       is_changed[person] = true
       changed[#changed + 1] = person
     end
   end
 end
-if recorded == 0 then return 0 end
+if #new == 0 then return new end
 
 local wins_now, pending_now = {}, {}
 for index, person in ipairs(changed) do
@@ -40,6 +42,7 @@ end
 redis.call('HSET', keys[1], unpack(wins_now))
 redis.call('PEXPIRE', keys[1], wins_ttl_ms)
 redis.call('HSET', keys[2], unpack(pending_now))
-redis.call('INCRBY', keys[3], recorded)
+redis.call('INCRBY', keys[3], #new)
 redis.call('SADD', keys[4], args[3])
-return recorded
+if redis.call('GET', keys[5]) ~= state_of(keys[6]) then return {} end
+return new
