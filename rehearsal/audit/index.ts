@@ -95,6 +95,8 @@ export interface ClusterAuditOptions {
   readonly settled?: boolean;
   readonly closedBeforeMs?: number;
   readonly gatewayUrls?: readonly string[];
+  /** The book was away while people changed gateways: an order may have been sealed by two of them. */
+  readonly resealed?: boolean;
 }
 
 /**
@@ -149,6 +151,7 @@ interface Evidence {
   readonly totals: number;
   readonly settled?: boolean;
   readonly closedBeforeMs?: number;
+  readonly resealed?: boolean;
   readonly findings: Findings;
 }
 
@@ -165,7 +168,7 @@ function judge(evidence: Evidence): AuditReport {
   checkWithdrawals(books, payments, settled, findings);
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);
   checkFileTotals(orders, catalog, findings);
-  checkHistory(history, orders, books, findings);
+  checkHistory(history, orders, books, evidence.resealed ?? false, findings);
   const handedOut = checkHandedOut(downstream, books, catalog, settled, findings);
   const conserved = checkConservation({ orders, books, handedOut: downstream.after && handedOut }, findings);
   return {

@@ -45,6 +45,8 @@ export interface PlayOptions {
   readonly everythingTwice?: boolean;
   /** Whoever gets no answer tries the other gateway. */
   readonly peopleMoveOn?: boolean;
+  /** The book goes away meanwhile: from then on this cluster may have answered an order with two sealings of it. */
+  readonly bookGoes?: boolean;
   readonly people?: number;
   /** Afterwards every gateway shows as given exactly what was credited. */
   readonly totalIsExact?: boolean;
@@ -74,6 +76,7 @@ export function onACluster(
       await cluster.applyCampaign(CAMPAIGN.campaignFile);
     }, 300_000);
     afterAll(() => cluster?.stop(), 120_000);
+    let resealed = false;
     const first = Number(process.env.HONGBAO_SEED ?? Date.now() % 2 ** 31);
 
     const fault: Stage['fault'] = (name, act, options = {}) => {
@@ -83,8 +86,9 @@ export function onACluster(
           process.stderr.write(
             `${title}: ${name}: repeat with HONGBAO_SEED=${seed} HONGBAO_ROUNDS=1 npm run faults -- ${file} -t '${name}'\n`,
           );
+          resealed ||= options.bookGoes ?? false;
           try {
-            await playRound(cluster, { name, act, options, seed });
+            await playRound(cluster, { name, act, options, seed, resealed });
           } catch (error) {
             process.stderr.write(`logs of every process are kept in ${keepLogs(cluster, seed)}\n`);
             throw error;
@@ -118,7 +122,13 @@ export async function startForFaultsOn(servers: Servers, options: ClusterOptions
 
 async function playRound(
   cluster: Cluster,
-  { name, act, options, seed }: { name: string; act: Fault; options: PlayOptions; seed: number },
+  {
+    name,
+    act,
+    options,
+    seed,
+    resealed,
+  }: { name: string; act: Fault; options: PlayOptions; seed: number; resealed: boolean },
 ): Promise<void> {
   const random = seeded(seed ^ crc32(name));
   const historyFile = path.join(path.dirname(cluster.keysFolder), 'history.jsonl');
@@ -151,11 +161,11 @@ async function playRound(
   } finally {
     await goHome(crowds);
   }
-  const audit = await settledAudit(cluster, historyFile);
+  const audit = await settledAudit(cluster, historyFile, resealed);
   expect(cluster.processes.filter((one) => !one.isRunning).map((one) => one.name)).toEqual([]);
   expect(audit.findings).toEqual([]);
   if (options.totalIsExact)
-    expect((await auditWithTotals(cluster, { historyFile, settled: true })).findings).toEqual([]);
+    expect((await auditWithTotals(cluster, { historyFile, settled: true, resealed })).findings).toEqual([]);
   expect(audit.checked).toMatchObject({
     outstanding: 0,
     owed: 0,
@@ -194,7 +204,7 @@ async function goHome(crowds: readonly Crowd[]): Promise<void> {
 }
 
 /** After all of it is credited, paid and owed to nobody, and every slice that ended before is closed. */
-async function settledAudit(cluster: Cluster, historyFile: string): Promise<AuditReport> {
+async function settledAudit(cluster: Cluster, historyFile: string, resealed: boolean): Promise<AuditReport> {
   const endedBeforeMs = Date.now();
   await untilSettled(cluster, historyFile);
   await until(
@@ -205,7 +215,7 @@ async function settledAudit(cluster: Cluster, historyFile: string): Promise<Audi
     async () => (await auditOf(cluster, {})).checked.owed === 0,
     () => 'the log has what only the journals had',
   );
-  return auditOf(cluster, { historyFile, settled: true, closedBeforeMs: endedBeforeMs });
+  return auditOf(cluster, { historyFile, settled: true, closedBeforeMs: endedBeforeMs, resealed });
 }
 
 const unclosedBefore = async (cluster: Cluster, endedBeforeMs: number): Promise<number> => {
