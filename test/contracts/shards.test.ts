@@ -179,6 +179,25 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     expect(await old.sliceTally(PHASE, another.unit.sliceId)).toEqual({ packets: 0, fen: 0n });
   });
 
+  it('tell of many orders which are credited at every step of a move, also a process with an old map', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const stale = await openProcess(shards);
+    const orders = [0, 1, 2, 3].map((bucket) => orderIn(bucket));
+    const missing = [0, 1, 2, 3].map((bucket) => orderIn(bucket, 2));
+    await ledger.credit(orders);
+    const asked = orders.flatMap((order, at) => [order, missing[at]!]);
+    const expected = asked.map((order) => order.rainId === 1);
+    // Begun at each step; between two of them nobody holds the bucket, and who looks then waits.
+    const looks: Promise<readonly boolean[]>[] = [];
+    const look = () => void looks.push(ledger.areCredited(asked), stale.areCredited(asked));
+    const target = (await shards.map.read())!.placement.get(0) === 'a' ? 'b' : 'a';
+    await moveBucket(moverOf(shards, look), 0, target);
+    look();
+    expect(looks.length).toBeGreaterThan(6);
+    for (const found of await Promise.all(looks)) expect(found).toEqual(expected);
+  });
+
   it('count a slice right at every step of a move', async () => {
     const shards = await openShards();
     const ledger = await openProcess(shards);
@@ -186,11 +205,23 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     await ledger.credit(orders);
     const tallies: unknown[] = [];
     const look = async () =>
-      tallies.push(await ledger.sliceTally(PHASE, orders[0]!.unit.sliceId), await totals(shards));
+      tallies.push(
+        await ledger.sliceTally(PHASE, orders[0]!.unit.sliceId),
+        await totals(shards),
+        await creditedPackets(),
+      );
+    // No shard takes back what it said, and nobody says it a second time.
+    const creditedPackets = async () =>
+      (await ledger.creditedSums()).reduce((sum, { credited }) => sum + credited.packets, 0);
     await moveBucket(moverOf(shards, look), 2, 'b');
-    expect(tallies.length).toBeGreaterThan(12);
-    for (let at = 0; at < tallies.length; at += 2)
-      expect(tallies.slice(at, at + 2)).toEqual([{ packets: 3, fen: 21n }, [0n, 0n]]);
+    expect(tallies.length).toBeGreaterThan(18);
+    for (let at = 0; at < tallies.length; at += 3)
+      expect(tallies.slice(at, at + 3)).toEqual([{ packets: 3, fen: 21n }, [0n, 0n], 3]);
+    await ledger.credit([anOrder({ person: personIn(2, 3), slice: 600, fen: 7 })]);
+    expect((await ledger.creditedSums()).map((sum) => [sum.database, sum.credited])).toEqual([
+      ['a', { fen: 21n, packets: 3 }],
+      ['b', { fen: 7n, packets: 1 }],
+    ]);
   });
 
   it('are made whole again by control when a mover died between the two commits of a hand-over', async () => {

@@ -91,9 +91,9 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
 
   it('has an auditor that notices a screen on which another total stands', async () => {
     const { url } = cluster.of('gateway')[0]!;
-    const shown = await (await fetch(`${url}/v1/campaigns/kill/total`)).json();
+    const shown = (await (await fetch(`${url}/v1/campaigns/kill/total`)).json()) as { fen: number };
     const screen = createServer((_, response) => {
-      response.end(JSON.stringify({ ...(shown as object), fen: 1 }));
+      response.end(JSON.stringify({ ...shown, fen: shown.fen + 1 }));
     }).listen(0, '127.0.0.1');
     await once(screen, 'listening');
     const { port } = screen.address() as { port: number };

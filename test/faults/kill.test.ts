@@ -17,6 +17,8 @@ const EMBEDDED_ROUNDS = Math.max(1, Math.floor(ROUNDS / 10));
 const AUDIT_EVERY = 25;
 /** On a machine that is busy with other things there are fewer rounds, so that the suite ends; it says how many. */
 const BUDGET_MS = process.env.HONGBAO_KILL_ROUNDS === undefined ? 300_000 : Number.POSITIVE_INFINITY;
+/** So many there are however busy the machine is. */
+const KILLS_MIN = 5;
 /** How long an append is waited for, in the rounds that end in one. */
 const APPEND_WITHIN_MS = 1_000;
 
@@ -85,7 +87,7 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
     const url = `http://127.0.0.1:${port}`;
     const crowd = startCrowd({ url, campaignId: 'kill', people: PEOPLE, seed, historyFile, thinkMs: 25 });
 
-    while (kills < rounds && performance.now() < endMs) {
+    while (kills < Math.min(rounds, KILLS_MIN) || (kills < rounds && performance.now() < endMs)) {
       engine = await start();
       await tellDownstream(downstreamUrl(), random() < 0.5 ? 'ok' : oneOf(MOODS, random));
       const joining = bindPhone(url, `person-${seed}-`, Math.floor(random() * PEOPLE));
@@ -107,7 +109,6 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
     await tellDownstream(downstreamUrl(), 'ok');
     const { checked } = await settleAndAudit(engine, crowd, historyFile);
     process.stderr.write(`${kills} kills: ${JSON.stringify({ ...crowd.counts, ...checked })}\n`);
-    expect(kills).toBeGreaterThanOrEqual(Math.min(rounds, 5));
     expect(crowd.counts.won).toBeGreaterThan(kills);
     expect(crowd.counts.wonOnSockets).toBeGreaterThan(0);
     expect(checked.seals).toBe(checked.orders);
