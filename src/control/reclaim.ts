@@ -53,12 +53,13 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
   setMaxListeners(0, leaving.signal);
   let running: Promise<void> = Promise.resolve();
 
-  async function reclaim({ slice, fencedAt }: UnclosedSlice): Promise<void> {
+  async function reclaim(unclosed: UnclosedSlice): Promise<void> {
+    const { slice, fencedAt } = unclosed;
     await options.refuseSlice(slice.sliceId);
     const standing = await Promise.all(
       logs.map((log, bucket) => whereItStands(log, slice, fencedAt[bucket])),
     );
-    const fences = isWhole(standing) ? standing : await fence(slice, standing);
+    const fences = isWhole(standing) ? standing : await fence(unclosed, standing);
     await Promise.all(logs.map((log, bucket) => log.untilDrained(fences[bucket]!, leaving.signal)));
     // From here on the ledger takes nothing more of it, by whatever way: all that counts is in.
     await ledger.fence(slice);
@@ -71,8 +72,11 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
   }
 
   /** A fence into every bucket that has none yet. What could be done is kept, even when one bucket takes none now. */
-  async function fence(slice: Slice, standing: readonly Place[]): Promise<readonly LogSequence[]> {
-    await allotments.fence(slice);
+  async function fence(
+    { slice, state }: UnclosedSlice,
+    standing: readonly Place[],
+  ): Promise<readonly LogSequence[]> {
+    if (state === 'open') await allotments.fence(slice);
     // Whoever had asked before the fence stood in the database has its answer from the log by then.
     if (options.settleMs !== undefined) await pauses.pause(options.settleMs);
     if (pauses.stopped) throw new RetryableFault('control-unavailable', 'it was told to stop', 0);

@@ -126,8 +126,8 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
   });
 
   it('keeps where a slice’s fence stands, bucket by bucket', async () => {
-    await allotments.setBudgets([line('f', undefined, 100, 10), line('f', 1, 100, 10)]);
-    const slice = (await allotments.lease(ask('f', 1, 4)))!;
+    await allotments.setBudgets([line('fences', undefined, 100, 10), line('fences', 1, 100, 10)]);
+    const slice = (await allotments.lease(ask('fences', 1, 4)))!;
     const noted = async () =>
       (await allotments.unclosed()).find((one) => one.slice.sliceId === slice.sliceId)?.fencedAt;
     expect(await noted()).toEqual([]);

@@ -68,20 +68,20 @@ export function createAllotments(options: {
         }));
       }, options.retry),
     fence: (slice) =>
-      safely(async (client) => {
-        await client.query(
+      withRetry(async () => {
+        await pool.query(
           "UPDATE allotment.slice SET state = 'fenced' WHERE slice_id = $1 AND epoch = $2 AND state = 'open'",
           [slice.sliceId, slice.epoch],
         );
-      }),
+      }, options.retry),
     noteFences: (slice, places) =>
-      safely(async (client) => {
-        await client.query('UPDATE allotment.slice SET fenced_at = $3 WHERE slice_id = $1 AND epoch = $2', [
+      withRetry(async () => {
+        await pool.query('UPDATE allotment.slice SET fenced_at = $3 WHERE slice_id = $1 AND epoch = $2', [
           slice.sliceId,
           slice.epoch,
           places.map((place) => place ?? null),
         ]);
-      }),
+      }, options.retry),
     isOpen: (slice) =>
       withRetry(async () => {
         const { rowCount } = await pool.query(
