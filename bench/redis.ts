@@ -99,7 +99,13 @@ export async function benchRedis(): Promise<RedisFigures> {
   try {
     await client.ready;
     await Promise.all((await cluster.primaries()).map((node) => node.call('FUNCTION', 'LOAD', BARE)));
-    const book = createRedisTokenBook({ client, space: 'bench', buckets: BUCKETS, winsTtlMs: () => DAY_MS });
+    const book = createRedisTokenBook({
+      client,
+      space: 'bench',
+      buckets: BUCKETS,
+      winsTtlMs: () => DAY_MS,
+      random: Math.random,
+    });
     const empty = async () =>
       void (await Promise.all((await cluster.primaries()).map((one) => one.call('FLUSHALL'))));
     const all = batches();

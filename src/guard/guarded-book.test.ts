@@ -48,6 +48,10 @@ describe('a book that may be away', () => {
         await reach(of({ actId }));
         return memory.outstandingOf(actId, phaseKey);
       },
+      async takeTurn(actId, phaseKey) {
+        await reach(of({ actId }));
+        return memory.takeTurn(actId, phaseKey);
+      },
       async winsOf(actId, phaseKey) {
         await reach(of({ actId }));
         return memory.winsOf(actId, phaseKey);

@@ -146,6 +146,7 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
     },
     outstandingOf: (actId, phaseKey) => ask(actId, () => book.outstandingOf(actId, phaseKey)),
     winsOf: (actId, phaseKey) => ask(actId, () => book.winsOf(actId, phaseKey)),
+    takeTurn: (actId, phaseKey) => ask(actId, () => book.takeTurn(actId, phaseKey)),
     isWhole: (actId) => ask(actId, () => book.isWhole(actId)),
     async outstandingCount() {
       if (!guards.every(lets)) throw away();

@@ -62,7 +62,13 @@ export async function openClusterStores(
   });
   const bootId = randomUUID();
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
-  const restorable = createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS });
+  const restorable = createRedisTokenBook({
+    client: redis,
+    space,
+    buckets,
+    winsTtlMs: () => WINS_KEPT_MS,
+    random,
+  });
   const totals = openClusterTotals({ cluster, instance: bootId, bookClient: redis, logger });
   const missed = createMissedWord(link, space);
   const book = createGuardedBook({
