@@ -51,6 +51,8 @@ export interface PlayOptions {
    */
   readonly bookGoes?: boolean;
   readonly people?: number;
+  /** Between two acts of a person. Slower for a fault that takes long, lest everybody reaches their caps. */
+  readonly thinkMs?: number;
 }
 
 /** Tells a fault: hurts, looks, heals. Afterwards everything settles, and the auditor looks. */
@@ -198,7 +200,7 @@ function startCrowds(
       people: options.people ?? PEOPLE_AT_A_GATEWAY,
       seed: Math.floor(random() * 2 ** 31),
       historyFile,
-      thinkMs: THINK_MS,
+      thinkMs: options.thinkMs ?? THINK_MS,
       sessionOf: cluster.app.sessionOf,
       everythingTwice: options.everythingTwice ?? false,
       otherUrls: options.peopleMoveOn ? urls.filter((other) => other !== url) : [],
