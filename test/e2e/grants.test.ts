@@ -96,7 +96,11 @@ describe('grants of a running engine', { timeout: 120_000 }, () => {
   it('are given and asked about as sdk/README.md does', async () => {
     const secret = await secretFor('gala', ['fireworks']);
     const page = readFileSync('sdk/README.md', 'utf8');
-    const code = page.split('```ts\n')[1]!.split('```')[0]!.replaceAll("from './", "from '../../sdk/");
+    const code = page
+      .split('```ts\n')[1]!
+      .split('```')[0]!
+      .replace("from 'hongbao/grants'", "from '../../sdk/grants.ts'")
+      .replace("from 'hongbao'", "from '../../sdk/index.ts'");
     mkdirSync('dist/run', { recursive: true });
     const file = `dist/run/sdk-readme-${process.pid}.ts`;
     writeFileSync(file, code);

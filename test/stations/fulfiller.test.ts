@@ -89,10 +89,23 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
     perSecondMax: undefined,
     ...more,
   });
-  const startFulfiller = (more: Partial<FulfillerOptions> = {}): Fulfiller => {
+  /** Operations change nothing meanwhile: the same downstream whenever it is asked for. */
+  const steady = (downstream: FulfillerOptions['downstream']): FulfillerOptions['downstream'] => {
+    const known = new Map<string, Downstream>();
+    return (name) => {
+      const found = known.get(name) ?? downstream(name);
+      if (found) known.set(name, found);
+      return found;
+    };
+  };
+  const startFulfiller = ({
+    downstream = (name) => viaSandbox(name),
+    isSteady = true,
+    ...more
+  }: Partial<FulfillerOptions> & { isSteady?: boolean } = {}): Fulfiller => {
     const fulfiller = createFulfiller({
       awards: rig.ledger,
-      downstream: (name) => viaSandbox(name),
+      downstream: isSteady ? steady(downstream) : downstream,
       campaigns: () => [pieceCampaign],
       clock,
       logger: quiet,
@@ -260,6 +273,48 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
     await ended(one);
     expect(asked).toEqual(['give', 'give', 'give', 'give']);
     expect(await now(one)).toMatchObject({ state: 'fulfilled', tries: 4 });
+  });
+
+  it('hears what was asked of a downstream to its end before it asks another that took its place', async () => {
+    const asked: string[] = [];
+    let answer = (_: FulfilAnswer): void => {};
+    const old = through({
+      give: async ({ orderNumber }) => {
+        asked.push(`old ${orderNumber}`);
+        return new Promise((resolve) => {
+          answer = resolve;
+        });
+      },
+    });
+    const next = through({
+      give: async ({ orderNumber }) => {
+        asked.push(`new ${orderNumber}`);
+        return { answer: 'fulfilled', voucher: 'NEW' };
+      },
+    });
+    let current: Downstream | undefined = old;
+    const fulfiller = startFulfiller({ downstream: () => current, isSteady: false });
+    const one = await grant();
+    await until(() => asked.length === 1, 'the old one is asked', WITHIN_MS);
+    current = next;
+    const other = await grant();
+    await until(async () => (await rig.ledger.dueAwards(clock.now(), 10)).length > 0, 'one waits', WITHIN_MS);
+    expect(asked).toEqual([`old ${one.orderNumber}`]);
+    answer({ answer: 'fulfilled', voucher: 'OLD' });
+    await ended(one);
+    await ended(other);
+    expect([(await now(one)).voucher, (await now(other)).voucher]).toEqual(['OLD', 'NEW']);
+    expect(asked).toEqual([`old ${one.orderNumber}`, `new ${other.orderNumber}`]);
+    // Taken away: its pieces wait and say why.
+    current = undefined;
+    await until(() => fulfiller.status()['drinks-shop'] === undefined, 'its lane is closed', WITHIN_MS);
+    const last = await grant();
+    await until(
+      async () => (await now(last)).reason === 'no connector drinks-shop is configured',
+      'it says why',
+      WITHIN_MS,
+    );
+    expect([await ledgerFaults(rig.pool), fatal]).toEqual([[], []]);
   });
 
   it('needs nobody for a greeting', async () => {
