@@ -108,7 +108,7 @@ export async function benchHotTotals(): Promise<HotTotalsFigures> {
 const instanceName = (at: number): string => `instance${String(at).padStart(3, '0')}`;
 const sumsOf = (first: number, count: number) =>
   Array.from({ length: count }, (_, at) => ({
-    instance: instanceName(first + at),
+    who: instanceName(first + at),
     sum: { fen: fen(BigInt(1_000_000 + at)), packets: 1_000 + at },
   }));
 

@@ -9,7 +9,7 @@ import { openJournaledLog } from '../src/engines/jetstream/journaled-log.ts';
 import { bucketNames } from '../src/engines/jetstream/names.ts';
 import { ensureStreams } from '../src/engines/jetstream/streams.ts';
 import type { MicroBatch } from '../src/engines/ports.ts';
-import { startTestNats } from '../test/support/nats.ts';
+import { natsUnderTest, startTestNats, type TestNats } from '../test/support/nats.ts';
 import { anOrder } from '../test/support/orders.ts';
 import { quiet } from '../test/support/postgres.ts';
 import { until } from '../test/support/rig.ts';
@@ -23,6 +23,8 @@ export interface JetStreamFigures {
   readonly bareOrdersPerSecond: number;
   readonly journaledOverBare: number;
   readonly streamOverBare: number;
+  /** Bare publishes to servers that fsync before they acknowledge / to servers that do it later; from 2.10 on. */
+  readonly syncAlwaysOverInterval?: number;
 }
 
 const BATCH_ORDERS = 64;
@@ -69,67 +71,84 @@ async function bareRate(link: NatsLink, space: string): Promise<number> {
   return ordersPerSecond(() => link.js.publish(grantsSubject, body));
 }
 
+/** One stream of its own a run, in servers that the other figures of the run share. */
+async function ofAStream(
+  link: NatsLink,
+  space: string,
+  rate: (space: string) => Promise<number>,
+): Promise<number> {
+  const made = () =>
+    ensureStreams(link, { space, buckets: 1, replicas: 3, bytesMax: 1 << 30 }).then(
+      () => true,
+      () => false,
+    );
+  await until(made, 'the cluster has placed the stream', 60_000);
+  const found = await rate(space);
+  await link.jsm.streams.delete(bucketNames(space, 0).stream);
+  return found;
+}
+
+const aLog = (link: NatsLink, space: string) =>
+  createJetStreamLog({ link, space, bucket: 0, bootId: space, replicas: 3 });
+
+async function streamRate(link: NatsLink, space: string): Promise<number> {
+  const log = aLog(link, space);
+  const rate = await ordersPerSecond(() => log.append(nextBatch()));
+  await log.close();
+  return rate;
+}
+
+async function journaledRate(link: NatsLink, space: string): Promise<number> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-bench-jetstream-'));
+  const journal = await openJournal({ folder, logger: quiet });
+  const log = await openJournaledLog({ journal, streams: [aLog(link, space)], logger: quiet });
+  const rate = await ordersPerSecond(() => log.bucket(0).append(nextBatch()));
+  await log.close();
+  await journal.close();
+  rmSync(folder, { recursive: true, force: true });
+  return rate;
+}
+
+interface Turn {
+  readonly journaled: number;
+  readonly stream: number;
+  readonly bare: number;
+  /** Bare, to servers that fsync by interval. */
+  readonly later?: number;
+}
+
+async function measureTurn(link: NatsLink, at: number, laterLink: NatsLink | undefined): Promise<Turn> {
+  const of = (to: NatsLink, what: string, rate: (to: NatsLink, space: string) => Promise<number>) =>
+    ofAStream(to, `${what}-${at}`, (space) => rate(to, space));
+  const later = laterLink && (await of(laterLink, 'later', bareRate));
+  const bare = await of(link, 'bare', bareRate);
+  const stream = await of(link, 'stream', streamRate);
+  const journaled = await of(link, 'journaled', journaledRate);
+  return { journaled, stream, bare, ...(later === undefined ? {} : { later }) };
+}
+
 /** Three servers, three replicas, all in one run on one machine, in turns; the middle of three. */
 export async function benchJetStream(): Promise<JetStreamFigures> {
-  const nats = await startTestNats(3);
-  const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-bench-jetstream-'));
-  const link = await nats.link('bench');
-  const settings = { buckets: 1, replicas: 3, bytesMax: 1 << 30 };
-  const make = (space: string) =>
-    until(
-      () =>
-        ensureStreams(link, { ...settings, space }).then(
-          () => true,
-          () => false,
-        ),
-      'the cluster has placed the stream',
-      60_000,
-    );
-  const runs: { journaled: number; stream: number; bare: number }[] = [];
+  const servers: TestNats[] = [await startTestNats(3)];
+  if (natsUnderTest().isFit) servers.push(await startTestNats(3, 'interval'));
+  const turns: Turn[] = [];
   try {
-    for (let at = 0; at < RUNS; at += 1) {
-      for (const what of ['bare', 'stream', 'journaled']) await make(`${what}-${at}`);
-      const bare = await bareRate(link, `bare-${at}`);
-      const log = createJetStreamLog({
-        link,
-        space: `stream-${at}`,
-        bucket: 0,
-        bootId: `boot-${at}`,
-        replicas: 3,
-      });
-      const stream = await ordersPerSecond(() => log.append(nextBatch()));
-      await log.close();
-      const journal = await openJournal({ folder: path.join(folder, `journal-${at}`), logger: quiet });
-      const journaledLog = await openJournaledLog({
-        journal,
-        streams: [
-          createJetStreamLog({
-            link,
-            space: `journaled-${at}`,
-            bucket: 0,
-            bootId: `boot-${at}`,
-            replicas: 3,
-          }),
-        ],
-        logger: quiet,
-      });
-      const both = journaledLog.bucket(0);
-      const journaled = await ordersPerSecond(() => both.append(nextBatch()));
-      await journaledLog.close();
-      await journal.close();
-      for (const what of ['bare', 'stream', 'journaled']) await link.jsm.streams.delete(`${what}-${at}-0`);
-      runs.push({ journaled, stream, bare });
-    }
+    const [link, later] = await Promise.all(servers.map((one) => one.link('bench')));
+    for (let at = 0; at < RUNS; at += 1) turns.push(await measureTurn(link!, at, later));
   } finally {
-    await nats.stop();
-    rmSync(folder, { recursive: true, force: true });
+    for (const one of servers) await one.stop();
   }
-  const [, middle] = runs.sort((a, b) => a.journaled / a.bare - b.journaled / b.bare);
+  const middle = middleBy(turns, ({ journaled, bare }) => journaled / bare);
+  const synced = middleBy(turns, ({ bare, later = bare }) => bare / later);
   return {
-    journaledOrdersPerSecond: middle!.journaled,
-    streamOrdersPerSecond: middle!.stream,
-    bareOrdersPerSecond: middle!.bare,
-    journaledOverBare: middle!.journaled / middle!.bare,
-    streamOverBare: middle!.stream / middle!.bare,
+    journaledOrdersPerSecond: middle.journaled,
+    streamOrdersPerSecond: middle.stream,
+    bareOrdersPerSecond: middle.bare,
+    journaledOverBare: middle.journaled / middle.bare,
+    streamOverBare: middle.stream / middle.bare,
+    ...(synced.later === undefined ? {} : { syncAlwaysOverInterval: synced.bare / synced.later }),
   };
 }
+
+const middleBy = (turns: readonly Turn[], ratio: (turn: Turn) => number): Turn =>
+  [...turns].sort((a, b) => ratio(a) - ratio(b))[turns.length >> 1]!;

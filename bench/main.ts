@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { whyMissing } from '../tools/services.ts';
 import { benchBudgets } from './budgets.ts';
 import { benchHotTotals } from './hot-totals.ts';
+import { benchIdentity } from './identity.ts';
 import { benchJetStream } from './jetstream.ts';
 import { benchLedger } from './ledger.ts';
 import { benchLedgerGrowth } from './ledger-growth.ts';
@@ -98,6 +99,18 @@ const PARTS: readonly Part[] = [
         name: 'journaledOverBare',
         atLeast: 0.5,
         meaning: 'orders promised in two copies / bare publishes of the same bytes, batched alike',
+      },
+    ],
+  },
+  {
+    name: 'identity',
+    missing: whyMissing('postgres'),
+    measure: benchIdentity,
+    aims: [
+      {
+        name: 'togetherOverOneByOne',
+        atLeast: 3,
+        meaning: 'new people a second, asked about together / a query each on as many connections',
       },
     ],
   },

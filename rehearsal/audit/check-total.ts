@@ -1,7 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Books, Catalog } from './ledger.ts';
 import type { Findings } from './report.ts';
 
 const CASH = 1;
+/** What no instance could tell comes from the ledger, a few seconds behind: by then it is shown. */
+const LOOKS = 40;
+const LOOK_AGAIN_MS = 250;
 
 /** What a gateway shows as given in the phase that is on: asked last, of engines at rest. */
 interface Shown {
@@ -22,13 +26,10 @@ export async function checkTotals(
   for (const url of urls)
     for (const campaign of campaigns) {
       const where = `${url}/v1/campaigns/${encodeURIComponent(campaign)}/total`;
-      const answer = await fetch(where);
-      // No phase has begun, or the campaign is no longer in force: nothing is shown of it.
-      if (answer.status === 404 || answer.status === 409) continue;
-      if (!answer.ok) throw new Error(`${where} answered ${answer.status}`);
-      const shown = (await answer.json()) as Shown;
+      const seen = await lookAt(where, (shown) => givenIn(shown.phase, campaign, books, catalog));
+      if (!seen) continue;
       checked += 1;
-      const given = givenIn(shown.phase, campaign, books, catalog);
+      const { shown, given } = seen;
       if (BigInt(shown.fen) !== given.fen || shown.packets !== given.packets)
         findings.add(
           'I8',
@@ -40,7 +41,27 @@ export async function checkTotals(
   return checked;
 }
 
-function givenIn(phaseId: string, campaign: string, books: Books, catalog: Catalog) {
+/** What is missing may be credited a moment ago; what is too much is wrong at once, because no total is taken back. */
+async function lookAt(where: string, givenOf: (shown: Shown) => Given) {
+  for (let look = 1; ; look += 1) {
+    const answer = await fetch(where);
+    // No phase has begun, or the campaign is no longer in force: nothing is shown of it.
+    if (answer.status === 404 || answer.status === 409) return undefined;
+    if (!answer.ok) throw new Error(`${where} answered ${answer.status}`);
+    const shown = (await answer.json()) as Shown;
+    const given = givenOf(shown);
+    const isShort = BigInt(shown.fen) < given.fen || shown.packets < given.packets;
+    if (!isShort || look === LOOKS) return { shown, given };
+    await delay(LOOK_AGAIN_MS);
+  }
+}
+
+interface Given {
+  readonly fen: bigint;
+  readonly packets: number;
+}
+
+function givenIn(phaseId: string, campaign: string, books: Books, catalog: Catalog): Given {
   const key = catalog.phases.find(
     (one) => one.campaign_id === campaign && one.phase_id === phaseId,
   )?.phase_key;

@@ -41,6 +41,11 @@ const UNIQUE_VIOLATION = '23505';
 
 /** Where a person has what an order gives (0004-awards.sql). */
 const PURSE = { money: 1, pieces: 6 } as const;
+type Kind = keyof typeof PURSE;
+
+/** The ref of a batch's legs in the slices' accounts: a batch is of one kind, and says of which (credited-sums.sql). */
+const batchRef = (kind: Kind): string => `${randomUUID()}:${kind}`;
+
 const NOTHING: CreditReceipt = { credited: 0, alreadyCredited: 0, conflicting: [] };
 
 /**
@@ -51,13 +56,13 @@ const NOTHING: CreditReceipt = { credited: 0, alreadyCredited: 0, conflicting: [
 export async function creditFreshOrders(base: Base, orders: readonly Order[]): Promise<CreditReceipt> {
   const { money, pieces } = byKind(orders);
   if (pieces.length === 0) return creditFreshMoney(base, money);
-  const ofPieces = await creditKind(base.pool, base.buckets, PURSE.pieces, pieces);
+  const ofPieces = await creditKind(base.pool, base.buckets, 'pieces', pieces);
   return money.length === 0 ? ofPieces : both(ofPieces, await creditFreshMoney(base, money));
 }
 
 async function creditFreshMoney(base: Base, orders: readonly Order[]): Promise<CreditReceipt> {
   const inOrder = inKeyOrder(orders);
-  const passingOver = () => creditKind(base.pool, base.buckets, PURSE.money, orders);
+  const passingOver = () => creditKind(base.pool, base.buckets, 'money', orders);
   if (inOrder.length === 0 || !certainlyDistinct(inOrder)) return passingOver();
   try {
     await base.pool.query({
@@ -66,7 +71,7 @@ async function creditFreshMoney(base: Base, orders: readonly Order[]): Promise<C
       values: [
         ...columns(inOrder),
         ...sums(inOrder),
-        randomUUID(),
+        batchRef('money'),
         ...writes(base.buckets, actIdsOf(inOrder)),
       ],
     });
@@ -87,8 +92,8 @@ export async function creditOrders(
   orders: readonly Order[],
 ): Promise<CreditReceipt> {
   const { money, pieces } = byKind(orders);
-  const ofPieces = await creditKind(db, buckets, PURSE.pieces, pieces);
-  return both(ofPieces, await creditKind(db, buckets, PURSE.money, money));
+  const ofPieces = await creditKind(db, buckets, 'pieces', pieces);
+  return both(ofPieces, await creditKind(db, buckets, 'money', money));
 }
 
 const both = (one: CreditReceipt, other: CreditReceipt): CreditReceipt => ({
@@ -101,7 +106,7 @@ const both = (one: CreditReceipt, other: CreditReceipt): CreditReceipt => ({
 async function creditKind(
   db: Pool | PoolClient,
   buckets: number | undefined,
-  purse: number,
+  kind: Kind,
   orders: readonly Order[],
 ): Promise<CreditReceipt> {
   const batch = distinctOrders(orders);
@@ -109,7 +114,12 @@ async function creditKind(
   const { rows } = await db.query<{ fresh: number }>({
     name: 'ledger-credit',
     text: creditSql,
-    values: [...columns(batch.distinct), randomUUID(), ...writes(buckets, actIdsOf(batch.distinct)), purse],
+    values: [
+      ...columns(batch.distinct),
+      batchRef(kind),
+      ...writes(buckets, actIdsOf(batch.distinct)),
+      PURSE[kind],
+    ],
   });
   const fresh = rows[0]!.fresh;
   if (fresh === batch.distinct.length) {

@@ -3,7 +3,7 @@ import type { Awards, Ledger, LedgerRecord } from '../engines/ports.ts';
 import type { Migration } from '../engines/postgres/migrate.ts';
 import { asFault, type RetryOptions, withRetry } from '../engines/postgres/retryable.ts';
 import type { Fen } from '../vocabulary/fen.ts';
-import type { WithdrawalId } from '../vocabulary/ids.ts';
+import type { PhaseKey, WithdrawalId } from '../vocabulary/ids.ts';
 import { instantMs } from '../vocabulary/instant.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import { awardsOn } from './awards.ts';
@@ -15,6 +15,7 @@ import fenceSchema from './sql/0002-fence.sql';
 import bucketsSchema from './sql/0003-buckets.sql';
 import awardsSchema from './sql/0004-awards.sql';
 import balancesSchema from './sql/0006-balances.sql';
+import creditedSumsSql from './sql/credited-sums.sql';
 import heldBucketsSql from './sql/held-buckets.sql';
 import recordsSql from './sql/records.sql';
 import sliceTallySql from './sql/slice-tally.sql';
@@ -30,6 +31,9 @@ export const ledgerMigrations: readonly Migration[] = [
   { name: 'ledger/0004-awards', sql: awardsSchema },
   { name: 'ledger/0006-balances', sql: balancesSchema },
 ];
+
+/** The name of a database that is no shard; shards have names of their own. */
+const ALONE = 'ledger';
 
 interface RecordRow {
   readonly kind: LedgerRecord['kind'];
@@ -136,6 +140,17 @@ export function createLedger(options: LedgerOptions): OneLedger {
           phaseKey,
         ]);
         return { packets: rows[0]!.packets, fen: rows[0]!.fen as Fen };
+      }),
+    creditedSums: () =>
+      safely(async () => {
+        const { rows } = await pool.query<{ phase_key: number; packets: bigint; fen: bigint }>(
+          creditedSumsSql,
+        );
+        return rows.map(({ phase_key, packets, fen }) => ({
+          database: ALONE,
+          phaseKey: phase_key as PhaseKey,
+          credited: { fen: fen as Fen, packets: Number(packets) },
+        }));
       }),
     awards: (account) => safely(() => pieces.awards(account)),
     award: (account, orderNumber) => safely(() => pieces.award(account, orderNumber)),

@@ -112,9 +112,13 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
   }
 
   /** What the shards that answer list. What lies on one that is away waits for it; the others go on. */
-  async function listed<Item>(act: (ledger: OneLedger) => Promise<readonly Item[]>): Promise<Item[]> {
+  async function listed<Item>(
+    act: (ledger: OneLedger, shard: string) => Promise<readonly Item[]>,
+  ): Promise<Item[]> {
     if (directory.ageMs() > (options.planAgeMsMax ?? PLAN_AGE_MS_MAX)) await directory.refresh('welcome');
-    const answers = await Promise.allSettled(directory.shards().map((shard) => shard.ask(act)));
+    const answers = await Promise.allSettled(
+      directory.shards().map((shard) => shard.ask((ledger) => act(ledger, shard.name))),
+    );
     const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
     if (found.length === 0) throw (answers[0] as PromiseRejectedResult).reason;
     return found.flat();
@@ -177,6 +181,8 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
         fen: sumFen(tallies.map((tally) => tally.fen)),
       };
     },
+    creditedSums: () =>
+      listed(async (ledger, database) => (await ledger.creditedSums()).map((sum) => ({ ...sum, database }))),
     async health() {
       const shards = await shardHealth();
       const away = shards.filter((shard) => !shard.reachable);

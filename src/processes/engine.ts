@@ -15,6 +15,7 @@ import { bearerOf } from '../guard/secrets.ts';
 import { createSessions } from '../guard/sessions.ts';
 import type { Announcement } from '../protocol/announcement.ts';
 import { openKeyring } from '../stations/4-seal/keyring.ts';
+import { createCreditedTotal } from '../stations/9-total/credited.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createFollowingClock, systemClock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -113,6 +114,14 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     metrics,
     promise: promises.again,
     onFatal,
+  });
+  const creditedTotal = createCreditedTotal({
+    ledger,
+    totals: stores.totals,
+    // One of a cluster is enough: who credits the first bucket.
+    asks: () => creditors.owns(0),
+    monotonicMs: clock.monotonicMs,
+    onBug: (error) => logger.error({ err: error }, 'what was credited could not be added up for the total'),
   });
   const putInForce = (announcement: Announcement): void => {
     campaigns = compileAnnounced(announcement.campaigns, announcement.cues);
@@ -299,7 +308,10 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   const port = portOf(app);
   const opsPort = portOf(ops);
   gateway?.start();
-  if (has('creditor')) await creditors.start();
+  if (has('creditor')) {
+    await creditors.start();
+    creditedTotal.start();
+  }
   // Last: from here on slices are closed, and none that was closed may be taken for open above.
   controlPart?.start();
   reissue?.start();
@@ -329,6 +341,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
       await wallet?.stop();
       await fulfil?.stop();
       await controlPart?.stop();
+      await creditedTotal.stop();
       if (has('creditor')) await creditors.stop();
       await ops.close();
       reader.stop();

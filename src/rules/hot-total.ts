@@ -31,5 +31,3 @@ export const atLeast = (a: HotTotal, b: HotTotal): HotTotal => ({
 
 /** Whether any part of `a` is behind `b`. */
 export const isBehind = (a: HotTotal, b: HotTotal): boolean => a.fen < b.fen || a.packets < b.packets;
-
-export const sameTotal = (a: HotTotal, b: HotTotal): boolean => a.fen === b.fen && a.packets === b.packets;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { aPhone } from './phone.ts';
-import { onACluster, until } from './stage.ts';
+import { onACluster } from './stage.ts';
 
 onACluster('control dies', ({ fault }) => {
   fault('control’s process is killed: play goes on by its last announcement', async (round) => {
@@ -42,10 +42,7 @@ onACluster('control dies', ({ fault }) => {
       await delay(8_000 + 4_000 * round.random());
       const seen = await phone.wallet();
       expect(seen).toMatchObject({ status: 200, body: { balanceFen: phone.toldFen() } });
-      await until(
-        async () => (await phone.withdraw(phone.toldFen()))?.status === 202,
-        () => 'it can be withdrawn',
-      );
+      await phone.withdrawAll();
       await control.restart();
       await phone.win(1);
     },

@@ -29,11 +29,14 @@ describe.each(postgresKinds())('the control store on %s Postgres', (kind) => {
     await server.stop();
   });
 
+  const personFor = async (appId: AppId, userKey: Uint8Array) =>
+    (await store.personsFor([{ appId, userKey }]))[0]!;
+
   it('gives one person one ActId, however many ask at the same moment', async () => {
     const key = Buffer.alloc(32, 7);
-    const ids = await Promise.all(Array.from({ length: 20 }, () => store.personFor(1 as AppId, key)));
+    const ids = await Promise.all(Array.from({ length: 20 }, () => personFor(1 as AppId, key)));
     expect(new Set(ids.map(({ given }) => given)).size).toBe(1);
-    expect((await store.personFor(2 as AppId, key)).given).not.toBe(ids[0]!.given);
+    expect((await personFor(2 as AppId, key)).given).not.toBe(ids[0]!.given);
   });
 
   it('gives many their ids at once, one each, whoever else brings the same people in another order', async () => {
@@ -44,7 +47,7 @@ describe.each(postgresKinds())('the control store on %s Postgres', (kind) => {
     const lists = [users, users.toReversed(), users.slice(100), users.slice(0, 200).toReversed()];
     const answers = await Promise.all([
       ...lists.map((list) => store.personsFor(list)),
-      ...users.map(async ({ appId, userKey }) => [await store.personFor(appId, userKey)]),
+      ...users.map(async ({ appId, userKey }) => [await personFor(appId, userKey)]),
     ]);
     const asked = [...lists, ...users.map((user) => [user])];
     const ids = new Map<string, Set<unknown>>();

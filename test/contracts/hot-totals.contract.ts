@@ -47,19 +47,34 @@ export function hotTotalsContract(contract: HotTotalsContract): void {
         expect(await totals.read(OTHER_PHASE)).toEqual(aTotal(9, 1));
       }));
 
-    test('what an instance knows of itself after a restart is its sum, and lowers nothing', () =>
+    test('what the ledger has credited is the least that is shown, over all its databases, whoever says so', () =>
       withOne(async (totals) => {
-        totals.restore(PHASE, aTotal(500, 5));
-        totals.add(PHASE, aTotal(100, 1));
-        totals.restore(PHASE, aTotal(300, 3));
-        expect(await totals.read(PHASE)).toEqual(aTotal(600, 6));
+        totals.add(PHASE, aTotal(500, 5));
+        totals.confirm(PHASE, 'east', aTotal(300, 3));
+        totals.confirm(PHASE, 'east', aTotal(200, 2));
+        expect(await totals.read(PHASE)).toEqual(aTotal(500, 5));
+        totals.confirm(PHASE, 'west', aTotal(250, 1));
+        await eventually(async () => expect(await totals.read(PHASE)).toEqual(aTotal(550, 5)));
+        // It was in what was credited already: nothing is counted twice.
+        totals.add(PHASE, aTotal(50, 2));
+        await eventually(async () => expect(await totals.read(PHASE)).toEqual(aTotal(550, 7)));
+        totals.confirm(PHASE, 'west', aTotal(260, 4));
+        await eventually(async () => expect(await totals.read(PHASE)).toEqual(aTotal(560, 7)));
+        totals.confirm(OTHER_PHASE, 'west', aTotal(9, 1));
+        await eventually(async () => expect(await totals.read(OTHER_PHASE)).toEqual(aTotal(9, 1)));
+        expect(await totals.read(PHASE)).toEqual(aTotal(560, 7));
       }));
 
     test('a sum of ninety trillion yuan is exact to the fen', () =>
       withOne(async (totals) => {
-        totals.restore(PHASE, aTotal(Number.MAX_SAFE_INTEGER - 1, 1));
+        totals.add(PHASE, aTotal(Number.MAX_SAFE_INTEGER - 1, 1));
         totals.add(PHASE, aTotal(1, 1));
         expect(await totals.read(PHASE)).toEqual(aTotal(Number.MAX_SAFE_INTEGER, 2));
+        totals.confirm(PHASE, 'east', aTotal(Number.MAX_SAFE_INTEGER - 5, 3));
+        totals.confirm(PHASE, 'east', aTotal(Number.MAX_SAFE_INTEGER, 3));
+        await eventually(async () =>
+          expect(await totals.read(PHASE)).toEqual(aTotal(Number.MAX_SAFE_INTEGER, 3)),
+        );
       }));
 
     test('one who reads all the time never sees it go down, and sees all of it in the end', () =>

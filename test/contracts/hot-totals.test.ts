@@ -68,22 +68,25 @@ describe('the conversation with Redis, turn by turn', () => {
     await giver.turn(0);
     expect(giver.status()).toMatchObject({ untold: 1, away: ['primary'] });
     expect(await server.look(PHASE)).toEqual(aTotal(110, 2));
-    expect(await server.tell(PHASE, [{ instance: 'giver', sum: aTotal(100, 1) }])).toEqual(aTotal(110, 2));
+    expect(await server.tell(PHASE, [{ who: 'giver', sum: aTotal(100, 1) }])).toEqual(aTotal(110, 2));
   });
 
   test('the function adds the sums of many at once, some known and some new', async () => {
-    await server.tell(PHASE, [{ instance: 'a', sum: aTotal(5, 1) }]);
+    await server.tell(PHASE, [{ who: 'a', sum: aTotal(5, 1) }]);
     const sums = [
-      { instance: 'a', sum: aTotal(9, 2) },
-      { instance: 'b', sum: aTotal(0, 3) },
-      { instance: 'a', sum: aTotal(9, 2) },
+      { who: 'a', sum: aTotal(9, 2) },
+      { who: 'b', sum: aTotal(0, 3) },
+      { who: '=east', sum: aTotal(8, 9) },
+      { who: 'a', sum: aTotal(9, 2) },
     ];
-    expect(await server.tell(PHASE, sums)).toEqual(aTotal(9, 5));
+    // Of each part the larger kind: told by instances, or credited.
+    expect(await server.tell(PHASE, sums)).toEqual(aTotal(9, 9));
     const told = [];
     for await (const some of server.told(PHASE)) told.push(...some);
-    expect(told.sort((a, b) => a.instance.localeCompare(b.instance))).toEqual([
-      { instance: 'a', sum: aTotal(9, 2) },
-      { instance: 'b', sum: aTotal(0, 3) },
+    expect(told.sort((a, b) => (a.who < b.who ? -1 : 1))).toEqual([
+      { who: '=east', sum: aTotal(8, 9) },
+      { who: 'a', sum: aTotal(9, 2) },
+      { who: 'b', sum: aTotal(0, 3) },
     ]);
   });
 
@@ -123,7 +126,7 @@ describe('the conversation with Redis, turn by turn', () => {
   });
 
   test('a phase of one cluster shares nothing with that of another', async () => {
-    await server.tell(PHASE, [{ instance: 'a', sum: aTotal(5, 1) }]);
+    await server.tell(PHASE, [{ who: 'a', sum: aTotal(5, 1) }]);
     expect(await createTotalsServer(client, 'drill').look(PHASE)).toEqual(aTotal(0, 0));
   });
 });

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account, Ledger, RecordCursor, WithdrawalRequest } from '../../src/engines/ports.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
+import { NOTHING_GIVEN, plus } from '../../src/rules/hot-total.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, PhaseKey, WithdrawalId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
@@ -264,6 +265,28 @@ describe.each(ledgerEngines())('the ledger on $name', ({ kind, start }) => {
       anOrder({ person: 22, slice: 77, fen: 7 }),
     ]);
     expect(await ledger.sliceTally(3 as PhaseKey, 77n as never)).toEqual({ packets: 3, fen: 18n });
+  });
+
+  it('says what it has credited in a phase, money and pieces apart, repeats once, however they were credited', async () => {
+    const phaseKey = 31 as PhaseKey;
+    const order = (person: number, more: Partial<Parameters<typeof anOrder>[0]> = {}) =>
+      anOrder({ person, phase: 'sums', phaseKey: 31, fen: 40, slice: 9_900, ...more });
+    const given = async () =>
+      (await ledger.creditedSums())
+        .filter((one) => one.phaseKey === phaseKey)
+        .map((one) => one.credited)
+        .reduce(plus, NOTHING_GIVEN);
+    expect(await given()).toEqual(NOTHING_GIVEN);
+    const fresh = [order(1), order(2), order(3, { award: 'cinema-ticket', fen: 4_000 })];
+    await ledger.credit(fresh);
+    await ledger.credit([...fresh, order(4)]);
+    await ledger.creditUnlogged([order(5), order(5), order(6, { award: 'greeting', fen: 0 })]);
+    const account = { actId: order(7).actId, phaseKey };
+    await ledger.hold({ ...request(7, 40, [order(7)]), account });
+    expect(await given()).toEqual({ fen: 200n, packets: 7 });
+    // Money that moves, or leaves, was credited all the same.
+    await ledger.moveBalance({ actId: order(1).actId, phaseKey }, order(2).actId, instantMs(1_000));
+    expect(await given()).toEqual({ fen: 200n, packets: 7 });
   });
 
   it('stays exact when creditors overlap, people withdraw and connections are cut', async () => {

@@ -7,12 +7,17 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
 import { connectNats, type NatsLink } from '../../src/engines/jetstream/connection.ts';
+import { requireProgram } from '../../tools/services/binaries.ts';
+import { syncSetting } from '../../tools/services/nats.ts';
+import { findNats, isFitNats, natsVersion } from '../../tools/services/nats-program.ts';
 import { freePort, quiet } from './postgres.ts';
 import { testClock } from './rig.ts';
 
 export interface TestNatsServer {
   readonly name: string;
   readonly port: number;
+  /** Where its streams lie (nats-store.ts reads them). */
+  readonly storeFolder: string;
   /** Ends the process at once and waits for its end. */
   kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /** SIGSTOP: a server that is there and says nothing. Resolves once each of its threads stands still. */
@@ -30,8 +35,21 @@ export interface TestNats {
   stop(): Promise<void>;
 }
 
+/** Which nats-server the tests run on, for their titles, and whether it is 2.10 or newer (see NATS_WANTED). */
+export function natsUnderTest(): { readonly says: string; readonly isFit: boolean } {
+  const program = findNats();
+  const says = `nats-server ${(program && natsVersion(program)?.join('.')) ?? 'missing'}`;
+  return { says, isFit: program !== undefined && isFitNats(program) };
+}
+
 /** One nats-server with JetStream, or three as a cluster, in a temporary folder on free ports. */
-export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
+export async function startTestNats(
+  count: 1 | 3 = 1,
+  /** `as-cluster`: as `npm run cluster` has it. `interval`: whatever the server does by itself. */
+  sync: 'as-cluster' | 'interval' = 'as-cluster',
+): Promise<TestNats> {
+  const program = requireProgram('nats');
+  const setting = sync === 'interval' ? '' : syncSetting(program);
   const root = mkdtempSync(path.join(tmpdir(), 'hongbao-nats-'));
   const ports: { client: number; route: number }[] = [];
   while (ports.length < count) ports.push({ client: await freePort(), route: await freePort() });
@@ -45,9 +63,9 @@ export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
         : `cluster { name: test, listen: "127.0.0.1:${route}", routes: [${routes.map((one) => `"${one}"`).join(', ')}] }`;
     writeFileSync(
       path.join(folder, 'nats.conf'),
-      `server_name: n${at + 1}\nlisten: "127.0.0.1:${client}"\njetstream { store_dir: "${folder}/js" }\n${cluster}\n`,
+      `server_name: n${at + 1}\nlisten: "127.0.0.1:${client}"\njetstream { store_dir: "${folder}/js", ${setting} }\n${cluster}\n`,
     );
-    return aServer(`n${at + 1}`, client, folder);
+    return aServer(program, `n${at + 1}`, client, folder);
   });
   await Promise.all(servers.map((one) => one.start()));
   const url = `nats://${ports.map(({ client }) => `127.0.0.1:${client}`).join(',')}`;
@@ -76,11 +94,12 @@ export async function startTestNats(count: 1 | 3 = 1): Promise<TestNats> {
   };
 }
 
-function aServer(name: string, port: number, folder: string): TestNatsServer {
+function aServer(program: string, name: string, port: number, folder: string): TestNatsServer {
   let child: ChildProcess | undefined;
   return {
     name,
     port,
+    storeFolder: path.join(folder, 'js'),
     async freeze() {
       child?.kill('SIGSTOP');
       while (child?.pid !== undefined && !standsStill(child.pid)) await delay(1);
@@ -93,7 +112,7 @@ function aServer(name: string, port: number, folder: string): TestNatsServer {
       await ended;
     },
     async start() {
-      child = spawn('nats-server', ['-c', path.join(folder, 'nats.conf'), '-l', path.join(folder, 'log')], {
+      child = spawn(program, ['-c', path.join(folder, 'nats.conf'), '-l', path.join(folder, 'log')], {
         stdio: 'ignore',
       });
       while (!(await answers(port))) {

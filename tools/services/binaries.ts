@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { findNats } from './nats-program.ts';
+import { findProgram, isExecutable } from './programs.ts';
 
 export const SERVICES = ['redis', 'nats', 'postgres'] as const;
 export type Service = (typeof SERVICES)[number];
@@ -8,19 +9,14 @@ export type Service = (typeof SERVICES)[number];
 /** What a person installs, by service: Debian's package, and words for every other machine. */
 export const PACKAGES: Readonly<Record<Service, { readonly debian: string; readonly elsewhere: string }>> = {
   redis: { debian: 'redis-server', elsewhere: 'Redis 7.0 or newer (redis-server on the PATH)' },
-  nats: { debian: 'nats-server', elsewhere: 'nats-server 2.9 or newer on the PATH' },
+  nats: {
+    debian: 'nats-server',
+    elsewhere: 'nats-server 2.10 or newer on the PATH (2.9 works, and keeps less)',
+  },
   postgres: { debian: 'postgresql', elsewhere: 'PostgreSQL 15 or newer (initdb and postgres on the PATH)' },
 };
 
 const POSTGRES_ROOT = '/usr/lib/postgresql';
-/** Servers lie in sbin, which is on few people's PATH. */
-const ALSO = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/opt/homebrew/bin'];
-
-/** Where the program is; undefined when it is nowhere. */
-export function findProgram(name: string): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(path.delimiter), ...ALSO].filter(Boolean);
-  return folders.map((folder) => path.join(folder, name)).find(isExecutable);
-}
 
 /** The newest system Postgres: Debian keeps it off the PATH. */
 export function findPostgres(): { readonly initdb: string; readonly postgres: string } | undefined {
@@ -38,8 +34,11 @@ export function findPostgres(): { readonly initdb: string; readonly postgres: st
 /** Whether a service's server is installed. */
 export function isInstalled(service: Service): boolean {
   if (service === 'postgres') return findPostgres() !== undefined;
-  return findProgram(`${service}-server`) !== undefined;
+  return findServer(service) !== undefined;
 }
+
+const findServer = (service: 'redis' | 'nats'): string | undefined =>
+  service === 'nats' ? findNats() : findProgram('redis-server');
 
 /** Why tests that need these servers can't run here, in words a person can act on; undefined when they can. */
 export function whyMissing(...services: readonly Service[]): string | undefined {
@@ -56,23 +55,7 @@ export function howToInstall(service: Service): string {
 
 /** The path of a server's program. Throws with what to install when it is missing. */
 export function requireProgram(service: 'redis' | 'nats'): string {
-  const program = findProgram(`${service}-server`);
+  const program = findServer(service);
   if (!program) throw new Error(whyMissing(service));
   return program;
-}
-
-/** Major and minor of nats-server: its options differ by version. */
-export function natsVersion(program: string): readonly [number, number] {
-  const [, major, minor] =
-    /v(\d+)\.(\d+)/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' })) ?? [];
-  return [Number(major ?? 0), Number(minor ?? 0)];
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

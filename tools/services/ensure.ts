@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { findProgram, howToInstall, isInstalled, PACKAGES, SERVICES, type Service } from './binaries.ts';
+import { howToInstall, isInstalled, PACKAGES, SERVICES, type Service } from './binaries.ts';
+import { fetchNewerNats, releaseWithNewerNats } from './newer-nats.ts';
+import { findProgram } from './programs.ts';
 
 /** The machine, as far as installing touches it; handed in, so that a test can stand in for it. */
 export interface Machine {
@@ -10,6 +12,10 @@ export interface Machine {
   readonly mayInstall: boolean;
   /** Installs Debian packages without starting their services. Returns what went wrong, if it did. */
   install(packages: readonly string[]): string | undefined;
+  /** The release of Debian that has a fit nats-server when this one has none; undefined when nothing is to be done. */
+  releaseWithNewerNats(): string | undefined;
+  /** Sets that one beside the system's. Returns what went wrong, if it did. */
+  fetchNewerNats(release: string): string | undefined;
   /** The test files that need a service. */
   testsThatNeed(service: Service): readonly string[];
   say(line: string): void;
@@ -20,6 +26,7 @@ export interface Machine {
  * install and which tests are skipped without it.
  */
 export function ensure(machine: Machine): readonly Service[] {
+  if (machine.mayInstall) ensureNewerNats(machine);
   const missing = () => SERVICES.filter((service) => !machine.isInstalled(service));
   const wanted = missing();
   if (wanted.length > 0 && machine.mayInstall) {
@@ -37,12 +44,26 @@ export function ensure(machine: Machine): readonly Service[] {
   return still;
 }
 
+/** Before anything is installed: what is set beside need not be installed. Without it everything works as before. */
+function ensureNewerNats(machine: Machine): void {
+  const release = machine.releaseWithNewerNats();
+  if (!release) return;
+  machine.say(`fetching the nats-server of Debian ${release}, to stand beside the system's …`);
+  const problem = machine.fetchNewerNats(release);
+  if (problem)
+    machine.say(
+      `${problem}\n  this release's own it is: a cluster of it keeps no message ids and fsyncs later`,
+    );
+}
+
 /** This machine, for real. */
 export function thisMachine(say: (line: string) => void): Machine {
   return {
     isInstalled,
     mayInstall: process.getuid?.() === 0 && findProgram('apt-get') !== undefined,
     install: installQuietly,
+    releaseWithNewerNats,
+    fetchNewerNats,
     testsThatNeed,
     say,
   };

@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { natsVersion, requireProgram } from './binaries.ts';
+import { requireProgram } from './binaries.ts';
+import { isFitNats } from './nats-program.ts';
 import { freePort } from './ports.ts';
 import { freshFolder, type OwnedServerNode, type ServerNode, startServer } from './server.ts';
 
@@ -97,7 +98,7 @@ async function startNode(
     places.map(async ({ routePort }, to) => (await options.routeVia?.(routePort, index, to)) ?? routePort),
   );
   const others = routes.filter((_, to) => to !== index);
-  writeFileSync(config, configurationOf(place, others, folder, natsVersion(program), options));
+  writeFileSync(config, configurationOf(place, others, folder, syncSetting(program), options));
   const monitor = monitorOf(place.monitorPort);
   const server = await startServer({
     name: place.name,
@@ -118,16 +119,20 @@ async function startNode(
 /** Servers tell one another where to be reached, and would go round the proxies of a bad network. */
 const NOWHERE = '127.0.0.1:9';
 
+/**
+ * An acknowledgement is an fsync, where the server can be told so. Until 2.9 it can't; our own journal is the second
+ * copy.
+ */
+export const syncSetting = (program: string): string => (isFitNats(program) ? 'sync_interval: always' : '');
+
 function configurationOf(
   place: Place,
   routePorts: readonly number[],
   folder: string,
-  [major, minor]: readonly [number, number],
+  sync: string,
   { settings = '', routeVia }: NatsClusterOptions,
 ): string {
   const routes = routePorts.map((port) => `"nats://127.0.0.1:${port}"`);
-  // Until 2.9 an acknowledgement waits for no fsync, and nothing can be set; our own journal is the second copy.
-  const sync = major > 2 || minor >= 10 ? 'sync_interval: always' : '';
   const cluster = `cluster {
   name: hongbao
   listen: "127.0.0.1:${place.routePort}"

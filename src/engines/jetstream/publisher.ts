@@ -27,6 +27,13 @@ const STORE_FAILED = 10077;
 const FULL = /maximum (bytes|messages) exceeded/;
 
 /**
+ * The leader knows the name, but the message is not agreed upon yet and may still be lost with the leader: no answer,
+ * whatever it looks like. 2.10 says so by an acknowledgement with place 0, newer servers by this refusal.
+ */
+const NAME_UNDER_WAY = 10158;
+const UNDER_WAY = 'the message is under way under its name';
+
+/**
  * Publishes into one stream and tells apart what a failure means. Only the stream's own acknowledgement counts: with
  * three replicas it comes after two of them have the message. Where the stream keeps one message of a name (for its
  * duplicate window, after that the ledger's key does), it goes out again until the deadline; elsewhere it goes out
@@ -45,9 +52,12 @@ export function createPublisher(options: PublisherOptions) {
       if (leftMs <= 0 || link.downForMs() > INTERRUPTION_MS) throw noAnswer(sent, reason);
       if (link.downForMs() === 0) {
         try {
-          return await publish(Math.max(1, options.dedupe ? Math.min(TRY_MS, leftMs) : leftMs));
+          const ack = await publish(Math.max(1, options.dedupe ? Math.min(TRY_MS, leftMs) : leftMs));
+          if (ack.seq > 0) return ack;
+          sent = true;
+          reason = UNDER_WAY;
         } catch (error) {
-          if (isRefused(error)) throw refused(error);
+          if (isRefused(error)) throw refused(error, sent);
           reason = (error as Error).message;
           sent ||= !isUnheard(error);
           if (link.nc.isClosed() || (sent && !options.dedupe)) throw noAnswer(sent, reason);
@@ -62,9 +72,12 @@ export function createPublisher(options: PublisherOptions) {
       ? new RetryableFault('outcome-unknown', `${stream} has not answered: ${reason}`, FAULT_DELAY_MS)
       : new RetryableFault('log-unavailable', `${stream} can't be reached: ${reason}`, FAULT_DELAY_MS);
 
-  const refused = (error: JetStreamApiError): RetryableFault =>
+  /** A refusal is about this try alone: what an earlier one has sent may be stored yet. */
+  const refused = (error: JetStreamApiError, sent: boolean): RetryableFault =>
     new RetryableFault(
-      error.code === STORE_FAILED && !FULL.test(error.message) ? 'outcome-unknown' : 'log-unavailable',
+      sent || (error.code === STORE_FAILED && !FULL.test(error.message))
+        ? 'outcome-unknown'
+        : 'log-unavailable',
       `${stream} refuses: ${error.message}`,
       FAULT_DELAY_MS,
       { cause: error },
@@ -96,7 +109,8 @@ export function dedupesSafely(link: NatsLink, replicas: number): boolean {
   return major > 2 || (major === 2 && minor >= 10);
 }
 
-const isRefused = (error: unknown): error is JetStreamApiError => error instanceof JetStreamApiError;
+const isRefused = (error: unknown): error is JetStreamApiError =>
+  error instanceof JetStreamApiError && error.code !== NAME_UNDER_WAY;
 
 /** Nobody listens on the subject (the stream has no leader), or it was never sent: nothing can have been stored. */
 function isUnheard(error: unknown): boolean {

@@ -4,6 +4,7 @@ import type { ActId, PhaseKey, SceneId, SliceId, WithdrawalId } from '../../voca
 import type { InstantMs } from '../../vocabulary/instant.ts';
 import type { Order, SliceUnit } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
+import type { HotTotal } from './hot-totals.ts';
 
 export interface Account {
   readonly actId: ActId;
@@ -107,6 +108,13 @@ export interface Award {
   readonly usedAtMs?: InstantMs;
 }
 
+/** What one database of the ledger has credited in a phase; it only grows, wherever people move. */
+export interface CreditedSum {
+  readonly database: string;
+  readonly phaseKey: PhaseKey;
+  readonly credited: HotTotal;
+}
+
 export interface Ledger {
   /**
    * Credits orders: one row each under the order number's key, one balance update per account, one funding posting
@@ -161,6 +169,8 @@ export interface Ledger {
   unsettled(limit: number): Promise<readonly Withdrawal[]>;
   /** What a slice has given: number and sum of its credited orders. */
   sliceTally(phaseKey: PhaseKey, sliceId: SliceId): Promise<{ readonly packets: number; readonly fen: Fen }>;
+  /** What was credited so far, of those databases that answer: one line for each and each phase. */
+  creditedSums(): Promise<readonly CreditedSum[]>;
   health(): Promise<{ readonly reachable: boolean; readonly reason?: string }>;
   close(): Promise<void>;
 }

@@ -8,7 +8,7 @@ import type { TotalsServer } from './totals-server.ts';
 export interface RedisHotTotalsOptions {
   /** The primary, and the backup if there is one. */
   readonly servers: readonly TotalsServer[];
-  /** Who tells; the same after a restart. */
+  /** Who tells; never used before. */
   readonly instance: string;
   readonly logger: Logger;
   /** From 0 up to 1: instances that started together do not ask together. */
@@ -73,7 +73,7 @@ export function createRedisHotTotals(options: RedisHotTotalsOptions): RedisHotTo
 
   return {
     add: exchange.add,
-    restore: exchange.restore,
+    confirm: exchange.confirm,
     read: async (phaseKey) => exchange.shown(phaseKey) ?? firstOf(phaseKey),
     status: exchange.status,
     async close() {

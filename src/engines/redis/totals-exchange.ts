@@ -1,14 +1,14 @@
 import type { Logger } from 'pino';
 import { RetryableFault } from '../../protocol/failures.ts';
-import { atLeast, isBehind, NOTHING_GIVEN, plus, sameTotal } from '../../rules/hot-total.ts';
+import { atLeast, isBehind, NOTHING_GIVEN, plus } from '../../rules/hot-total.ts';
 import type { PhaseKey } from '../../vocabulary/ids.ts';
 import type { HotTotal } from '../ports.ts';
-import type { TotalsServer } from './totals-server.ts';
+import { databaseName, type ToldSum, type TotalsServer } from './totals-server.ts';
 
 /** What is known of one phase at one server. */
 interface AtServer {
-  /** Our own sum as the server has certainly been told it. */
-  confirmed: HotTotal;
+  /** Our sums as the server has certainly been told them. */
+  readonly confirmed: Map<string, HotTotal>;
   turnsSinceTold: number;
   /** It was asked once and answered, or failed to. */
   wasAsked: boolean;
@@ -18,7 +18,8 @@ interface AtServer {
 }
 
 interface Phase {
-  own: HotTotal;
+  /** What this process tells: its own sum under its name, and what it heard of the ledger's databases. */
+  readonly sums: Map<string, HotTotal>;
   /** The largest total that any server has said; undefined before the first. */
   known: HotTotal | undefined;
   /** `known` as it was at the primary's last turns, the newest first. */
@@ -29,7 +30,7 @@ interface Phase {
 export interface TotalsExchangeOptions {
   /** The primary, and the backup if there is one. */
   readonly servers: readonly TotalsServer[];
-  /** Who tells; the same after a restart. */
+  /** Who tells; never used before. */
   readonly instance: string;
   readonly logger: Logger;
 }
@@ -37,7 +38,7 @@ export interface TotalsExchangeOptions {
 /** What this process knows of the totals, and its conversation with the servers, turn by turn. */
 export interface TotalsExchange {
   add(phaseKey: PhaseKey, given: HotTotal): void;
-  restore(phaseKey: PhaseKey, given: HotTotal): void;
+  confirm(phaseKey: PhaseKey, database: string, credited: HotTotal): void;
   /** Undefined until there is data. From the first call on the phase is asked for in each turn. */
   shown(phaseKey: PhaseKey): HotTotal | undefined;
   /** Tells this server what is new, and asks it for the totals; never throws. */
@@ -62,7 +63,7 @@ export function createTotalsExchange(options: TotalsExchangeOptions): TotalsExch
   function phaseOf(phaseKey: PhaseKey): Phase {
     let phase = phases.get(phaseKey);
     if (!phase) {
-      phase = { own: NOTHING_GIVEN, known: undefined, before: [], at: servers.map(newAtServer) };
+      phase = { sums: new Map(), known: undefined, before: [], at: servers.map(newAtServer) };
       phases.set(phaseKey, phase);
     }
     return phase;
@@ -76,27 +77,24 @@ export function createTotalsExchange(options: TotalsExchangeOptions): TotalsExch
     !phase.at[server]!.wasAsked ||
     phase.at[server]!.isBehind;
 
-  function mustTell({ own, at }: Phase, server: number): boolean {
+  /** The sums that this server is told now. */
+  function toTell({ sums, at }: Phase, server: number): ToldSum[] {
     const { confirmed, turnsSinceTold, isBehind: behind } = at[server]!;
-    if (isBehind(confirmed, own)) return true;
     const again = turnsSinceTold >= (behind ? TELL_AGAIN_TURNS_BEHIND : TELL_AGAIN_TURNS);
-    return again && !sameTotal(own, NOTHING_GIVEN);
+    const all = [...sums].map(([who, sum]) => ({ who, sum }));
+    return again ? all : all.filter(({ who, sum }) => isBehind(confirmed.get(who) ?? NOTHING_GIVEN, sum));
   }
 
   async function turnOf(phaseKey: PhaseKey, phase: Phase, server: number): Promise<void> {
     const at = phase.at[server]!;
     at.turnsSinceTold += 1;
-    const tells = mustTell(phase, server);
-    if (!tells && !mustAsk(phase, server)) return;
-    const sum = phase.own;
+    const sums = toTell(phase, server);
+    if (sums.length === 0 && !mustAsk(phase, server)) return;
     try {
-      const total = tells
-        ? await servers[server]!.tell(phaseKey, [{ instance, sum }])
-        : await servers[server]!.look(phaseKey);
-      if (tells) {
-        at.confirmed = atLeast(at.confirmed, sum);
-        at.turnsSinceTold = 0;
-      }
+      const total =
+        sums.length > 0 ? await servers[server]!.tell(phaseKey, sums) : await servers[server]!.look(phaseKey);
+      for (const { who, sum } of sums) grow(at.confirmed, who, sum);
+      if (sums.length === phase.sums.size) at.turnsSinceTold = 0;
       heard(phase, server, total);
       if (isAway[server]) logger.info({ server: NAMES[server] }, 'a server of the totals is back');
       isAway[server] = false;
@@ -142,16 +140,16 @@ export function createTotalsExchange(options: TotalsExchangeOptions): TotalsExch
 
   return {
     add(phaseKey, given) {
-      const phase = phaseOf(phaseKey);
-      phase.own = plus(phase.own, given);
+      const { sums } = phaseOf(phaseKey);
+      sums.set(instance, plus(sums.get(instance) ?? NOTHING_GIVEN, given));
     },
-    restore(phaseKey, given) {
-      const phase = phaseOf(phaseKey);
-      phase.own = atLeast(phase.own, given);
+    confirm(phaseKey, database, credited) {
+      grow(phaseOf(phaseKey).sums, databaseName(database), credited);
     },
     shown(phaseKey) {
-      const { known, own, at } = phaseOf(phaseKey);
-      return known && at.every(({ wasAsked }) => wasAsked) ? atLeast(known, own) : undefined;
+      const { known, sums, at } = phaseOf(phaseKey);
+      if (!known || at.some(({ wasAsked }) => !wasAsked)) return undefined;
+      return atLeast(known, sums.get(instance) ?? NOTHING_GIVEN);
     },
     async turn(server) {
       if (server === 0)
@@ -161,16 +159,23 @@ export function createTotalsExchange(options: TotalsExchangeOptions): TotalsExch
       await Promise.all([...phases].map(([phaseKey, phase]) => turnOf(phaseKey, phase, server)));
     },
     status: () => ({
-      untold: [...phases.values()].filter(({ own, at }) => at.some((one) => isBehind(one.confirmed, own)))
-        .length,
+      untold: [...phases.values()].filter(({ sums, at }) =>
+        at.some(({ confirmed }) =>
+          [...sums].some(([who, sum]) => isBehind(confirmed.get(who) ?? NOTHING_GIVEN, sum)),
+        ),
+      ).length,
       away: NAMES.filter((_, server) => isAway[server]),
       behind: NAMES.filter((_, server) => [...phases.values()].some(({ at }) => at[server]?.isBehind)),
     }),
   };
 }
 
+/** Neither part of a sum is ever taken back. */
+const grow = (sums: Map<string, HotTotal>, who: string, sum: HotTotal): void =>
+  void sums.set(who, atLeast(sums.get(who) ?? NOTHING_GIVEN, sum));
+
 const newAtServer = (): AtServer => ({
-  confirmed: NOTHING_GIVEN,
+  confirmed: new Map(),
   turnsSinceTold: 0,
   wasAsked: false,
   isBehind: false,

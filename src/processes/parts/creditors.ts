@@ -14,6 +14,8 @@ export interface Creditors {
   stop(): Promise<void>;
   /** Of all buckets of the cluster together; each bucket takes its share. */
   setRate(creditsPerSecond: number | undefined): void;
+  /** Whether this process credits the bucket now. */
+  owns(bucket: number): boolean;
   /** The sums over the buckets that this process credits. */
   status(): Omit<CreditorStatus, 'stalledBecause'> & { buckets: number[]; stalledBecause?: string };
 }
@@ -98,6 +100,7 @@ export function createCreditors(deps: {
       rate = creditsPerSecond;
       for (const creditor of creditors.values()) creditor.setRate(share());
     },
+    owns: (bucket) => creditors.has(bucket),
     status() {
       const sum = {
         drained: 0,

@@ -5,7 +5,6 @@ import type { Person } from '../../../vocabulary/person.ts';
 import type { ControlStore, Known, PhoneOutcome } from '../../ports.ts';
 import { asFault } from '../retryable.ts';
 import joinedSinceSql from './joined-since.sql';
-import personForSql from './person-for.sql';
 import personOfSql from './person-of.sql';
 import personsForSql from './persons-for.sql';
 import personsOfSql from './persons-of.sql';
@@ -22,10 +21,7 @@ const GO_AGAIN: ReadonlySet<unknown> = new Set(['40001', '40P01']);
 /** Who is who: the part of control's memory that knows (app, user), phone numbers and aliases. */
 export function createIdentityStore(
   pool: Pool,
-): Pick<
-  ControlStore,
-  'personFor' | 'personsFor' | 'personOf' | 'personsOf' | 'bindPhone' | 'joinedSince' | 'aliases'
-> {
+): Pick<ControlStore, 'personsFor' | 'personOf' | 'personsOf' | 'bindPhone' | 'joinedSince' | 'aliases'> {
   const query = async <Row extends object>(name: string, text: string, values: unknown[]): Promise<Row[]> => {
     for (let tried = 1; ; tried += 1) {
       try {
@@ -36,19 +32,11 @@ export function createIdentityStore(
     }
   };
 
-  async function personFor(appId: number, userKey: Uint8Array): Promise<Known> {
-    for (;;) {
-      const values = [appId, Buffer.from(userKey)];
-      const [row] = await query<PersonRow & { given: bigint }>('control-person-for', personForSql, values);
-      // None: somebody else is giving this person an id right now, and this statement could not see it yet.
-      if (row) return { given: idOf(row.given), person: personIn(row) };
-    }
-  }
-
   async function personsFor(
     users: readonly { readonly appId: number; readonly userKey: Uint8Array }[],
   ): Promise<readonly Known[]> {
     const known = new Map<number, Known>();
+    // Those who are missing then: somebody else is giving them an id right now, and this statement could not see it yet.
     while (known.size < users.length) {
       const places = users.flatMap((_, place) => (known.has(place) ? [] : [place]));
       const rows = await query<PersonRow & { place: number; given: bigint }>(
@@ -77,7 +65,6 @@ export function createIdentityStore(
   }
 
   return {
-    personFor,
     personsFor,
     personOf,
     personsOf,

@@ -1,6 +1,6 @@
 -- The persons of many (app, user), whose ids are given at the first asking: one commit for all.
 -- $1 app_id int4[], $2 user_key bytea[] (HMAC-SHA256), of one length; one may come twice.
--- Returns a row for each place, from 1: (place, given, root, aliases: as in person-for.sql); none for those whose id
+-- Returns a row for each place, from 1: (place, given, root, aliases: decimal, rising, separated by spaces); none for those whose id
 -- another transaction is giving at this moment: then ask again for these.
 -- Joins and no control.root_of: a function called three times for each of a thousand rows was half of the time.
 -- Locks nothing that exists; new ones are made in rising order, so that two lists with the same people don't cross.

@@ -1,5 +1,5 @@
 -- The persons of many ids. $1 act_id bigint[]. Returns a row for each place, from 1: (place, root, aliases: as in
--- person-for.sql).
+-- persons-for.sql).
 SELECT o.place::int4, o.root, coalesce(others.aliases, '') AS aliases
 FROM (
   SELECT asked.place, coalesce(alias.root_act_id, asked.act_id) AS root
