@@ -14,6 +14,7 @@ import { benchRedis } from './redis.ts';
 import { benchSdk } from './sdk.ts';
 import { benchSeal } from './seal.ts';
 import { benchShake } from './shake.ts';
+import { benchTurns } from './turns.ts';
 import { benchWithdraw } from './withdraw.ts';
 
 /** What a ratio is held against. */
@@ -136,6 +137,19 @@ const PARTS: readonly Part[] = [
         name: 'bookOverBareRedis',
         atLeast: 0.5,
         meaning: 'tokens noted in the book / bare writes of the same bytes, batched alike',
+      },
+    ],
+  },
+  {
+    name: 'turns',
+    missing: whyMissing('redis'),
+    measure: benchTurns,
+    aims: [
+      {
+        name: 'noTurnOverTurnCpu',
+        atLeast: 0.9,
+        meaning:
+          'CPU of a grant that only reads what the person won / of one that takes their turn too, gateway and Redis',
       },
     ],
   },

@@ -104,6 +104,8 @@ export interface ClusterAuditOptions {
   readonly gatewayUrls?: readonly string[];
   /** What partners say they handed out: `connector=file` (statement.ts). */
   readonly statements?: readonly string[];
+  /** The book was away while people changed gateways: an order may have been sealed by two of them. */
+  readonly resealed?: boolean;
 }
 
 /**
@@ -161,6 +163,7 @@ interface Evidence {
   readonly totals: number;
   readonly settled?: boolean;
   readonly closedBeforeMs?: number;
+  readonly resealed?: boolean;
   readonly findings: Findings;
 }
 
@@ -177,7 +180,7 @@ function judge(evidence: Evidence): AuditReport {
   checkWithdrawals(books, payments, settled, findings);
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);
   checkFileTotals(orders, catalog, findings);
-  checkHistory(history, orders, books, findings);
+  checkHistory(history, orders, books, evidence.resealed ?? false, findings);
   const handedOut = checkHandedOut(downstream, books, catalog, settled, findings);
   const stated = checkStatements(evidence.statements, books, catalog, settled, findings);
   const conserved = checkConservation({ orders, books, handedOut: downstream.after && handedOut }, findings);

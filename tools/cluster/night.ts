@@ -113,6 +113,7 @@ export const auditOf = (
     settled?: boolean;
     closedBeforeMs?: number;
     gatewayUrls?: readonly string[];
+    resealed?: boolean;
   },
 ): Promise<AuditReport> =>
   auditCluster({
@@ -133,7 +134,7 @@ const TOTALS_WITHIN_MS = 60_000;
 /** The same, and of what every gateway shows as given, which may be a moment behind. */
 export async function auditWithTotals(
   cluster: Cluster,
-  options: { historyFile?: string; settled?: boolean },
+  options: { historyFile?: string; settled?: boolean; resealed?: boolean },
 ): Promise<AuditReport> {
   const gatewayUrls = cluster.of('gateway').map(({ url }) => url);
   const lastMs = performance.now() + TOTALS_WITHIN_MS;
