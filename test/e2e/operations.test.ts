@@ -86,6 +86,7 @@ describe('the page on operating', { timeout: 60_000 }, () => {
     wallet: 'wallet --user ann --json',
     withdraw: 'withdraw --user ann --amount 1 --json',
     audit: 'audit --json',
+    'audit --statement CONNECTOR=FILE': 'audit --statement tea-house=examples/statement.csv --json',
     'config print': 'config print --json',
     'completion bash\\|zsh': 'completion bash',
   };
