@@ -14,9 +14,12 @@ interface Waiting {
 /** Between two looks when the owner says nothing: it may be gone, or what it said was lost. */
 const LOOK_MS = 1_000;
 
+const ANSWER_MS_MAX = 1_000;
+
 /**
  * Those who wait until the bucket's owner has credited up to a record. The owner says aloud that it has moved (core
- * NATS, which may lose it); what counts is the acknowledgement floor of its consumer.
+ * NATS, which may lose it), and how far it has come when it is asked; while there is none, the acknowledgement floors of
+ * the consumers say that. Both are true, and either may be silent: a consumer whose servers have lost count stands still.
  */
 export function watchDrained(link: NatsLink, names: BucketNames) {
   const waiting = new Set<Waiting>();
@@ -34,16 +37,29 @@ export function watchDrained(link: NatsLink, names: BucketNames) {
     clearTimeout(timer);
     looking = true;
     lookAgain = false;
-    try {
-      floor = Math.max(floor, highestFloor(await ownerConsumers(link, names.stream)));
-    } catch (error) {
-      link.logger.debug({ stream: names.stream, reason: (error as Error).message }, 'no word of the owner');
-    }
+    await Promise.all([hear(ownersWord()), hear(ownerConsumers(link, names.stream).then(highestFloor))]);
     looking = false;
-    for (const one of waiting) if (one.sequence <= floor) one.reached();
     if (waiting.size === 0) return rest();
     timer = setTimeout(look, lookAgain ? 0 : LOOK_MS);
     timer.unref();
+  }
+
+  /** Each as it comes: nobody waits for the one that is silent. */
+  async function hear(word: Promise<LogSequence>): Promise<void> {
+    try {
+      floor = Math.max(floor, await word);
+      for (const one of waiting) if (one.sequence <= floor) one.reached();
+    } catch (error) {
+      link.logger.debug(
+        { stream: names.stream, reason: (error as Error).message },
+        'not known now how far a bucket is credited',
+      );
+    }
+  }
+
+  async function ownersWord(): Promise<LogSequence> {
+    const answer = await link.nc.request(names.howFarSubject, undefined, { timeout: ANSWER_MS_MAX });
+    return Number(answer.string());
   }
 
   function rest(): void {

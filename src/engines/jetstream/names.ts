@@ -12,6 +12,8 @@ export interface BucketNames {
   readonly fenceSubject: string;
   /** Core NATS, kept by nobody: "something of this bucket was credited". Only ever a reason to look. */
   readonly drainedSubject: string;
+  /** Core NATS: asks the bucket's owner how far it has credited. */
+  readonly howFarSubject: string;
 }
 
 export const bucketNames = (space: string, bucket: number): BucketNames => ({
@@ -19,6 +21,7 @@ export const bucketNames = (space: string, bucket: number): BucketNames => ({
   grantsSubject: `${space}.log.${bucket}.grants`,
   fenceSubject: `${space}.log.${bucket}.fence`,
   drainedSubject: `${space}.drained.${bucket}`,
+  howFarSubject: `${space}.how-far.${bucket}`,
 });
 
 /** The KV bucket in which creditors agree who owns what, and the core subject on which they wake one another. */

@@ -199,6 +199,20 @@ describe('the owner of a bucket', () => {
     await reader.close();
   });
 
+  it('says how far it has come to whoever asks, also while its consumer’s servers can’t', async () => {
+    const silent = { ...link.jsm.consumers, info: () => Promise.reject(new Error('it has no leader')) };
+    const deaf = { ...link, jsm: { ...link.jsm, consumers: silent } } as unknown as NatsLink;
+    const far = createJetStreamLog({ link: deaf, space, bucket: 0, bootId: 'far', replicas: 1 });
+    await log.append(aBatch([1]));
+    const reader = await own({ epoch: 1 });
+    await readUpTo(reader, 1);
+    await reader.acknowledge(1);
+    await far.untilDrained(1, never);
+    await reader.close();
+    await log.append(aBatch([2]));
+    await expect(far.untilDrained(2, AbortSignal.timeout(100))).rejects.toMatchObject({ kind: 'draining' });
+  });
+
   it('stops at a message that is no record, and does not skip it', async () => {
     await log.append(aBatch([1]));
     await link.js.publish(`${space}.log.0.grants`, 'not a record');

@@ -60,9 +60,16 @@ export async function openOwnedLog(options: OwnedLogOptions): Promise<OwnedLog> 
   const deliveries = createDeliveries({ stream: names.stream, ...taken });
   let lost: string | undefined;
 
+  /** Those who wait for a record need not rely on what the servers remember of acknowledgements. */
+  const asked = link.nc.subscribe(names.howFarSubject, {
+    callback: (error, message) => {
+      if (!error) message.respond(String(deliveries.acknowledged()));
+    },
+  });
   const lose = (reason: string): void => {
     if (lost !== undefined) return;
     lost = reason;
+    asked.unsubscribe();
     void pulling.stop();
     deliveries.finish();
     link.logger.warn({ stream: names.stream, epoch: options.epoch, reason }, 'a bucket was lost');
@@ -127,6 +134,7 @@ export async function openOwnedLog(options: OwnedLogOptions): Promise<OwnedLog> 
     drained: deliveries.acknowledged,
     beyond: deliveries.beyond,
     async close() {
+      asked.unsubscribe();
       await pulling.stop();
       lost ??= 'it was given up';
       deliveries.finish();
