@@ -80,7 +80,7 @@ async function ofAStream(
   const made = () =>
     ensureStreams(link, { space, buckets: 1, replicas: 3, bytesMax: 1 << 30 }).then(
       () => true,
-      (e) => { console.log(space, String(e)); return false; },
+      () => false,
     );
   await until(made, 'the cluster has placed the stream', 60_000);
   const found = await rate(space);
@@ -136,7 +136,6 @@ export async function benchJetStream(): Promise<JetStreamFigures> {
     const [link, later] = await Promise.all(servers.map((one) => one.link('bench')));
     for (let at = 0; at < RUNS; at += 1) turns.push(await measureTurn(link!, at, later));
   } finally {
-    for (const one of servers) for (const s of one.servers) (globalThis as any).logs?.(s.storeFolder);
     for (const one of servers) await one.stop();
   }
   const middle = middleBy(turns, ({ journaled, bare }) => journaled / bare);
