@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { whyMissing } from '../tools/services.ts';
 import { benchBudgets } from './budgets.ts';
 import { benchHotTotals } from './hot-totals.ts';
+import { benchIdentity } from './identity.ts';
 import { benchJetStream } from './jetstream.ts';
 import { benchLedger } from './ledger.ts';
 import { benchLedgerGrowth } from './ledger-growth.ts';
@@ -13,6 +14,7 @@ import { benchRedis } from './redis.ts';
 import { benchSdk } from './sdk.ts';
 import { benchSeal } from './seal.ts';
 import { benchShake } from './shake.ts';
+import { benchTurns } from './turns.ts';
 import { benchWithdraw } from './withdraw.ts';
 
 /** What a ratio is held against. */
@@ -102,6 +104,18 @@ const PARTS: readonly Part[] = [
     ],
   },
   {
+    name: 'identity',
+    missing: whyMissing('postgres'),
+    measure: benchIdentity,
+    aims: [
+      {
+        name: 'togetherOverOneByOne',
+        atLeast: 3,
+        meaning: 'new people a second, asked about together / a query each on as many connections',
+      },
+    ],
+  },
+  {
     name: 'budgets',
     missing: whyMissing('redis'),
     measure: benchBudgets,
@@ -123,6 +137,19 @@ const PARTS: readonly Part[] = [
         name: 'bookOverBareRedis',
         atLeast: 0.5,
         meaning: 'tokens noted in the book / bare writes of the same bytes, batched alike',
+      },
+    ],
+  },
+  {
+    name: 'turns',
+    missing: whyMissing('redis'),
+    measure: benchTurns,
+    aims: [
+      {
+        name: 'noTurnOverTurnCpu',
+        atLeast: 0.9,
+        meaning:
+          'CPU of a grant that only reads what the person won / of one that takes their turn too, gateway and Redis',
       },
     ],
   },

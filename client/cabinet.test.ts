@@ -75,6 +75,12 @@ describe('the cabinet', () => {
     expect([tokens[0]!.orderNumber, tokens.at(-1)!.orderNumber]).toEqual(['order-30', 'order-229']);
   });
 
+  it('keeps one token an order number, though gateways may have sealed it apart', () => {
+    const cabinet = open(memoryStore());
+    for (const token of ['token-a1', 'token-b1']) cabinet.keepToken('1_a_1_1_1', token);
+    expect(cabinet.tokens()).toEqual([{ orderNumber: '1_a_1_1_1', token: 'token-b1' }]);
+  });
+
   it('keeps ten tickets, gives only those that can still be opened, and removes one a day after its end', () => {
     const store = memoryStore();
     const cabinet = open(store);

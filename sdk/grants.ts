@@ -12,8 +12,8 @@ export type { Encoding, GrantAsk, GrantResult } from './grant-wire.ts';
 export interface GrantClientOptions {
   /**
    * The gateways. With several, a person's asks go to the same one: to the next when it can't be reached, or has been
-   * silent for longer than a gateway works on a request. Two that work on one ask at the same moment promise it twice
-   * (the ledger pays one).
+   * silent for longer than a gateway works on a request. Two that work on one ask at the same moment wait for one
+   * another; while the token book is away they may promise it twice (the ledger pays one).
    */
   readonly url: string | readonly string[];
   /** `hbu_…`, from `hongbao upstream add`. */

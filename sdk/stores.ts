@@ -112,7 +112,7 @@ function openBook(
 ): { readonly book: TokenBook; readonly closeBook: () => Promise<void> } {
   if (bookUrl === undefined) return { book: NO_BOOK, closeBook: async () => {} };
   const client = connectRedis({ url: bookUrl, logger, random });
-  const redis = createRedisTokenBook({ client, space, buckets, winsTtlMs: () => NEVER_RECORDED_MS });
+  const redis = createRedisTokenBook({ client, space, buckets, winsTtlMs: () => NEVER_RECORDED_MS, random });
   const book = createGuardedBook({ book: redis, buckets, logger, random });
   return {
     book,
@@ -136,6 +136,7 @@ const NO_BOOK: TokenBook = {
   advance: away,
   outstandingOf: away,
   winsOf: away,
+  takeTurn: away,
   isWhole: away,
   outstandingCount: away,
 };

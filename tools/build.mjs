@@ -1,6 +1,7 @@
 // Builds dist/: the engine and its command line (one bundle, npm packages with it), and the H5 page. One file loads in
 // 0.2 s where the packages' two thousand took 0.7: with every command, and with every start after a crash.
-// Run by `npm run build`, and by bin/hongbao.mjs when dist/ is missing or older than the sources.
+// Run by `npm run build`, and by bin/hongbao.mjs when dist/ is missing or older than the sources; with `--package` (before
+// npm packs) dist/sdk too, which other services import.
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,21 +38,25 @@ const COMMON_JS = [
   'const __dirname = bundleFolderOf(__filename);',
 ].join('\n');
 
+const FOR_NODE = {
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  loader: { '.sql': 'text', '.lua': 'text' },
+  // Drivers that pg looks for and does without.
+  external: ['pg-native', 'pg-cloudflare'],
+  banner: { js: COMMON_JS },
+  logLevel: 'warning',
+};
+
 export async function buildAll() {
   mkdirSync(path.join(root, 'dist', 'web'), { recursive: true });
   const { outputFiles } = await build({
+    ...FOR_NODE,
     entryPoints: { hongbao: path.join(root, 'src/processes/cli/main.ts') },
     outdir: path.join(root, 'dist'),
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    loader: { '.sql': 'text', '.lua': 'text' },
-    // Drivers that pg looks for and does without.
-    external: ['pg-native', 'pg-cloudflare'],
-    banner: { js: COMMON_JS },
     sourcemap: true,
-    logLevel: 'warning',
     write: false,
   });
   // Whole or not at all: another process may be starting from it at this moment.
@@ -64,4 +69,11 @@ export async function buildAll() {
   writeFileSync(stamp, '');
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildAll();
+async function buildPackage() {
+  await buildAll();
+  const { buildSdk } = await import('./build-sdk.mjs');
+  await buildSdk(root, path.join(root, 'dist', 'sdk'), FOR_NODE);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  await (process.argv.includes('--package') ? buildPackage() : buildAll());

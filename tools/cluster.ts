@@ -88,10 +88,11 @@ function addressesOf({ servers, processes }: Cluster): string[] {
   ];
 }
 
-function linesOf({ counts, upstream, refusals, audit, drainedMs }: NightReport): string[] {
+function linesOf({ counts, upstream, refusals, downstream, audit, drainedMs }: NightReport): string[] {
   const told = [...refusals].map(([code, count]) => `${code} ${count}`).join(', ');
   const { orders, credits, outstanding, voided, withdrawals, slices, records, seals } = audit.checked;
   const { pieces, handedOut } = audit.checked;
+  const answers = [...downstream].map(([answer, count]) => `${answer} ${count}`).join(', ');
   return [
     '',
     `  people     ${counts.shakes} shakes, ${counts.won} packets (${counts.wonOnSockets} over WebSocket), ${counts.repeats} shown twice, ${counts.withdrawn} withdrawals, ${counts.wallets} looks at a wallet`,
@@ -99,7 +100,8 @@ function linesOf({ counts, upstream, refusals, audit, drainedMs }: NightReport):
     `  refused    ${told || 'nobody'}; ${counts.lost} answers lost`,
     `  log        ${records} micro-batches, ${orders} orders, ${seals} seals opened`,
     `  ledger     ${credits} credits, ${outstanding} outstanding, ${voided} void, ${withdrawals} withdrawals, ${slices} slices; drained in ${Math.round(drainedMs)} ms`,
-    `  pieces     ${pieces} credited, ${handedOut} handed out by downstreams; greetings need none`,
+    `  pieces     ${pieces} credited, ${handedOut} handed out by downstreams, which misbehaved; greetings need none`,
+    `  answers    of downstreams, by what they mean: ${answers}`,
     `  auditor    ${audit.ok ? 'found nothing: I1–I8 hold' : `${audit.findings.length} findings`}`,
     ...audit.findings.map(
       ({ invariant, what, where, detail }) => `    ${invariant} ${what}: ${where} ${detail}`,

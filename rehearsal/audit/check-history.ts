@@ -40,12 +40,14 @@ export function readHistory(file: string): Seen[] {
 
 /**
  * Every "won" that somebody was told stands in the journal (I2), always the same (I1); every withdrawal that was
- * accepted is in the ledger (I2); no wallet shrank by itself (I3).
+ * accepted is in the ledger (I2); no wallet shrank by itself (I3). `resealed`: while the book was away no gateway could
+ * look up what another one had answered, so the same order may have been sealed twice; it is the same order still.
  */
 export function checkHistory(
   history: readonly Seen[],
   orders: ReadonlyMap<string, JournalEntry>,
   books: Books,
+  resealed: boolean,
   findings: Findings,
 ): void {
   const withdrawals = new Map(books.withdrawals.map((one) => [one.id, one]));
@@ -54,7 +56,8 @@ export function checkHistory(
   for (const seen of history) {
     switch (seen.t) {
       case 'won':
-        checkWon(seen, orders, tokens, findings);
+        checkWon(seen, orders, findings);
+        if (!resealed) checkBytes(seen, tokens, findings);
         break;
       case 'withdrawn':
         if (withdrawals.get(seen.withdrawalId)?.amount_fen !== BigInt(seen.amountFen))
@@ -79,7 +82,6 @@ export function checkHistory(
 function checkWon(
   seen: Extract<Seen, { t: 'won' }>,
   orders: ReadonlyMap<string, JournalEntry>,
-  tokens: Map<string, string>,
   findings: Findings,
 ): void {
   const entry = orders.get(seen.orderNumber);
@@ -87,6 +89,13 @@ function checkWon(
     findings.add('I2', 'somebody was told "won", and the journal does not have it', seen.orderNumber);
   else if (entry.order.fen !== BigInt(seen.amountFen))
     findings.add('I1', 'somebody was told another amount', seen.orderNumber);
+}
+
+function checkBytes(
+  seen: Extract<Seen, { t: 'won' }>,
+  tokens: Map<string, string>,
+  findings: Findings,
+): void {
   const earlier = tokens.get(seen.orderNumber);
   if (earlier !== undefined && earlier !== seen.tokenHash)
     findings.add('I1', 'the same order was answered with other bytes', seen.orderNumber);

@@ -1,6 +1,7 @@
 import { parse } from 'yaml';
 import type { AuditedJournal, JournalEntry } from './journal.ts';
 import type { Catalog } from './ledger.ts';
+import { ordersByPerson } from './persons.ts';
 import type { Findings, Invariant } from './report.ts';
 import { type AuditedOrder, isPiece } from './token.ts';
 
@@ -71,7 +72,10 @@ interface Fault {
   readonly detail: string;
 }
 
-/** Phases apart (I7), caps per packet and per person (I4), by what some version of the campaign's own file allowed. */
+/**
+ * Phases apart (I7), caps per packet and per person over all of a person's ids (I4), by what some version of the
+ * campaign's own file allowed.
+ */
 export function checkAgainstCampaign(
   orders: ReadonlyMap<string, JournalEntry>,
   catalog: Catalog,
@@ -86,7 +90,7 @@ export function checkAgainstCampaign(
   const keys = new Map(
     catalog.phases.map((phase) => [`${phase.campaign_id}/${phase.phase_id}`, phase.phase_key]),
   );
-  const people = new Map<string, AuditedOrder[]>();
+  const counted: AuditedOrder[] = [];
   for (const { order, isVoid } of orders.values()) {
     const versions = campaigns.get(order.campaign) ?? [];
     const phaseKey = keys.get(`${order.campaign}/${order.stage}`);
@@ -98,13 +102,9 @@ export function checkAgainstCampaign(
       order.orderNumber,
       findings,
     );
-    if (isVoid) continue;
-    const person = `${order.campaign}/${order.phaseKey}/${order.actId}`;
-    const own = people.get(person) ?? [];
-    people.set(person, own);
-    own.push(order);
+    if (!isVoid) counted.push(order);
   }
-  for (const [person, own] of people)
+  for (const [person, own] of ordersByPerson(counted, catalog.aliases))
     addUnlessAllowed(
       campaigns.get(own[0]!.campaign) ?? [],
       (version) => personFaults(own, version),

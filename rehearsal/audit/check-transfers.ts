@@ -25,7 +25,7 @@ interface Legs {
  */
 export function checkTransfers(
   books: LedgerRows,
-  { aliases }: Pick<Catalog, 'aliases'>,
+  { aliases }: { readonly aliases: readonly Pick<Catalog['aliases'][number], 'act_id' | 'root_act_id'>[] },
   { settled, atOnce }: { readonly settled: boolean; readonly atOnce: boolean },
   findings: Findings,
 ): void {

@@ -13,6 +13,7 @@ import {
 } from './check-money.ts';
 import { checkAgainstCampaign, distinctOrders } from './check-orders.ts';
 import { checkSeals } from './check-seals.ts';
+import { checkStatements, statementStation } from './check-statement.ts';
 import { checkTotals } from './check-total.ts';
 import { checkTransfers } from './check-transfers.ts';
 import { checkConservation } from './conservation.ts';
@@ -22,9 +23,11 @@ import { type AuditedJournal, readDrained, readJournal } from './journal.ts';
 import { type Books, type Catalog, readBooks, readCatalog } from './ledger.ts';
 import { type AuditReport, Findings } from './report.ts';
 import { readAllBooks } from './shards.ts';
+import { readStatements, type Statements } from './statement.ts';
 import { readStreams, type StreamsToRead } from './streams.ts';
 
 export type { AuditReport, Conserved, Finding } from './report.ts';
+export { fileOf } from './statement.ts';
 
 export interface AuditOptions {
   readonly dataFolder: string;
@@ -38,6 +41,8 @@ export interface AuditOptions {
   readonly closedBeforeMs?: number;
   /** Of gateways at rest; what they show as given must be what was credited. */
   readonly gatewayUrls?: readonly string[];
+  /** What partners say they handed out: `connector=file` (statement.ts). */
+  readonly statements?: readonly string[];
 }
 
 /**
@@ -53,6 +58,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const history = options.historyFile === undefined ? [] : readHistory(options.historyFile);
   const drained = readDrained(journalFolder);
   const before = readDownstream([options.dataFolder], findings);
+  const statements = readStatements(options.statements ?? [], findings);
   const books = await readBooks(options.ledgerUrl);
   const journal = readJournal(journalFolder, findings);
   const payments = readPayments(path.join(options.dataFolder, 'payout-sandbox', 'payments.jsonl'));
@@ -73,6 +79,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     journal,
     payments,
     downstream: { before, after },
+    statements,
     catalog,
     keyFile,
     atOnce: true,
@@ -95,6 +102,10 @@ export interface ClusterAuditOptions {
   readonly settled?: boolean;
   readonly closedBeforeMs?: number;
   readonly gatewayUrls?: readonly string[];
+  /** What partners say they handed out: `connector=file` (statement.ts). */
+  readonly statements?: readonly string[];
+  /** The book was away while people changed gateways: an order may have been sealed by two of them. */
+  readonly resealed?: boolean;
 }
 
 /**
@@ -105,6 +116,7 @@ export async function auditCluster(options: ClusterAuditOptions): Promise<AuditR
   const findings = new Findings();
   const history = options.historyFile === undefined ? [] : readHistory(options.historyFile);
   const before = readDownstream(options.dataFolders, findings);
+  const statements = readStatements(options.statements ?? [], findings);
   const books = await readAllBooks(options.ledgerUrls, options.controlUrl, findings);
   const journals = options.dataFolders.map((folder) => readJournal(path.join(folder, 'journal'), findings));
   const streams = await readStreams(options.log, findings);
@@ -127,6 +139,7 @@ export async function auditCluster(options: ClusterAuditOptions): Promise<AuditR
     journal,
     payments,
     downstream: { before, after },
+    statements,
     catalog,
     totals,
     findings,
@@ -142,6 +155,7 @@ interface Evidence {
   readonly journal: AuditedJournal;
   readonly payments: Payments | undefined;
   readonly downstream: DownstreamLooks;
+  readonly statements: Statements;
   readonly catalog: Catalog;
   readonly keyFile: string;
   /** The books were read at one moment: they are of one database. */
@@ -149,6 +163,7 @@ interface Evidence {
   readonly totals: number;
   readonly settled?: boolean;
   readonly closedBeforeMs?: number;
+  readonly resealed?: boolean;
   readonly findings: Findings;
 }
 
@@ -165,8 +180,9 @@ function judge(evidence: Evidence): AuditReport {
   checkWithdrawals(books, payments, settled, findings);
   checkBudgets(orders, books, catalog, evidence.closedBeforeMs ?? 0, findings);
   checkFileTotals(orders, catalog, findings);
-  checkHistory(history, orders, books, findings);
+  checkHistory(history, orders, books, evidence.resealed ?? false, findings);
   const handedOut = checkHandedOut(downstream, books, catalog, settled, findings);
+  const stated = checkStatements(evidence.statements, books, catalog, settled, findings);
   const conserved = checkConservation({ orders, books, handedOut: downstream.after && handedOut }, findings);
   return {
     ok: findings.list.length === 0,
@@ -178,6 +194,7 @@ function judge(evidence: Evidence): AuditReport {
       credits: creditsOf(books).length,
       pieces: books.awards.length,
       handedOut: handedOut.count,
+      stated: evidence.statements.lines.length,
       outstanding,
       voided,
       postings: books.postings.length,
@@ -187,7 +204,7 @@ function judge(evidence: Evidence): AuditReport {
       history: history.length,
       totals: evidence.totals,
     },
-    conserved,
+    conserved: evidence.statements.connectors.size > 0 ? [...conserved, statementStation(stated)] : conserved,
     findings: findings.list,
   };
 }

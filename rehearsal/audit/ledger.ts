@@ -71,8 +71,8 @@ export interface Catalog {
   /** The campaigns as applied, newest version first. */
   readonly campaigns: readonly { campaign_id: string; source: string }[];
   readonly phases: readonly { campaign_id: string; phase_id: string; phase_key: number }[];
-  /** Ids that were joined to a person's. */
-  readonly aliases: readonly { act_id: bigint; root_act_id: bigint }[];
+  /** Ids that were joined to a person's, and when. */
+  readonly aliases: readonly { act_id: bigint; root_act_id: bigint; joined_at: Date }[];
   /** The slices that were asked for. */
   readonly slices: readonly SliceRow[];
 }
@@ -116,7 +116,7 @@ export const readCatalog = (url: string, sliceIds: readonly bigint[]): Promise<C
       'SELECT campaign_id, source FROM control.campaign ORDER BY campaign_id, version DESC',
     ),
     phases: await rows('SELECT campaign_id, phase_id, phase_key FROM control.phase'),
-    aliases: await rows('SELECT act_id, root_act_id FROM control.alias'),
+    aliases: await rows('SELECT act_id, root_act_id, joined_at FROM control.alias'),
     slices: await rows(`SELECT ${SLICE_COLUMNS} FROM allotment.slice WHERE slice_id = ANY($1)`, [
       sliceIds.map(String),
     ]),

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
-import type { Allotments, GrantLog, Ledger, Slice } from '../engines/ports.ts';
+import type { Allotments, GrantLog, Ledger, LogSequence, Slice, UnclosedSlice } from '../engines/ports.ts';
 import { createPauses } from '../guard/pauses.ts';
 import { RetryableFault } from '../protocol/failures.ts';
 import type { SliceId } from '../vocabulary/ids.ts';
@@ -9,7 +9,7 @@ import type { Clock } from '../vocabulary/instant.ts';
 export interface ReclaimerOptions {
   readonly allotments: Allotments;
   /** All buckets' logs: a slice's packets go to anybody. */
-  readonly logs: readonly Pick<GrantLog, 'appendFence' | 'untilDrained'>[];
+  readonly logs: readonly Pick<GrantLog, 'appendFence' | 'at' | 'untilDrained'>[];
   readonly ledger: Ledger;
   /**
    * From then on nothing is granted from the slice in this process. What it gives back is awaited: a promise that
@@ -40,7 +40,8 @@ export interface Reclaimer {
 /**
  * Brings back what slices have not given (I4: never wasted). The order of the steps is what makes it exact: first no
  * grant of the slice is accepted any more, then a fence goes into the log behind those on their way, then everything
- * before the fence is credited, and only then is it counted. Each step may be repeated after a crash.
+ * before the fence is credited, and only then is it counted. Each step may be repeated after a crash; a fence that
+ * stands in a bucket's log is waited for instead of being written again.
  */
 export function createReclaimer(options: ReclaimerOptions): Reclaimer {
   const { allotments, logs, ledger, clock, logger } = options;
@@ -52,14 +53,14 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
   setMaxListeners(0, leaving.signal);
   let running: Promise<void> = Promise.resolve();
 
-  async function reclaim(slice: Slice): Promise<void> {
+  async function reclaim(unclosed: UnclosedSlice): Promise<void> {
+    const { slice, fencedAt } = unclosed;
     await options.refuseSlice(slice.sliceId);
-    await allotments.fence(slice);
-    // Whoever had asked before the fence stood in the database has its answer from the log by then.
-    if (options.settleMs !== undefined) await pauses.pause(options.settleMs);
-    await Promise.all(
-      logs.map(async (log) => log.untilDrained(await log.appendFence(slice), leaving.signal)),
+    const standing = await Promise.all(
+      logs.map((log, bucket) => whereItStands(log, slice, fencedAt[bucket])),
     );
+    const fences = isWhole(standing) ? standing : await fence(unclosed, standing);
+    await Promise.all(logs.map((log, bucket) => log.untilDrained(fences[bucket]!, leaving.signal)));
     // From here on the ledger takes nothing more of it, by whatever way: all that counts is in.
     await ledger.fence(slice);
     const given = await ledger.sliceTally(slice.phaseKey, slice.sliceId);
@@ -70,10 +71,33 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
     );
   }
 
+  /** A fence into every bucket that has none yet. What could be done is kept, even when one bucket takes none now. */
+  async function fence(
+    { slice, state }: UnclosedSlice,
+    standing: readonly Place[],
+  ): Promise<readonly LogSequence[]> {
+    if (state === 'open') await allotments.fence(slice);
+    // Whoever had asked before the fence stood in the database has its answer from the log by then.
+    if (options.settleMs !== undefined) await pauses.pause(options.settleMs);
+    if (pauses.stopped) throw new RetryableFault('control-unavailable', 'it was told to stop', 0);
+    const appended = await Promise.allSettled(
+      logs.map((log, bucket) => standing[bucket] ?? log.appendFence(slice)),
+    );
+    await allotments.noteFences(
+      slice,
+      appended.map((one) => (one.status === 'fulfilled' ? one.value : undefined)),
+    );
+    return appended.map((one) => {
+      if (one.status === 'rejected') throw one.reason;
+      return one.value;
+    });
+  }
+
   /** One slice that can't be closed now stops no other. */
-  async function tryToReclaim(slice: Slice): Promise<boolean> {
+  async function tryToReclaim(unclosed: UnclosedSlice): Promise<boolean> {
+    const { slice } = unclosed;
     try {
-      await reclaim(slice);
+      await reclaim(unclosed);
       return true;
     } catch (error) {
       if (!(error instanceof RetryableFault)) throw error;
@@ -102,9 +126,9 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
         !closing.has(slice.sliceId) &&
         (state === 'fenced' || slice.grantUntilMs < overAtMs),
     );
-    return due.map(({ slice }) => {
-      const attempt = tryToReclaim(slice);
-      closing.set(slice.sliceId, attempt);
+    return due.map((one) => {
+      const attempt = tryToReclaim(one);
+      closing.set(one.slice.sliceId, attempt);
       return attempt;
     });
   }
@@ -147,6 +171,28 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
     },
     sweepOnce: async () => (await allOf(await look())).filter(Boolean).length,
   };
+}
+
+/** Of a fence in one bucket's log; undefined: not known to stand. */
+type Place = LogSequence | undefined;
+
+const isWhole = (places: readonly Place[]): places is readonly LogSequence[] =>
+  places.every((place) => place !== undefined);
+
+/**
+ * The place, if this slice's fence is what the log has there: servers that lost their last records may have filled it
+ * with something else.
+ */
+async function whereItStands(log: Pick<GrantLog, 'at'>, slice: Slice, place: Place): Promise<Place> {
+  if (place === undefined) return undefined;
+  try {
+    const record = await log.at(place);
+    const isIt = record.kind === 'fence' && record.sliceId === slice.sliceId && record.epoch === slice.epoch;
+    return isIt ? place : undefined;
+  } catch (error) {
+    if (error instanceof RetryableFault) throw error;
+    return undefined; // The log has no such record any more.
+  }
 }
 
 /** As Promise.all, but only once every one of them has ended: nothing goes on behind the caller's back. */

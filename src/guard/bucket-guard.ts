@@ -1,4 +1,5 @@
 import { type Breaker, createBreaker } from './breaker.ts';
+import { createWord, type WordOptions } from './word.ts';
 
 export interface BreakerSettings {
   readonly faultsToOpen?: number;
@@ -11,8 +12,8 @@ export interface BreakerSettings {
 /** The breaker of one bucket, and whether there is something to tell the bucket when it is back. */
 export interface BucketGuard {
   readonly breaker: Breaker;
-  /** Something was kept from the bucket. */
-  missed(): void;
+  /** Something was kept from the bucket. Resolves when it knows so by another process, or nobody can tell it now. */
+  missed(): Promise<void>;
   isUntold(): boolean;
   /** While the book is switched off, it is not told either. */
   rest(): void;
@@ -25,6 +26,8 @@ export interface BucketGuardOptions extends BreakerSettings {
   readonly look: () => Promise<unknown>;
   /** Tells the bucket that it missed something. */
   readonly tell: () => Promise<void>;
+  /** How others tell it, when this process can't; none where there are no others. */
+  readonly others?: WordOptions | undefined;
   readonly onAway: () => void;
   readonly onBack: () => void;
 }
@@ -35,6 +38,7 @@ export function createBucketGuard(options: BucketGuardOptions): BucketGuard {
   let isResting = false;
   let telling: NodeJS.Timeout | undefined;
   let isStopped = false;
+  const word = options.others && createWord(options.others);
 
   let wasAway = false;
 
@@ -77,9 +81,10 @@ export function createBucketGuard(options: BucketGuardOptions): BucketGuard {
   return {
     breaker,
     isUntold: () => isUntold,
-    missed() {
+    async missed() {
       isUntold = true;
       tellSoon();
+      if (!isResting) await word?.passed();
     },
     rest() {
       isResting = true;

@@ -48,6 +48,10 @@ describe('a book that may be away', () => {
         await reach(of({ actId }));
         return memory.outstandingOf(actId, phaseKey);
       },
+      async takeTurn(actId, phaseKey) {
+        await reach(of({ actId }));
+        return memory.takeTurn(actId, phaseKey);
+      },
       async winsOf(actId, phaseKey) {
         await reach(of({ actId }));
         return memory.winsOf(actId, phaseKey);
@@ -165,6 +169,76 @@ describe('a book that may be away', () => {
     expect(await readIn(3)).toEqual([]);
     await vi.advanceTimersByTimeAsync(2 * PROBE_MS);
     expect(told).toEqual([3]);
+  });
+
+  describe('that only this process can’t reach', () => {
+    const MOMENT_MS = 10;
+    let passed: number[];
+    let heard: 'yes' | 'no' | 'late';
+    let mine: GuardedBook;
+
+    beforeEach(() => {
+      passed = [];
+      heard = 'yes';
+      mine = createGuardedBook({
+        book: distant,
+        buckets: BUCKETS,
+        random: () => 1,
+        logger: quiet,
+        faultsToOpen: 3,
+        probeMsFirst: 60_000,
+        probeMsMax: 60_000,
+        others: {
+          monotonicMs: () => performance.now(),
+          async tell(bucket) {
+            await new Promise((resolve) => setTimeout(resolve, heard === 'late' ? 1_000 : MOMENT_MS));
+            passed.push(bucket);
+            if (heard !== 'yes') throw new Error('nobody hears');
+          },
+        },
+      });
+      away.add(1);
+    });
+    afterEach(() => mine.stop());
+
+    /** How long it takes to note an order, and so the person waits. */
+    async function noted(bucket: number, nth = 0): Promise<number> {
+      const beganMs = performance.now();
+      const done = mine.record([entry(orderIn(bucket, nth))]).then(() => performance.now() - beganMs);
+      await vi.advanceTimersByTimeAsync(1_000);
+      return done;
+    }
+
+    it('knows by another one that it misses something, before the person knows what', async () => {
+      expect(await noted(1)).toBe(MOMENT_MS);
+      expect(passed).toEqual([1]);
+      expect(await noted(2)).toBe(0);
+    });
+
+    it('is told again as long as things are kept from it, every three seconds, for all of them together', async () => {
+      await Promise.all([noted(1), noted(1, 1), noted(1, 2)]);
+      expect(passed).toEqual([1]);
+      for (let second = 0; second < 9; second += 1) await noted(1, 3 + second);
+      expect(passed).toEqual([1, 1, 1, 1]);
+    });
+
+    it('has one person wait and no other, when nobody can tell it; and is told when somebody can', async () => {
+      heard = 'late';
+      expect(await noted(1)).toBe(1_000);
+      for (let nth = 1; nth < 5; nth += 1) expect(await noted(1, nth)).toBe(0);
+      heard = 'yes';
+      await vi.advanceTimersByTimeAsync(1_000);
+      passed = [];
+      expect([await noted(1, 6), await noted(1, 7)]).toEqual([0, 0]);
+      expect(passed).toEqual([1]);
+    });
+
+    it('has no creditor wait', async () => {
+      heard = 'late';
+      const beganMs = performance.now();
+      await mine.advance([orderIn(1)], TOKEN_STATUS.credited);
+      expect(performance.now() - beganMs).toBe(0);
+    });
   });
 
   it('throws on what is no absence', async () => {

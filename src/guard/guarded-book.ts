@@ -10,6 +10,14 @@ export interface GuardedBookOptions extends BreakerSettings {
   readonly book: RestorableBook;
   readonly buckets: number;
   readonly logger: Logger;
+  /** Other processes of the cluster: one of them may reach a bucket that this one can't. */
+  readonly others?: Others;
+}
+
+export interface Others {
+  /** Has one of them tell the bucket that it misses something; rejects soon when nobody can. */
+  tell(bucket: number): Promise<void>;
+  monotonicMs(): number;
 }
 
 export interface GuardedBookStatus {
@@ -39,7 +47,9 @@ const AWAY_MS = 1_000;
  * what is asked of it is answered `RetryableFault('book-unavailable')` at once: not known, which is not "nothing". Each
  * bucket has a breaker of its own, so that one lost server takes its own buckets with it and no other.
  *
- * A bucket that missed something is told so when it is back (`tear`); its owner then fills it again from the log.
+ * A bucket that missed something is told so when it is back (`tear`); its owner then fills it again from the log. While
+ * others may reach a bucket that this process can't, one of them tells it, before anybody here is told of what it misses:
+ * or the others would take what they read for all there is.
  */
 export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
   const { book, buckets, logger } = options;
@@ -48,8 +58,10 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
   const guards = Array.from({ length: buckets }, (_, bucket) => guard(bucket));
 
   function guard(bucket: number): BucketGuard {
+    const { others } = options;
     return createBucketGuard({
       ...options,
+      others: others && { pass: () => others.tell(bucket), monotonicMs: others.monotonicMs },
       look: () => book.wholeness(bucket),
       tell: () => book.tear(bucket),
       onAway: () => logger.warn({ bucket }, 'the token book is away; doing without it'),
@@ -112,7 +124,9 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
         const done = await tryOn(one, () => act(items));
         if (done) return [done.result];
         skipped[kind] += items.length;
-        if (matters) one.missed();
+        const told = matters ? one.missed() : undefined;
+        // Somebody is about to hear of an order. Nobody hears of a credit by the book: the ledger has it.
+        if (kind === 'record') await told;
         return [];
       }),
     );
@@ -132,6 +146,7 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
     },
     outstandingOf: (actId, phaseKey) => ask(actId, () => book.outstandingOf(actId, phaseKey)),
     winsOf: (actId, phaseKey) => ask(actId, () => book.winsOf(actId, phaseKey)),
+    takeTurn: (actId, phaseKey) => ask(actId, () => book.takeTurn(actId, phaseKey)),
     isWhole: (actId) => ask(actId, () => book.isWhole(actId)),
     async outstandingCount() {
       if (!guards.every(lets)) throw away();

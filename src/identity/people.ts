@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ControlStore, PhoneBinding } from '../engines/ports.ts';
+import { gather } from '../guard/gather.ts';
 import type { Identities } from '../guard/player.ts';
 import { recent } from '../guard/recent.ts';
 import { userKeyOf } from '../guard/sessions.ts';
@@ -11,7 +12,7 @@ import type { ActId, AppId } from '../vocabulary/ids.ts';
 import { idsOf, type Person } from '../vocabulary/person.ts';
 
 export interface PeopleOptions {
-  readonly store: Pick<ControlStore, 'personFor' | 'personOf' | 'bindPhone' | 'joinedSince'>;
+  readonly store: Pick<ControlStore, 'personsFor' | 'personOf' | 'bindPhone' | 'joinedSince'>;
   /** Keys the hashes of users and phone numbers. Kept for ever: with another one everybody would be new. */
   readonly identityKey: Buffer;
   readonly logger: Logger;
@@ -38,6 +39,7 @@ export interface People extends Identities {
 
 const CACHED_USERS = 1_000_000;
 const CACHED_PERSONS = 1_000_000;
+const ASKED_AT_ONCE = 2;
 const LOOK_EVERY_MS = 1_000;
 const PATIENCE_MS = 1_000;
 /** So long after it was away control is not waited for. */
@@ -53,6 +55,8 @@ export function createPeople(options: PeopleOptions): People {
   const users = recent<string, ActId>(CACHED_USERS);
   const persons = recent<ActId, Person>(CACHED_PERSONS);
   const asking = new Map<string, Promise<ActId>>();
+  // When the curtain rises everybody comes at once: a thousand of them are one commit.
+  const personFor = gather(store.personsFor, { atOnce: ASKED_AT_ONCE });
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
   let changes = 0;
@@ -106,7 +110,7 @@ export function createPeople(options: PeopleOptions): People {
 
   async function given(appId: AppId, userKey: Buffer): Promise<ActId> {
     const readAt = changes;
-    const known = await store.personFor(appId, userKey);
+    const known = await personFor({ appId, userKey });
     remember(known.person, readAt);
     return known.given;
   }

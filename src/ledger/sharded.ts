@@ -1,4 +1,4 @@
-import type { Award, Awards, CreditReceipt, Ledger, Withdrawal } from '../engines/ports.ts';
+import type { Award, Awards, CreditReceipt, Ledger, OrderName, Withdrawal } from '../engines/ports.ts';
 import { RetryableFault } from '../protocol/failures.ts';
 import { bucketOf } from '../vocabulary/bucket.ts';
 import { sumFen } from '../vocabulary/fen.ts';
@@ -32,6 +32,8 @@ const PLAN_AGE_MS_MAX = 5_000;
 const LOOKS = 60;
 const LOOK_AGAIN_MS = 50;
 
+/** Asks one database for its part, wherever it lies. */
+type Look = (act: (ledger: OneLedger) => Promise<readonly boolean[]>) => Promise<readonly boolean[]>;
 type UnloggedReceipt = CreditReceipt & { readonly fenced: readonly OrderNumber[] };
 
 /**
@@ -68,8 +70,31 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     orders: readonly Order[],
     act: (ledger: OneLedger, part: readonly Order[]) => Promise<Result>,
   ): Promise<Result[]> {
-    const parts = partsOf(orders, buckets);
+    const parts = groupsOf(orders, (order) => bucketOf(order.actId, buckets));
     return allOf([...parts].map(([bucket, part]) => inBucket(bucket, (ledger) => act(ledger, part))));
+  }
+
+  /** A statement a shard; for a shard of which a bucket has moved away, one a bucket. */
+  async function areCredited(orders: readonly OrderName[]): Promise<readonly boolean[]> {
+    const credited: boolean[] = orders.map(() => false);
+    const look = async (places: readonly number[], ask: Look) => {
+      const found = await ask((ledger) => ledger.areCredited(places.map((place) => orders[place]!)));
+      for (const [index, place] of places.entries()) credited[place] = found[index]!;
+    };
+    const bucketAt = (place: number) => bucketOf(orders[place]!.actId, buckets);
+    const byShard = groupsOf(orders.keys(), (place) => directory.shardOf(bucketAt(place)));
+    await allOf(
+      [...byShard].map(async ([shard, places]) => {
+        try {
+          await look(places, (act) => shard.ask(act));
+        } catch (error) {
+          if (!isBucketMoved(error)) throw error;
+          const byBucket = groupsOf(places, bucketAt);
+          await allOf([...byBucket].map(([bucket, some]) => look(some, (act) => inBucket(bucket, act))));
+        }
+      }),
+    );
+    return credited;
   }
 
   const everywhere = <Result>(act: (ledger: OneLedger) => Promise<Result>): Promise<Result[]> =>
@@ -136,6 +161,7 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     },
     fence,
     wallet: (account, orderNumbers) => ofAccount(account, (ledger) => ledger.wallet(account, orderNumbers)),
+    areCredited,
     records: (account, after, limit) => ofAccount(account, (ledger) => ledger.records(account, after, limit)),
     hold: (request) => ofAccount(request.account, (ledger) => ledger.hold(request)),
     ...steps,
@@ -215,15 +241,15 @@ async function healthOf(shard: Shard): Promise<ShardHealth> {
   }
 }
 
-function partsOf(orders: readonly Order[], buckets: number): ReadonlyMap<number, readonly Order[]> {
-  const parts = new Map<number, Order[]>();
-  for (const order of orders) {
-    const bucket = bucketOf(order.actId, buckets);
-    const part = parts.get(bucket);
-    if (part) part.push(order);
-    else parts.set(bucket, [order]);
+function groupsOf<Item, Key>(items: Iterable<Item>, keyOf: (item: Item) => Key): ReadonlyMap<Key, Item[]> {
+  const groups = new Map<Key, Item[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group) group.push(item);
+    else groups.set(key, [item]);
   }
-  return parts;
+  return groups;
 }
 
 /** In order, and once where two shards spoke of the same, as one may while its bucket is handed over. */

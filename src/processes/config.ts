@@ -62,7 +62,7 @@ export const VARIABLES = {
     'postgres:// URL of the ledger, several for shards; embedded: (default) runs the Postgres from npm. Also HONGBAO_LEDGER_FILE',
   HONGBAO_PAYOUT: 'http(s):// URL of the payout; embedded: (default) runs the sandbox',
   HONGBAO_CONNECTORS:
-    'YAML file of the downstreams that hand out pieces; embedded: (default in one process) runs a sandbox of them all',
+    'YAML file of the downstreams that hand out pieces, followed while it runs; embedded: (default in one process) a sandbox',
   HONGBAO_SESSION_KEYS_FILE: 'JSON file with the session keys of the embedding apps',
   HONGBAO_LOG_LEVEL: `One of ${LOG_LEVELS.join(', ')}. Default warn`,
   HONGBAO_CREDIT_RATE:

@@ -271,7 +271,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
     connections: connections(),
     throttle: throttle.level(),
     ledger: await ledger.health(),
-    ...(fulfil ? { connectors: fulfil.status() } : {}),
+    ...(fulfil ? { connectors: fulfil.status(), connectorsFile: fulfil.connectorsFile() } : {}),
     ...(await stores.status()),
     unclosedSlices: await allotments.unclosed().then(
       (unclosed) => unclosed.length,

@@ -54,6 +54,24 @@ export function createMetrics() {
         this.set(await read());
       });
     },
+    /** Registers a gauge with one label, read when somebody asks: its values by the label’s. */
+    watchLabelled(
+      name: `hongbao_${string}`,
+      help: string,
+      label: string,
+      read: () => Readonly<Record<string, number>>,
+    ): void {
+      const labelled = new Gauge({
+        name,
+        help,
+        labelNames: [label],
+        registers,
+        collect() {
+          labelled.reset();
+          for (const [value, now] of Object.entries(read())) labelled.set({ [label]: value }, now);
+        },
+      });
+    },
     /** Registers counters that somebody else keeps, one for each value of the label; read when somebody asks. */
     watchCounts(
       name: `hongbao_${string}_total`,

@@ -11,12 +11,13 @@ export interface Phone {
   toldFen(): number;
   /** The engine's name of this person; known once something was won. */
   actId(): bigint;
-  /** Shakes and opens until so many packets more are won. */
+  /** Shakes and opens until so many packets of money more are won; what else comes on the way is kept as well. */
   win(packets: number): Promise<void>;
   /** One shake, and the packet opened when there was one; false when nothing came of it. */
   tryToWin(): Promise<boolean>;
   wallet(showsTokens?: boolean): Promise<Asked>;
-  withdraw(amountFen: number): Promise<Asked>;
+  /** Takes out all that it was told of; asks under one key until it is held, because an answer may be lost. */
+  withdrawAll(): Promise<void>;
 }
 
 export function aPhone(cluster: Cluster, name: string, at = 0): Phone {
@@ -51,28 +52,41 @@ export function aPhone(cluster: Cluster, name: string, at = 0): Phone {
     return true;
   }
 
+  const moneyPackets = () => [...won.values()].filter(({ fen }) => fen > 0).length;
+  const toldFen = () => [...won.values()].reduce((sum, { fen }) => sum + fen, 0);
+
   return {
     get tokens() {
       return [...won.values()].map(({ token }) => token);
     },
-    toldFen: () => [...won.values()].reduce((sum, { fen }) => sum + fen, 0),
+    toldFen,
     actId: () => BigInt([...won.keys()][0]!.split('_')[0]!),
     tryToWin,
     async win(packets) {
-      const wanted = won.size + packets;
+      const wanted = moneyPackets() + packets;
       await until(
         async () => {
           if (!(await tryToWin())) await delay(150);
-          return won.size >= wanted;
+          return moneyPackets() >= wanted;
         },
-        () => `${name} wins ${packets} packets`,
+        () => `${name} wins ${packets} packets of money`,
       );
     },
     wallet(showsTokens = false) {
       const tokens = [...won.values()].map(({ token }) => token);
       return ask(`${route}/wallet`, session, showsTokens ? { tokens } : undefined);
     },
-    withdraw: (amountFen) =>
-      ask(`${route}/withdrawals`, session, { amountFen }, { 'idempotency-key': randomUUID() }),
+    async withdrawAll() {
+      const amountFen = toldFen();
+      const headers = { 'idempotency-key': randomUUID() };
+      let last: Asked;
+      await until(
+        async () => {
+          last = await ask(`${route}/withdrawals`, session, { amountFen }, headers);
+          return last?.status === 202;
+        },
+        () => `${name} withdraws ${amountFen} fen: ${JSON.stringify(last)}`,
+      );
+    },
   };
 }

@@ -76,6 +76,25 @@ onACluster('the book’s servers die', ({ fault }) => {
       await cluster.command('credit-rate', 'off');
     },
   );
+
+  // Comes last: an order may be sealed twice from here on.
+  fault(
+    'all Redis is gone, and one gateway after the other: people move on, and nobody is told of what never comes',
+    async ({ cluster, untilMoreWon }) => {
+      const { redis } = cluster.servers;
+      await Promise.all(redis.nodes.map((node) => node.kill()));
+      for (const gateway of [...cluster.of('gateway'), ...cluster.of('gateway')]) {
+        await untilMoreWon(10);
+        await gateway.kill();
+        await untilMoreWon(10);
+        await gateway.restart();
+        await gateway.untilReady();
+      }
+      await Promise.all(redis.nodes.map((node) => node.restart()));
+      await redis.untilWhole();
+    },
+    { peopleMoveOn: true, bookGoes: true },
+  );
 });
 
 /** The data, and not who is who in the cluster. */

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -45,7 +45,14 @@ export interface PlayOptions {
   readonly everythingTwice?: boolean;
   /** Whoever gets no answer tries the other gateway. */
   readonly peopleMoveOn?: boolean;
+  /**
+   * The book goes away meanwhile: from then on this cluster may have answered an order with two sealings of it. Caps per
+   * person are out of reach in these rounds: without the book, a phone that shows an older record gets past them.
+   */
+  readonly bookGoes?: boolean;
   readonly people?: number;
+  /** Between two acts of a person. Slower for a fault that takes long, lest everybody reaches their caps. */
+  readonly thinkMs?: number;
 }
 
 /** Tells a fault: hurts, looks, heals. Afterwards everything settles, and the auditor looks. */
@@ -72,6 +79,7 @@ export function onACluster(
       await cluster.applyCampaign(CAMPAIGN.campaignFile);
     }, 300_000);
     afterAll(() => cluster?.stop(), 120_000);
+    let resealed = false;
     const first = Number(process.env.HONGBAO_SEED ?? Date.now() % 2 ** 31);
 
     const fault: Stage['fault'] = (name, act, options = {}) => {
@@ -82,7 +90,9 @@ export function onACluster(
             `${title}: ${name}: repeat with HONGBAO_SEED=${seed} HONGBAO_ROUNDS=1 npm run faults -- ${file} -t '${name}'\n`,
           );
           try {
-            await playRound(cluster, { name, act, options, seed });
+            if (options.bookGoes && !resealed) await liftCaps(cluster);
+            resealed ||= options.bookGoes ?? false;
+            await playRound(cluster, { name, act, options, seed, resealed });
           } catch (error) {
             process.stderr.write(`logs of every process are kept in ${keepLogs(cluster, seed)}\n`);
             throw error;
@@ -114,9 +124,25 @@ export async function startForFaultsOn(servers: Servers, options: ClusterOptions
   }
 }
 
+/** The same campaign, with so much for everybody that nobody comes near. */
+async function liftCaps(cluster: Cluster): Promise<void> {
+  const file = path.join(path.dirname(cluster.keysFolder), 'lifted-campaign.yaml');
+  const text = readFileSync(CAMPAIGN.campaignFile, 'utf8')
+    .replace(/^limits: .*$/m, 'limits: { packets: 4000, packetsPerSponsor: 4000 }')
+    .replaceAll(/personPackets: \d+/g, 'personPackets: 4000');
+  writeFileSync(file, text);
+  await cluster.applyCampaign(file);
+}
+
 async function playRound(
   cluster: Cluster,
-  { name, act, options, seed }: { name: string; act: Fault; options: PlayOptions; seed: number },
+  {
+    name,
+    act,
+    options,
+    seed,
+    resealed,
+  }: { name: string; act: Fault; options: PlayOptions; seed: number; resealed: boolean },
 ): Promise<void> {
   const random = seeded(seed ^ crc32(name));
   const historyFile = path.join(path.dirname(cluster.keysFolder), 'history.jsonl');
@@ -149,10 +175,10 @@ async function playRound(
   } finally {
     await goHome(crowds);
   }
-  const audit = await settledAudit(cluster, historyFile);
+  const audit = await settledAudit(cluster, historyFile, resealed);
   expect(cluster.processes.filter((one) => !one.isRunning).map((one) => one.name)).toEqual([]);
   expect(audit.findings).toEqual([]);
-  expect((await auditWithTotals(cluster, { historyFile, settled: true })).findings).toEqual([]);
+  expect((await auditWithTotals(cluster, { historyFile, settled: true, resealed })).findings).toEqual([]);
   expect(audit.checked).toMatchObject({
     outstanding: 0,
     owed: 0,
@@ -174,7 +200,7 @@ function startCrowds(
       people: options.people ?? PEOPLE_AT_A_GATEWAY,
       seed: Math.floor(random() * 2 ** 31),
       historyFile,
-      thinkMs: THINK_MS,
+      thinkMs: options.thinkMs ?? THINK_MS,
       sessionOf: cluster.app.sessionOf,
       everythingTwice: options.everythingTwice ?? false,
       otherUrls: options.peopleMoveOn ? urls.filter((other) => other !== url) : [],
@@ -191,7 +217,7 @@ async function goHome(crowds: readonly Crowd[]): Promise<void> {
 }
 
 /** After all of it is credited, paid and owed to nobody, and every slice that ended before is closed. */
-async function settledAudit(cluster: Cluster, historyFile: string): Promise<AuditReport> {
+async function settledAudit(cluster: Cluster, historyFile: string, resealed: boolean): Promise<AuditReport> {
   const endedBeforeMs = Date.now();
   await untilSettled(cluster, historyFile);
   await until(
@@ -202,7 +228,7 @@ async function settledAudit(cluster: Cluster, historyFile: string): Promise<Audi
     async () => (await auditOf(cluster, {})).checked.owed === 0,
     () => 'the log has what only the journals had',
   );
-  return auditOf(cluster, { historyFile, settled: true, closedBeforeMs: endedBeforeMs });
+  return auditOf(cluster, { historyFile, settled: true, closedBeforeMs: endedBeforeMs, resealed });
 }
 
 const unclosedBefore = async (cluster: Cluster, endedBeforeMs: number): Promise<number> => {

@@ -2,10 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ServerNode } from '../../tools/services.ts';
 import { everybodyOf, onACluster, type Round, until } from './stage.ts';
 
-/**
- * People stay with their gateway here. Without the book no gateway knows what another one has just answered: the
- * ledger's key keeps "once", but somebody who goes to the other one meanwhile may be told of one order in two ways.
- */
 const HURTS_MIN = 3;
 const HURTS_MAX = 8;
 
@@ -22,8 +18,11 @@ async function hurt(node: ServerNode, { random, oneOf }: Round): Promise<string>
   return `${node.name}: ${how} for ${Math.round(lastsMs)} ms`;
 }
 
+/** Whoever gets no answer goes to the other gateway, also while the book can't tell it what the first one has answered. */
+const PEOPLE = { peopleMoveOn: true, bookGoes: true };
+
 onACluster('several things fail at the same time', ({ fault }) => {
-  fault('whatever dies or freezes together, nothing is lost, doubled or wasted', async (round) => {
+  const storm = async (round: Round) => {
     const hurts = HURTS_MIN + Math.floor(round.random() * (HURTS_MAX - HURTS_MIN + 1));
     // Half of the time there is a backlog, so that much of what was promised is in the log and the book alone.
     await round.cluster.command('credit-rate', round.oneOf(['20', 'off']));
@@ -41,5 +40,6 @@ onACluster('several things fail at the same time', ({ fault }) => {
     const { redis, nats } = round.cluster.servers;
     await Promise.all([redis.untilWhole(), nats.untilLed()]);
     await Promise.all(round.cluster.processes.map((one) => one.untilReady()));
-  });
+  };
+  fault('whatever dies or freezes together, nothing is lost, doubled or wasted', storm, PEOPLE);
 });

@@ -125,6 +125,21 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
     expect(await remaining('b')).toEqual(left);
   });
 
+  it('keeps where a slice’s fence stands, bucket by bucket', async () => {
+    await allotments.setBudgets([line('fences', undefined, 100, 10), line('fences', 1, 100, 10)]);
+    const slice = (await allotments.lease(ask('fences', 1, 4)))!;
+    const noted = async () =>
+      (await allotments.unclosed()).find((one) => one.slice.sliceId === slice.sliceId)?.fencedAt;
+    expect(await noted()).toEqual([]);
+    await allotments.fence(slice);
+    for (const places of [[undefined, 7, undefined], [2 ** 40, 7, 1], []]) {
+      await allotments.noteFences(slice, places);
+      expect(await noted()).toEqual(places);
+    }
+    await allotments.noteFences({ ...slice, epoch: slice.epoch + 1 }, [9]);
+    expect(await noted()).toEqual([]);
+  });
+
   it('leases by money for a scene whose amounts upstreams name', async () => {
     await allotments.setBudgets([line('c', undefined, 1_000, 10, 'given')]);
     expect(await allotments.lease(ask('c', undefined, 4, 400n))).toMatchObject({

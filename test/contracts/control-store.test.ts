@@ -29,11 +29,38 @@ describe.each(postgresKinds())('the control store on %s Postgres', (kind) => {
     await server.stop();
   });
 
+  const personFor = async (appId: AppId, userKey: Uint8Array) =>
+    (await store.personsFor([{ appId, userKey }]))[0]!;
+
   it('gives one person one ActId, however many ask at the same moment', async () => {
     const key = Buffer.alloc(32, 7);
-    const ids = await Promise.all(Array.from({ length: 20 }, () => store.personFor(1 as AppId, key)));
+    const ids = await Promise.all(Array.from({ length: 20 }, () => personFor(1 as AppId, key)));
     expect(new Set(ids.map(({ given }) => given)).size).toBe(1);
-    expect((await store.personFor(2 as AppId, key)).given).not.toBe(ids[0]!.given);
+    expect((await personFor(2 as AppId, key)).given).not.toBe(ids[0]!.given);
+  });
+
+  it('gives many their ids at once, one each, whoever else brings the same people in another order', async () => {
+    const users = Array.from({ length: 300 }, (_, n) => ({
+      appId: ((n % 2) + 1) as AppId,
+      userKey: Buffer.alloc(32, `user ${n % 250}`),
+    }));
+    const lists = [users, users.toReversed(), users.slice(100), users.slice(0, 200).toReversed()];
+    const answers = await Promise.all([
+      ...lists.map((list) => store.personsFor(list)),
+      ...users.map(async ({ appId, userKey }) => [await personFor(appId, userKey)]),
+    ]);
+    const asked = [...lists, ...users.map((user) => [user])];
+    const ids = new Map<string, Set<unknown>>();
+    for (const [at, list] of asked.entries()) {
+      for (const [place, { appId, userKey }] of list.entries()) {
+        const name = `${appId} ${userKey}`;
+        ids.set(name, (ids.get(name) ?? new Set()).add(answers[at]![place]!.given));
+      }
+    }
+    expect([...ids.values()].map((given) => given.size)).toEqual(Array.from(ids, () => 1));
+    expect(new Set([...ids.values()].flatMap((given) => [...given])).size).toBe(ids.size);
+    expect(await store.personsFor([])).toEqual([]);
+    expect(await store.personsOf([])).toEqual([]);
   });
 
   it('keeps phase keys over versions and stores no version twice', async () => {

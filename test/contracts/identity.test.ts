@@ -86,6 +86,8 @@ describe('identities', () => {
   });
 
   /** A process of its own. */
+  const personFor = async (appId: AppId, key: Uint8Array) =>
+    (await store.personsFor([{ appId, userKey: key }]))[0]!;
   const aProcess = (over: Parameters<typeof createPeople>[0]['store'] = store): People =>
     createPeople({
       store: over,
@@ -111,7 +113,7 @@ describe('identities', () => {
       userKey,
       async apply(act: Act): Promise<PhoneOutcome | 'found'> {
         if (act.act === 'find') {
-          await store.personFor(appOf(act.user), userKey(act.user));
+          await personFor(appOf(act.user), userKey(act.user));
           return 'found';
         }
         const phone = keyOf(world, 'phone', act.phone);
@@ -119,7 +121,14 @@ describe('identities', () => {
       },
       /** Checks that ids and aliases hang together, and tells who is with whom. */
       async together(users: readonly number[]): Promise<string> {
-        const known = await Promise.all(users.map((user) => store.personFor(appOf(user), userKey(user))));
+        const known = await Promise.all(users.map((user) => personFor(appOf(user), userKey(user))));
+        // Many at once say the same, also when one comes twice.
+        const asked = [...users, users[0]!].map((user) => ({ appId: appOf(user), userKey: userKey(user) }));
+        expect(await store.personsFor(asked)).toEqual([...known, known[0]]);
+        const ids = known.map(({ given }) => given);
+        expect(await store.personsOf([...ids, ids[0]!])).toEqual(
+          [...known, known[0]!].map(({ person }) => person),
+        );
         const groups = new Map<ActId, number[]>();
         for (const [at, { given, person }] of known.entries()) {
           expect(idsOf(person)).toContain(given);
@@ -255,7 +264,7 @@ describe('identities', () => {
       await world.apply({ act: 'find', user: 2 });
     }
     const idsIn = async (world: ReturnType<typeof aWorld>) =>
-      (await store.personFor(world.appOf(2), world.userKey(2))).given;
+      (await personFor(world.appOf(2), world.userKey(2))).given;
     const [late, early] = [await idsIn(slow), await idsIn(quick)];
     await people.person(late);
     await people.person(early);
@@ -292,7 +301,7 @@ describe('identities', () => {
         return act(...args);
       };
     const people = aProcess({
-      personFor: guarded(store.personFor),
+      personsFor: guarded(store.personsFor),
       personOf: guarded(store.personOf),
       bindPhone: guarded(store.bindPhone),
       joinedSince: guarded(store.joinedSince),
@@ -326,6 +335,33 @@ describe('identities', () => {
     );
     expect(rows.length).toBeGreaterThan(3);
     for (const { row } of rows) expect(row).not.toContain(phone.slice(3));
+  });
+
+  it('note when an id became its person’s: with a chain that collapses, at the last join', async () => {
+    const { apply, appOf, userKey } = aWorld();
+    for (const user of [1, 2, 3]) await apply({ act: 'find', user });
+    const [first, second, third] = await Promise.all(
+      [1, 2, 3].map(async (user) => (await personFor(appOf(user), userKey(user))).given),
+    );
+    const joins = async () =>
+      (
+        await pool.query<{ act_id: bigint; root_act_id: bigint; joined_at: Date }>(
+          'SELECT act_id, root_act_id, joined_at FROM control.alias WHERE act_id = ANY($1) ORDER BY act_id',
+          [[second, third]],
+        )
+      ).rows;
+    const join = (user: number) => apply({ act: 'bind', user, phone: 1, mayReplace: false });
+    await join(2);
+    await join(3);
+    const [before] = await joins();
+    expect(before).toMatchObject({ act_id: third, root_act_id: second });
+    await join(3);
+    expect(await joins()).toEqual([before]);
+    await join(1);
+    const [ofSecond, ofThird] = await joins();
+    expect([ofSecond, ofThird]).toMatchObject([{ root_act_id: first }, { root_act_id: first }]);
+    for (const one of [ofSecond!, ofThird!])
+      expect(one.joined_at.getTime()).toBeGreaterThan(before!.joined_at.getTime());
   });
 
   it('list aliases page by page', async () => {

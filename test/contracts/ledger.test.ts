@@ -137,6 +137,27 @@ describe.each(ledgerEngines())('the ledger on $name', ({ kind, start }) => {
     expect(await wallet(2)).toBe(100n);
   });
 
+  it('tells of many orders at once which are credited, money and pieces, by person and phase', async () => {
+    const money = [201, 202, 203].map((person) => anOrder({ person }));
+    const piece = anOrder({ person: 202, scene: 'tea', award: 'drinks-coupon' });
+    await ledger.credit([money[0]!, money[2]!, piece]);
+    const names = [...money, piece, money[0]!].map(({ actId, phaseKey, orderNumber }) => ({
+      actId,
+      phaseKey,
+      orderNumber,
+    }));
+    // The number alone is not the order: the same in another phase, or asked of another person, is none.
+    const strange = [
+      { ...names[0]!, phaseKey: 99 as PhaseKey },
+      { ...names[0]!, actId: names[1]!.actId },
+    ];
+    expect(await ledger.areCredited([...names, ...strange])).toEqual([
+      ...[true, false, true, true, true],
+      ...[false, false],
+    ]);
+    expect(await ledger.areCredited([])).toEqual([]);
+  });
+
   it('tells balance, held, income and which orders are credited', async () => {
     const orders = [anOrder({ person: 4, scene: 'a' }), anOrder({ person: 4, scene: 'b' })];
     await ledger.credit([orders[0]!]);

@@ -179,6 +179,25 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     expect(await old.sliceTally(PHASE, another.unit.sliceId)).toEqual({ packets: 0, fen: 0n });
   });
 
+  it('tell of many orders which are credited at every step of a move, also a process with an old map', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const stale = await openProcess(shards);
+    const orders = [0, 1, 2, 3].map((bucket) => orderIn(bucket));
+    const missing = [0, 1, 2, 3].map((bucket) => orderIn(bucket, 2));
+    await ledger.credit(orders);
+    const asked = orders.flatMap((order, at) => [order, missing[at]!]);
+    const expected = asked.map((order) => order.rainId === 1);
+    // Begun at each step; between two of them nobody holds the bucket, and who looks then waits.
+    const looks: Promise<readonly boolean[]>[] = [];
+    const look = () => void looks.push(ledger.areCredited(asked), stale.areCredited(asked));
+    const target = (await shards.map.read())!.placement.get(0) === 'a' ? 'b' : 'a';
+    await moveBucket(moverOf(shards, look), 0, target);
+    look();
+    expect(looks.length).toBeGreaterThan(6);
+    for (const found of await Promise.all(looks)) expect(found).toEqual(expected);
+  });
+
   it('count a slice right at every step of a move', async () => {
     const shards = await openShards();
     const ledger = await openProcess(shards);

@@ -16,6 +16,8 @@ export interface TokenBookEngine {
   start?(): Promise<void>;
   /** An empty book. */
   make(): Promise<TokenBook>;
+  /** What another process has in hand of the same book, where there are several; its turns last for so long, in ms. */
+  beside?(turnMs: number): TokenBook;
   stop?(): Promise<void>;
   /** How many orders are noted or moved on at random; fewer where each costs a round trip. */
   readonly randomMoves: number;
@@ -166,6 +168,35 @@ export function tokenBookContract(engine: TokenBookEngine): void {
       expect(await book.winsOf(person(2), LIVE)).toHaveLength(1);
     });
 
+    it('gives a person’s wins with their turn, as often as its own process asks', async () => {
+      const order = anOrder({ person: 1 });
+      const first = await book.takeTurn(person(1), LIVE);
+      expect(first).toMatchObject({ wins: [] });
+      expect(first!.lasts()).toBe(true);
+      first!.endsWith(order.orderNumber);
+      await book.record([{ order, position: at(1) }]);
+      first!.giveBack();
+      const second = await book.takeTurn(person(1), LIVE);
+      expect(second!.wins).toEqual(await book.winsOf(person(1), LIVE));
+      expect(second!.wins).toHaveLength(1);
+      expect(await book.takeTurn(person(1), LIVE)).toMatchObject({ wins: second!.wins });
+      expect(await book.winsOf(person(1), LIVE)).toHaveLength(1);
+      second!.giveBack();
+      second!.giveBack();
+      expect(await book.outstandingCount()).toBe(1);
+    });
+
+    it('takes the turns of a thousand at once, and gives each of them their own wins', async () => {
+      const orders = Array.from({ length: 1_000 }, (_, number) => anOrder({ person: number }));
+      await book.record(orders.map((order, index) => ({ order, position: at(1, index) })));
+      const turns = await Promise.all(orders.map(({ actId }) => book.takeTurn(actId, LIVE)));
+      expect(turns.map((turn) => turn!.wins.map((win) => win.orderNumber))).toEqual(
+        orders.map((order) => [order.orderNumber]),
+      );
+    });
+
+    if (engine.beside) personTurnsContract(() => book, engine.beside);
+
     it('takes a batch of 3,000 at once, and gives each back to whom it belongs', async () => {
       const orders = Array.from({ length: 3_000 }, (_, number) => anOrder({ person: number }));
       await book.record(orders.map((order, index) => ({ order, position: at(9, index) })));
@@ -215,5 +246,68 @@ export function tokenBookContract(engine: TokenBookEngine): void {
       }
       expect(await book.outstandingCount()).toBe(all.filter((one) => one.status !== credited).length);
     });
+  });
+}
+
+const LONG_MS = 120_000;
+const BRIEF_MS = 300;
+
+/** What holds between the processes of a cluster. */
+function personTurnsContract(book: () => TokenBook, beside: (turnMs: number) => TokenBook): void {
+  /** The others' turns last long, so that a slow machine is not taken for a dead process. */
+  const takeFor = (turnMs: number, phaseKey = LIVE) => beside(turnMs).takeTurn(person(1), phaseKey);
+  const order = anOrder({ person: 1 });
+
+  it('lets nobody else have a turn before it is given back, and then at once', async () => {
+    const first = await takeFor(LONG_MS);
+    const events: string[] = [];
+    const second = takeFor(LONG_MS).then((turn) => {
+      events.push('the second has it');
+      return turn;
+    });
+    await takeFor(LONG_MS, 2 as PhaseKey);
+    await beside(LONG_MS).takeTurn(person(2), LIVE);
+    events.push('the first gives it back');
+    first!.giveBack();
+    expect(await second).toMatchObject({ wins: [] });
+    expect(events).toEqual(['the first gives it back', 'the second has it']);
+  });
+
+  it('ends a turn with the note of its order, in the same call', async () => {
+    const first = beside(LONG_MS);
+    const turn = await first.takeTurn(person(1), LIVE);
+    turn!.endsWith(order.orderNumber);
+    await first.record([{ order: anOrder({ person: 1, rain: 9 }), position: at(1) }]);
+    const second = takeFor(LONG_MS);
+    await first.record([{ order, position: at(1, 1) }]);
+    expect((await second)!.wins.map((win) => win.orderNumber)).toContain(order.orderNumber);
+  });
+
+  it('does not end the turn of the next when one is given back late, or again', async () => {
+    const [first, second] = [beside(BRIEF_MS), beside(LONG_MS)];
+    const lost = await first.takeTurn(person(1), LIVE);
+    const held = await second.takeTurn(person(1), LIVE);
+    lost!.endsWith(order.orderNumber);
+    await first.record([{ order, position: at(1) }]);
+    lost!.giveBack();
+    const own = await second.takeTurn(person(1), LIVE);
+    held!.giveBack();
+    expect(await book().takeTurn(person(1), LIVE)).toBeUndefined();
+    own!.giveBack();
+    expect(await takeFor(LONG_MS)).toMatchObject({ wins: [{ orderNumber: order.orderNumber }] });
+  });
+
+  it('takes it from a process that died, once its time is over', async () => {
+    const fromMs = performance.now();
+    const dead = await takeFor(BRIEF_MS);
+    expect(await takeFor(LONG_MS)).toBeDefined();
+    // The server's clock and ours may tick apart a little.
+    expect(performance.now() - fromMs).toBeGreaterThan(BRIEF_MS * 0.9);
+    expect(dead!.lasts()).toBe(false);
+  });
+
+  it('says so when another process has it for too long', async () => {
+    await takeFor(LONG_MS);
+    expect(await book().takeTurn(person(1), LIVE)).toBeUndefined();
   });
 }

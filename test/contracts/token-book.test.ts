@@ -17,10 +17,11 @@ tokenBookContract({
   },
   async make() {
     await emptied(cluster);
-    const book = redisBook(client);
+    const book = redisBook(client, undefined, undefined, { turnMs: 120_000, waitMs: 200 });
     await markAllWhole(book);
     return book;
   },
+  beside: (turnMs) => redisBook(client, undefined, undefined, { turnMs, promiseMs: 100, waitMs: 60_000 }),
   async stop() {
     await client?.close();
     await cluster?.stop();

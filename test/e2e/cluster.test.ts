@@ -45,6 +45,11 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
     expect(night.upstream).toMatchObject({ granted: 20, pieces: 20, refused: 0 });
     expect(night.audit.checked.pieces).toBeGreaterThan(20);
     expect(night.audit.checked.handedOut).toBeGreaterThanOrEqual(10);
+    // Though they timed out, broke off, failed and did it all the same.
+    const answers = Object.fromEntries(night.downstream);
+    const { fulfilled = 0, unknown = 0, failed = 0, processing = 0 } = answers;
+    expect(fulfilled).toBeGreaterThanOrEqual(10);
+    expect(unknown + failed + processing).toBeGreaterThan(0);
     expect(night.audit.conserved.filter(({ holds }) => !holds)).toEqual([]);
     // Each gateway shows what was credited, whoever of them gave it.
     expect(night.audit.checked.totals).toBe(cluster.of('gateway').length);

@@ -3,9 +3,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createGrantClient, type GrantAsk, type GrantResult } from '../../sdk/grants.ts';
 import { AWARD_TYPES } from '../../src/vocabulary/award-type.ts';
+import { runCommandLine } from '../support/command-line.ts';
 import { startEngineForTest, type TestEngine } from '../support/engine.ts';
 
 const run = promisify(execFile);
@@ -37,32 +38,53 @@ describe('grants of a running engine', { timeout: 120_000 }, () => {
     (await ops('upstreams', JSON.stringify({ name: `of-${campaignId}`, campaignId, scenes }))).secret!;
 
   it('are given as docs/grants.md types them in', async () => {
-    const HONGBAO_UPSTREAM = await secretFor('gala', ['fireworks']);
     const lines = readFileSync('docs/grants.md', 'utf8').split('\n');
-    const answers: unknown[] = [];
-    for (const line of lines.filter((one) => one.startsWith('curl '))) {
+    const hongbao = async (line: string) => {
+      const args = line.slice('npx hongbao '.length).split(' ');
+      const ran = await runCommandLine(args, { HONGBAO_DATA: dataFolder });
+      expect(ran.exitCode, ran.stderr).toBe(0);
+      return ran.stdout;
+    };
+    let SECRET = '';
+    let wallet = '';
+    const answers: { outcome?: string; outcomes?: Record<string, unknown>[] }[] = [];
+    for (const line of lines) {
+      if (line.startsWith('npx hongbao upstream')) SECRET = /hbu_\S+/.exec(await hongbao(line))![0];
+      if (line.startsWith('npx hongbao wallet'))
+        wallet = await vi.waitFor(async () => {
+          const shown = await hongbao(line);
+          expect(shown).toMatch(/fulfilled/);
+          return shown;
+        }, 30_000);
+      if (!line.startsWith('curl ')) continue;
       const command = line.replace('localhost:8080', `127.0.0.1:${engine.port}`);
-      const { stdout } = await run('sh', ['-c', command], { env: { ...process.env, HONGBAO_UPSTREAM } });
+      const { stdout } = await run('sh', ['-c', command], { env: { ...process.env, SECRET } });
       answers.push(JSON.parse(stdout));
     }
     expect(answers).toMatchObject([
       { outcome: 'granted', amountFen: 500, worthFen: 500, awardType: 'cash', low: false },
+      { outcome: 'granted', amountFen: 0, awardType: 'drinks-coupon' },
+      { outcome: 'replayed', amountFen: 500 },
       {
         outcomes: [
           { outcome: 'granted', amountFen: 88 },
           { outcome: 'refused', code: 'scene-unknown' },
         ],
       },
+      { scenes: [{ sceneId: 'fireworks', low: false }] },
     ]);
+    // Money and the coupon with its code, as people see them.
+    expect(wallet).toContain('¥5.88');
+    expect(wallet).toMatch(/fulfilled {2}\S.*[2-9A-Z]{4}-[2-9A-Z]{4}-[2-9A-Z]{4}/);
     const shown = JSON.parse(
       lines
         .slice(lines.indexOf('```json') + 1)
         .join('\n')
         .split('```')[0]!,
     );
-    const [, batch] = answers as [unknown, { outcomes: Record<string, unknown>[] }];
+    const batch = answers.find(({ outcomes }) => outcomes)!;
     expect(shown.outcomes.map((one: object) => Object.keys(one).sort())).toEqual(
-      batch.outcomes.map((one) => Object.keys(one).sort()),
+      batch.outcomes!.map((one) => Object.keys(one).sort()),
     );
   });
 
@@ -96,7 +118,11 @@ describe('grants of a running engine', { timeout: 120_000 }, () => {
   it('are given and asked about as sdk/README.md does', async () => {
     const secret = await secretFor('gala', ['fireworks']);
     const page = readFileSync('sdk/README.md', 'utf8');
-    const code = page.split('```ts\n')[1]!.split('```')[0]!.replaceAll("from './", "from '../../sdk/");
+    const code = page
+      .split('```ts\n')[1]!
+      .split('```')[0]!
+      .replace("from 'hongbao/grants'", "from '../../sdk/grants.ts'")
+      .replace("from 'hongbao'", "from '../../sdk/index.ts'");
     mkdirSync('dist/run', { recursive: true });
     const file = `dist/run/sdk-readme-${process.pid}.ts`;
     writeFileSync(file, code);
@@ -104,8 +130,8 @@ describe('grants of a running engine', { timeout: 120_000 }, () => {
     const { stdout } = await run('node', ['tools/run.mjs', file], {
       env: {
         ...process.env,
-        HONGBAO_URL: engine.url,
-        HONGBAO_UPSTREAM: secret,
+        GATEWAY: engine.url,
+        SECRET: secret,
         HONGBAO_CONTROL: ledgerUrl,
         HONGBAO_BOOK: '',
         HONGBAO_KEYS: path.join(dataFolder, 'keys'),

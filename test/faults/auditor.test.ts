@@ -137,6 +137,37 @@ describe('the auditor', { timeout: 120_000 }, () => {
     }
   });
 
+  it('sees caps that were passed under two ids of one person, once these were joined', async () => {
+    const { rows } = await client.query<{ act_id: string; packets: number }>(
+      "SELECT act_id, count(*)::int AS packets FROM ledger.posting WHERE act_id > 0 AND split_part(ref, '_', 4) <> '' GROUP BY act_id ORDER BY packets DESC, act_id LIMIT 2",
+    );
+    const most = rows[0]!.packets;
+    const [elder, younger] = rows.map(({ act_id }) => BigInt(act_id)).toSorted((a, b) => (a < b ? -1 : 1));
+    const overCaps = async () => {
+      const { findings } = await night.audit(night.dataFolder, true);
+      return findings.filter(({ what }) => what === 'a person has more packets than allowed');
+    };
+    const { rows: kept } = await client.query<{ source: string }>('SELECT source FROM control.campaign');
+    try {
+      const limited = kept[0]!.source.replace('packets: 40', `packets: ${most}`);
+      await client.query('UPDATE control.campaign SET source = $1', [limited]);
+      expect(await overCaps()).toEqual([]);
+      const join = 'INSERT INTO control.alias (act_id, root_act_id, joined_at) VALUES ($1, $2, $3)';
+      // After all that they have won: both may keep it.
+      await client.query(join, [younger, elder, new Date()]);
+      expect(await overCaps()).toEqual([]);
+      await client.query('DELETE FROM control.alias');
+      await client.query(join, [younger, elder, new Date(0)]);
+      expect(await overCaps()).toMatchObject([
+        { invariant: 'I4', where: expect.stringContaining(`/${elder}+${younger}`) },
+      ]);
+    } finally {
+      await client.query('DELETE FROM control.alias');
+      await client.query('UPDATE control.campaign SET source = $1', [kept[0]!.source]);
+    }
+    expect(await found()).toEqual([]);
+  });
+
   it('sees what downstreams handed out twice, and what they have forgotten', async () => {
     const file = path.join(night.dataFolder, 'award-sandbox', 'pieces.jsonl');
     const whole = readFileSync(file, 'utf8');

@@ -6,7 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { audit } from '../../rehearsal/audit/index.ts';
 import { startCrowd } from '../../rehearsal/crowd/index.ts';
-import { startMoodyDownstream, tellDownstream } from '../support/downstream.ts';
+import { MOODS, tellDownstream } from '../../rehearsal/faults/downstream-moods.ts';
+import { startMoodyDownstream } from '../support/downstream.ts';
 import { startEngineForTest, type TestEngine } from '../support/engine.ts';
 import { NIGHT_CAMPAIGN, runFileOf, settleAndAudit } from '../support/night.ts';
 import { seeded, testSeed } from '../support/orders.ts';
@@ -17,22 +18,10 @@ const EMBEDDED_ROUNDS = Math.max(1, Math.floor(ROUNDS / 10));
 const AUDIT_EVERY = 25;
 /** On a machine that is busy with other things there are fewer rounds, so that the suite ends; it says how many. */
 const BUDGET_MS = process.env.HONGBAO_KILL_ROUNDS === undefined ? 300_000 : Number.POSITIVE_INFINITY;
+/** So many there are however busy the machine is. */
+const KILLS_MIN = 5;
 /** How long an append is waited for, in the rounds that end in one. */
 const APPEND_WITHIN_MS = 1_000;
-
-/** What the downstream does to pieces that it first hears of in a round, every other round. */
-const MOODS = [
-  'slow',
-  'http-500',
-  'http-500-but-done',
-  'time-out-then-done',
-  'time-out-not-done',
-  'twice',
-  'processing-then-ok',
-  'fail',
-  'cut-before',
-  'cut-after',
-] as const;
 
 const PEOPLE = 30;
 /** Whose numbers they bind. */
@@ -85,8 +74,9 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
     const url = `http://127.0.0.1:${port}`;
     const crowd = startCrowd({ url, campaignId: 'kill', people: PEOPLE, seed, historyFile, thinkMs: 25 });
 
-    while (kills < rounds && performance.now() < endMs) {
+    while (kills < Math.min(rounds, KILLS_MIN) || (kills < rounds && performance.now() < endMs)) {
       engine = await start();
+      // Every other round, to pieces that it first hears of in it.
       await tellDownstream(downstreamUrl(), random() < 0.5 ? 'ok' : oneOf(MOODS, random));
       const joining = bindPhone(url, `person-${seed}-`, Math.floor(random() * PEOPLE));
       await delay(80 + random() * 320);
@@ -105,15 +95,16 @@ describe.each(modes)('the engine, killed at random under load, $name', ({ rounds
     // The last start stays.
     engine = await start();
     await tellDownstream(downstreamUrl(), 'ok');
+    // On a busy machine nobody may have been heard before a kill.
+    for (const at of [0, PHONES]) await bindPhone(url, `person-${seed}-`, at);
     const { checked } = await settleAndAudit(engine, crowd, historyFile);
     process.stderr.write(`${kills} kills: ${JSON.stringify({ ...crowd.counts, ...checked })}\n`);
-    expect(kills).toBeGreaterThanOrEqual(Math.min(rounds, 5));
     expect(crowd.counts.won).toBeGreaterThan(kills);
     expect(crowd.counts.wonOnSockets).toBeGreaterThan(0);
     expect(checked.seals).toBe(checked.orders);
     expect(checked.handedOut).toBeGreaterThan(0);
-    if (kills >= 40) expect(checked.aliases).toBeGreaterThan(0);
-    if (kills >= 40) expect(crowd.counts.withdrawn).toBeGreaterThan(0);
+    expect(checked.aliases).toBeGreaterThan(0);
+    if (crowd.counts.wallets >= 40) expect(crowd.counts.withdrawn).toBeGreaterThan(0);
   }, 1_200_000);
 });
 

@@ -49,8 +49,9 @@ describe('the bookkeeper', () => {
       return anOrder({ person: people * BUCKETS, slice, index: people });
     });
 
-  const bookkeeper = () =>
+  const bookkeeper = (calmMs = 0) =>
     createBookkeeper({
+      calmMs,
       bucket: BUCKET,
       log: promises.log,
       reader: promises.log,
@@ -93,6 +94,20 @@ describe('the bookkeeper', () => {
     expect(await bookkeeper().sweepOnce()).toEqual({ refilled: 0, settled: 0, repromised: 0 });
     await drained();
     expect(await bookkeeper().sweepOnce()).toEqual({ refilled: 0, settled: 0, repromised: 0 });
+  });
+
+  it('calls the book of an empty log whole at once, and waits for calm where something may come to light', async () => {
+    const foreverMs = 3_600_000;
+    await bookkeeper(foreverMs).sweepOnce();
+    expect(await book.wholeness(BUCKET)).toMatchObject({ whole: true });
+    await noted(newOrders(1));
+    await book.tear(BUCKET);
+    const patient = bookkeeper(foreverMs);
+    const sweeping = patient.sweepOnce();
+    for (let look = 0; look < 50; look += 1)
+      expect(await book.wholeness(BUCKET)).toMatchObject({ whole: false });
+    await patient.stop();
+    expect((await sweeping).refilled).toBe(0);
   });
 
   it('fills a book again that has forgotten, with what waits and what is credited', async () => {

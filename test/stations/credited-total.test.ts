@@ -6,7 +6,7 @@ import { createCreditedTotal } from '../../src/stations/9-total/credited.ts';
 import { aTotal, PHASE } from '../support/totals.ts';
 
 /** A ledger that answers what the test says, and tells when it was asked. */
-function rig() {
+function rig(monotonicMs: () => number = () => performance.now()) {
   const totals = createMemoryHotTotals();
   let answer: () => Promise<readonly CreditedSum[]> = async () => [];
   let asked = 0;
@@ -23,7 +23,7 @@ function rig() {
       },
     },
     asks: () => turn,
-    monotonicMs: () => performance.now(),
+    monotonicMs,
     onBug: (error) => bugs.push(error),
     intervalMs: 1,
   });
@@ -91,5 +91,27 @@ describe('what the ledger has credited, for the total', () => {
     expect(idle.asked()).toBe(0);
     expect(asked()).toBeGreaterThan(5);
     await idle.credited.stop();
+  });
+
+  it('is asked soon again after looks that hung, and seldom when each of them takes long', async () => {
+    let nowMs = 0;
+    let takesMs = 0;
+    const { credited, asked, says, nextAsk } = rig(() => nowMs);
+    says(async () => {
+      nowMs += takesMs;
+      return [line('east', 70, 1)];
+    });
+    credited.start();
+    await nextAsk();
+    takesMs = 600_000;
+    for (let hung = 0; hung < 3; hung += 1) await nextAsk();
+    takesMs = 0;
+    for (let looks = 0; looks < 8; looks += 1) await nextAsk();
+    takesMs = 600_000;
+    for (let slow = 0; slow < 8; slow += 1) await nextAsk();
+    const before = asked();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(asked()).toBe(before);
+    await credited.stop();
   });
 });

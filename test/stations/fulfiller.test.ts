@@ -89,10 +89,23 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
     perSecondMax: undefined,
     ...more,
   });
-  const startFulfiller = (more: Partial<FulfillerOptions> = {}): Fulfiller => {
+  /** Operations change nothing meanwhile: the same downstream whenever it is asked for. */
+  const steady = (downstream: FulfillerOptions['downstream']): FulfillerOptions['downstream'] => {
+    const known = new Map<string, Downstream>();
+    return (name) => {
+      const found = known.get(name) ?? downstream(name);
+      if (found) known.set(name, found);
+      return found;
+    };
+  };
+  const startFulfiller = ({
+    downstream = (name) => viaSandbox(name),
+    isSteady = true,
+    ...more
+  }: Partial<FulfillerOptions> & { isSteady?: boolean } = {}): Fulfiller => {
     const fulfiller = createFulfiller({
       awards: rig.ledger,
-      downstream: (name) => viaSandbox(name),
+      downstream: isSteady ? steady(downstream) : downstream,
       campaigns: () => [pieceCampaign],
       clock,
       logger: quiet,
@@ -260,6 +273,48 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
     await ended(one);
     expect(asked).toEqual(['give', 'give', 'give', 'give']);
     expect(await now(one)).toMatchObject({ state: 'fulfilled', tries: 4 });
+  });
+
+  it('hears what was asked of a downstream to its end before it asks another that took its place', async () => {
+    const asked: string[] = [];
+    let answer = (_: FulfilAnswer): void => {};
+    const old = through({
+      give: async ({ orderNumber }) => {
+        asked.push(`old ${orderNumber}`);
+        return new Promise((resolve) => {
+          answer = resolve;
+        });
+      },
+    });
+    const next = through({
+      give: async ({ orderNumber }) => {
+        asked.push(`new ${orderNumber}`);
+        return { answer: 'fulfilled', voucher: 'NEW' };
+      },
+    });
+    let current: Downstream | undefined = old;
+    const fulfiller = startFulfiller({ downstream: () => current, isSteady: false });
+    const one = await grant();
+    await until(() => asked.length === 1, 'the old one is asked', WITHIN_MS);
+    current = next;
+    const other = await grant();
+    await until(async () => (await rig.ledger.dueAwards(clock.now(), 10)).length > 0, 'one waits', WITHIN_MS);
+    expect(asked).toEqual([`old ${one.orderNumber}`]);
+    answer({ answer: 'fulfilled', voucher: 'OLD' });
+    await ended(one);
+    await ended(other);
+    expect([(await now(one)).voucher, (await now(other)).voucher]).toEqual(['OLD', 'NEW']);
+    expect(asked).toEqual([`old ${one.orderNumber}`, `new ${other.orderNumber}`]);
+    // Taken away: its pieces wait and say why.
+    current = undefined;
+    await until(() => fulfiller.status()['drinks-shop'] === undefined, 'its lane is closed', WITHIN_MS);
+    const last = await grant();
+    await until(
+      async () => (await now(last)).reason === 'no connector drinks-shop is configured',
+      'it says why',
+      WITHIN_MS,
+    );
+    expect([await ledgerFaults(rig.pool), fatal]).toEqual([[], []]);
   });
 
   it('needs nobody for a greeting', async () => {
@@ -437,17 +492,21 @@ describe('handing out pieces', { timeout: 60_000 }, () => {
     expect(most).toBe(3);
   });
 
-  it('asks no more a second than it may', async () => {
+  it.each([1, 2])('asks no more a second than %d processes may, each for itself', async (processes) => {
     const atMs: number[] = [];
     const timed: Connector['give'] = async () => {
       atMs.push(performance.now());
       return { answer: 'fulfilled' };
     };
-    const all = await grants(30);
-    startFulfiller({ downstream: () => through({ give: timed }, { perSecondMax: 20, concurrencyMax: 20 }) });
+    const all = await grants(30 * processes);
+    for (let process = 0; process < processes; process += 1)
+      startFulfiller({
+        downstream: () => through({ give: timed }, { perSecondMax: 20, concurrencyMax: 20 }),
+      });
     for (const one of all) await ended(one);
-    expect(atMs).toHaveLength(30);
-    // At most a second's worth at once, then 20 a second.
+    // More, when one of two lost its claim to this clock, which runs fast.
+    expect(atMs.length).toBeGreaterThanOrEqual(30 * processes);
+    // At most a second's worth at once, then 20 a second of each.
     expect(atMs.at(-1)! - atMs[0]!).toBeGreaterThan(350);
   });
 

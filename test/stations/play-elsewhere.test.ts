@@ -42,10 +42,11 @@ const campaign: CampaignSnapshot = {
   ],
 };
 
-/** A gateway without a book: all that it knows is its own memory and what the phone carries. */
+/** A gateway whose book has heard of nothing: all that it knows is its own memory and what the phone carries. */
 function gateway(nowMs = NIGHT_MS, dealt: { fen: Fen; grant?: PlayDeps['grant'] } = { fen: 100n as Fen }) {
   const clock = testClock(nowMs);
   const away = () => Promise.reject(new RetryableFault('book-unavailable', 'away', 1));
+  const book = { winsOf: async () => [], isWhole: async () => true };
   let index = 0;
   const dealer: Dealer = {
     start() {},
@@ -64,7 +65,7 @@ function gateway(nowMs = NIGHT_MS, dealt: { fen: Fen; grant?: PlayDeps['grant'] 
     dealer,
     clock,
     random: () => 0.99,
-    book: { winsOf: away, outstandingOf: away } as unknown as TokenBook,
+    book: book as unknown as TokenBook,
     tickets: createSealbox(Buffer.alloc(32, 1), 'hongbao.ticket.v1'),
     claims: createMac(Buffer.alloc(32, 2), 'hongbao.claim.v1'),
     grant: dealt.grant ?? away,
@@ -72,7 +73,7 @@ function gateway(nowMs = NIGHT_MS, dealt: { fen: Fen; grant?: PlayDeps['grant'] 
   });
 }
 
-it('what a person won in this round is not dealt to them again at another gateway, though the book is away', async () => {
+it('what a person won in this round is not dealt to them again at another gateway, though the book has not heard of it', async () => {
   let claimRecord: Uint8Array = new Uint8Array();
   async function ticketsOf(shakes: number, nowMs: number): Promise<number> {
     let tickets = 0;

@@ -217,7 +217,92 @@ describe('bringing slices back', () => {
     expect(crediting.status().outcomes).toMatchObject({ credited: 4, void: 0 });
   });
 
-  it.each(['refuse', 'fence', 'append', 'drain', 'ledger', 'tally', 'close', 'closed'] as const)(
+  it('waits for a fence that stands, however often it starts anew', async () => {
+    crediting.setRate(0);
+    await spend(await lease(10), 4);
+    for (const stopsAt of ['the first start', 'the second', 'the third']) {
+      const drains: number[] = [];
+      const { untilDrained } = promises.log;
+      const log = {
+        ...promises.log,
+        untilDrained: (...asked: Parameters<typeof untilDrained>) => {
+          drains.push(asked[0]);
+          return untilDrained(...asked);
+        },
+      };
+      const one = reclaimer({ logs: [log], settleMs: 1 });
+      one.start();
+      await until(() => drains.length > 0, `it waits: ${stopsAt}`);
+      await one.stop();
+      expect(drains).toEqual([2]);
+    }
+    expect(promises.log.end()).toBe(2);
+    crediting.setRate(undefined);
+    expect(await reclaimer().sweepOnce()).toBe(1);
+    expect((await remaining()).packets).toBe(96);
+  });
+
+  it('leaves the fence to the next start when it is stopped before those on their way had their time', async () => {
+    const slice = await lease(10);
+    const one = reclaimer({ settleMs: 60_000 });
+    one.start();
+    const state = async () => (await rig.allotments.unclosed())[0]?.state;
+    await until(async () => (await state()) === 'fenced', 'it lets them come in');
+    await one.stop();
+    expect(promises.log.end()).toBe(0);
+    await spend(slice, 2);
+    expect(await reclaimer().sweepOnce()).toBe(1);
+    expect((await remaining()).packets).toBe(98);
+  });
+
+  it('fences only the buckets that have no fence yet', async () => {
+    await spend(await lease(10), 4);
+    let isAway = true;
+    const away = new RetryableFault('log-unavailable', 'no quorum', 1);
+    const other = await rig.journal(`reclaim-${tests}-other`);
+    const logs = [
+      promises.log,
+      {
+        ...other.log,
+        appendFence: (unit: Parameters<typeof other.log.appendFence>[0]) =>
+          isAway ? Promise.reject(away) : other.log.appendFence(unit),
+        untilDrained: async () => {},
+      },
+    ];
+    for (let looks = 0; looks < 3; looks += 1) expect(await reclaimer({ logs }).sweepOnce()).toBe(0);
+    isAway = false;
+    expect(await reclaimer({ logs }).sweepOnce()).toBe(1);
+    expect([promises.log.end(), other.log.end()]).toEqual([2, 1]);
+    expect((await remaining()).packets).toBe(96);
+    await other.log.close();
+  });
+
+  it.each([
+    ['holds something else by now', (slice: Slice) => spend(slice, 1)],
+    ['was lost with the log’s end', async () => {}],
+  ])('fences anew when the place of its fence %s', async (_, meanwhile) => {
+    const slice = await lease(10);
+    await rig.allotments.fence(slice);
+    await rig.allotments.noteFences(slice, [1]);
+    await meanwhile(slice);
+    const end = promises.log.end();
+    expect(await reclaimer().sweepOnce()).toBe(1);
+    expect(promises.log.end()).toBe(end + 1);
+    expect((await remaining()).packets).toBe(100 - end);
+  });
+
+  it('can’t know of a fence while its log is away, and asks again', async () => {
+    const slice = await lease(10);
+    await rig.allotments.fence(slice);
+    await rig.allotments.noteFences(slice, [await promises.log.appendFence(slice)]);
+    const away = new RetryableFault('log-unavailable', 'no leader', 1);
+    const blind = { ...promises.log, at: () => Promise.reject(away) };
+    expect(await reclaimer({ logs: [blind] }).sweepOnce()).toBe(0);
+    expect(await reclaimer().sweepOnce()).toBe(1);
+    expect(promises.log.end()).toBe(1);
+  });
+
+  it.each(['refuse', 'fence', 'append', 'note', 'drain', 'ledger', 'tally', 'close', 'closed'] as const)(
     'is exact when the process dies at the step: %s',
     async (step) => {
       const slice = await lease(10);
@@ -229,6 +314,7 @@ describe('bringing slices back', () => {
         allotments: {
           ...rig.allotments,
           fence: (fenced) => dieAt('fence').then(() => rig.allotments.fence(fenced)),
+          noteFences: (...noted) => dieAt('note').then(() => rig.allotments.noteFences(...noted)),
           close: async (closed, given) => {
             await dieAt('close');
             await rig.allotments.close(closed, given);
@@ -237,6 +323,7 @@ describe('bringing slices back', () => {
         },
         logs: [
           {
+            at: promises.log.at,
             appendFence: (unit) => dieAt('append').then(() => promises.log.appendFence(unit)),
             untilDrained: (...until) => dieAt('drain').then(() => promises.log.untilDrained(...until)),
           },

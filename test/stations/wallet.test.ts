@@ -276,7 +276,9 @@ describe('the wallet', () => {
         repromise: async () => refuse('slice-fenced', 'its slice is closed by now'),
       });
       expect(await overview()).toMatchObject({ balanceFen: 101n, complete: false });
-      const tokens = [money.tokenOf(kept), money.tokenOf(forgotten)];
+      // While the book is away two gateways seal one order apart: other bytes, and one packet.
+      const tokens = [kept, forgotten, forgotten].map((order) => money.tokenOf(order));
+      expect(new Set(tokens).size).toBe(3);
       expect(await overview(tokens)).toMatchObject({ balanceFen: 203n, complete: false, refusedTokens: [] });
       expect(money.unrecorded.count).toBe(0);
       // What is shown can be taken (I3).

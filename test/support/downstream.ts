@@ -1,14 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { expect } from 'vitest';
 import { sandboxEntry } from '../../src/engines/embedded/award-sandbox/entry.ts';
-import { type DownstreamMode, startAwardSandbox } from '../../src/engines/embedded/award-sandbox/index.ts';
+import { startAwardSandbox } from '../../src/engines/embedded/award-sandbox/index.ts';
 import { systemClock } from '../../src/processes/clock.ts';
 import { quiet } from './postgres.ts';
 
 /** No question takes longer, so that what is never answered is asked about soon. */
 const TIMEOUT_MS = 500;
-const LATE_MS = 200;
 
 export interface MoodyDownstream {
   readonly url: string;
@@ -31,14 +29,4 @@ export async function startMoodyDownstream(
   const entries = connectors.map((name) => ({ ...sandboxEntry(name, sandbox.url), timeoutMs: TIMEOUT_MS }));
   writeFileSync(connectorsFile, JSON.stringify({ connectors: entries }));
   return { url: sandbox.url, connectorsFile, stop: sandbox.stop };
-}
-
-/** How a sandbox treats what it has not heard of yet, from now on. */
-export async function tellDownstream(url: string, mode: DownstreamMode): Promise<void> {
-  const response = await fetch(`${url}/behaviour`, {
-    method: 'PUT',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ mode, lateMs: LATE_MS }),
-  });
-  expect(response.status).toBe(200);
 }

@@ -32,8 +32,9 @@ export interface GrantWorld {
   /** How many are left of a scene; may be set at any time. */
   readonly stock: Map<string, number>;
   book(): TokenBook;
-  granter(): Granter;
-  upstream(): UpstreamGranter;
+  /** Of the first gateway, or of another one. */
+  granter(gateway?: number): Granter;
+  upstream(gateway?: number): UpstreamGranter;
   restart(): Promise<void>;
   /** The book answers nothing until it is back. */
   setBookAway(isAway: boolean): void;
@@ -73,26 +74,39 @@ const sceneOf = (cash: Scene, id: string, award: AwardType, worthFen: number): S
   packetCapFen: isMoney(award) ? cash.packetCapFen : (BigInt(worthFen) as Fen),
 });
 
-export function createGrantWorld(
-  options: { readonly fate?: (order: Order) => Fate; readonly pause?: () => Promise<void> } = {},
-): GrantWorld {
+/** One process. */
+interface Running {
+  readonly book: TokenBook;
+  readonly granter: Granter;
+  readonly upstream: UpstreamGranter;
+}
+
+export interface GrantWorldOptions {
+  readonly fate?: (order: Order) => Fate;
+  readonly pause?: (gateway: number) => Promise<void>;
+  /** A gateway for each, over one log and one stock; one gateway with a book in memory if there are none. */
+  readonly books?: readonly TokenBook[];
+}
+
+export function createGrantWorld(options: GrantWorldOptions = {}): GrantWorld {
   const campaign = awardCampaign();
   const clock = testClock();
   const log: Order[] = [];
   const stock = new Map<string, number>([...campaign.scenes.keys()].map((id) => [id, 1_000]));
   const pause = options.pause ?? (async () => void (await nextTurn()));
+  const { books = [undefined] } = options;
   let units = 0;
   const sceneOfUnit = new Map<number, string>();
   let isAway = false;
-  let running: { readonly book: TokenBook; readonly granter: Granter; readonly upstream: UpstreamGranter };
+  let running: readonly Running[];
 
-  const slices: Pick<SceneSlices, 'take' | 'putBack'> = {
+  const slicesOf = (gateway: number): Pick<SceneSlices, 'take' | 'putBack'> => ({
     putBack({ unit }) {
       const scene = sceneOfUnit.get(unit.index)!;
       stock.set(scene, stock.get(scene)! + 1);
     },
     async take(scene, _, amountFen) {
-      await pause();
+      await pause(gateway);
       const left = stock.get(scene.id) ?? 0;
       if (left === 0) return refuse('budget-exhausted', `scene ${scene.id} has nothing left`);
       stock.set(scene.id, left - 1);
@@ -102,26 +116,32 @@ export function createGrantWorld(
       const unit = { sliceId: 1n as SliceId, epoch: 1, index: units };
       return { unit, amountFen: amountFen ?? worth, grantUntilMs: instantMs(clock.now() + 60_000) };
     },
-  };
+  });
 
-  function boot(): typeof running {
+  /** A book that has what the log has, and may be away. */
+  function memoryBook(): TokenBook {
     const memory = createTokenBook();
     void memory.record(log.map((order, at) => ({ order, position: { sequence: at + 1, leafIndex: 0 } })));
     const unless = async <Answer>(act: () => Promise<Answer>): Promise<Answer> => {
       if (isAway) throw new RetryableFault('book-unavailable', 'away, as the test has it', 1);
       return act();
     };
-    const book: TokenBook = {
+    return {
       ...memory,
       record: async (entries) => (isAway ? [] : memory.record(entries)),
       winsOf: (actId, phaseKey) => unless(() => memory.winsOf(actId, phaseKey)),
+      takeTurn: (actId, phaseKey) => unless(() => memory.takeTurn(actId, phaseKey)),
       isWhole: (actId) => unless(() => memory.isWhole(actId)),
     };
+  }
+
+  function boot(shared: TokenBook | undefined, gateway: number): Running {
+    const book = shared ?? memoryBook();
     const granter = createGranter({
       book,
       campaign: () => campaign,
       async promise(order) {
-        await pause();
+        await pause(gateway);
         const fate = options.fate?.(order) ?? 'kept';
         if (fate === 'not taken') throw new RetryableFault('log-unavailable', 'the log is full', 1);
         if (fate === 'lost before') throw new RetryableFault('outcome-unknown', 'no answer', 1);
@@ -136,20 +156,20 @@ export function createGrantWorld(
       },
     });
     granter.acceptSlice(1n as SliceId);
-    return { book, granter, upstream: createUpstreamGranter({ granter, slices, clock }) };
+    return { book, granter, upstream: createUpstreamGranter({ granter, slices: slicesOf(gateway), clock }) };
   }
-  running = boot();
+  running = books.map(boot);
 
   return {
     campaign,
     clock,
     log,
     stock,
-    book: () => running.book,
-    granter: () => running.granter,
-    upstream: () => running.upstream,
+    book: () => running[0]!.book,
+    granter: (gateway = 0) => running[gateway]!.granter,
+    upstream: (gateway = 0) => running[gateway]!.upstream,
     async restart() {
-      running = boot();
+      running = books.map(boot);
     },
     setBookAway(away) {
       isAway = away;
@@ -179,20 +199,25 @@ export async function grantApp(
 
 export interface AskShape {
   readonly person?: number;
+  /** Ids that are joined to it. */
+  readonly aliases?: readonly number[];
   readonly scene: string;
   readonly rain?: number;
   readonly amountFen?: number;
   readonly drawnAtMs?: number;
 }
 
-/** Asks the process that runs now. */
-export const askOf = (world: GrantWorld, ask: AskShape) =>
-  world.upstream().grant(CREDENTIAL, {
+/** Asks the process that runs now, or one of them. */
+export const askOf = (world: GrantWorld, ask: AskShape, gateway = 0) =>
+  world.upstream(gateway).grant(CREDENTIAL, {
     campaign: world.campaign,
     scene: world.campaign.scenes.get(ask.scene as SceneId)!,
     rainId: (ask.rain ?? 1) as RainId,
     appId: playerOf(1).appId,
-    person: playerOf(ask.person ?? 1),
+    person: {
+      ...playerOf(ask.person ?? 1),
+      aliases: (ask.aliases ?? []).map((alias) => playerOf(alias).actId),
+    },
     amountFen: ask.amountFen === undefined ? undefined : (BigInt(ask.amountFen) as Fen),
     drawnAtMs: ask.drawnAtMs === undefined ? undefined : instantMs(ask.drawnAtMs),
   });

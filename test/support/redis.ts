@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { RestorableBook } from '../../src/engines/ports.ts';
 import { connectRedis, type RedisClient, type RedisClientOptions } from '../../src/engines/redis/client.ts';
 import { bucketTag, createRedisTokenBook } from '../../src/engines/redis/token-book.ts';
+import type { TurnTimes } from '../../src/engines/redis/turns.ts';
 import { type RedisCluster, startRedisCluster } from '../../tools/services.ts';
 import { quiet } from './postgres.ts';
 
@@ -14,8 +15,14 @@ const WINS_TTL_MS = 3_600_000;
 /** The hash tag of a bucket's keys. */
 export const tagOf = (bucket: number): string => bucketTag(SPACE, bucket);
 
-export const redisBook = (client: RedisClient, winsTtlMs: () => number = () => WINS_TTL_MS, space = SPACE) =>
-  createRedisTokenBook({ client, space, buckets: BUCKETS, winsTtlMs });
+export const redisBook = (
+  client: RedisClient,
+  winsTtlMs: () => number = () => WINS_TTL_MS,
+  space = SPACE,
+  turns: TurnTimes = {},
+) => createRedisTokenBook({ client, space, buckets: BUCKETS, winsTtlMs, random: chance, ...turns });
+
+const chance = () => randomInt(1_000) / 1_000;
 
 /** As its buckets' owners would, once they have filled it. */
 export const markAllWhole = (book: RestorableBook): Promise<unknown> =>
@@ -33,7 +40,7 @@ export async function connected(
   const client = connectRedis({
     url,
     logger: quiet,
-    random: () => randomInt(1_000) / 1_000,
+    random: chance,
     callTimeoutMs: PATIENT_MS,
     ...options,
   });

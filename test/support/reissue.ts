@@ -3,7 +3,7 @@ import type { Pool } from 'pg';
 import type { CampaignSnapshot, Scene } from '../../src/campaign/snapshot.ts';
 import { createReclaimer } from '../../src/control/reclaim.ts';
 import { askForLine } from '../../src/control/reissue/ask.ts';
-import { checkLine } from '../../src/control/reissue/check.ts';
+import { checkLines } from '../../src/control/reissue/check.ts';
 import { createReissueDesk, type ReissueDesk, type ReissueView } from '../../src/control/reissue/desk.ts';
 import { createReissueWorker, type ReissueWorkerOptions } from '../../src/control/reissue/worker.ts';
 import type { ControlStore, ReissueLineDue, ReissueResult, Reissues } from '../../src/engines/ports.ts';
@@ -11,6 +11,7 @@ import { controlMigrations, createControlStore } from '../../src/engines/postgre
 import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { createReissues, reissueMigrations } from '../../src/engines/postgres/reissue/index.ts';
 import { createOperators } from '../../src/engines/postgres/reissue/operators.ts';
+import { gather } from '../../src/guard/gather.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
 import { createGranter } from '../../src/stations/3-grant/grant.ts';
 import { createSceneSlices } from '../../src/stations/3-grant/slices.ts';
@@ -18,7 +19,8 @@ import { createUpstreamGranter } from '../../src/stations/3-grant/upstream.ts';
 import { promisedAt } from '../../src/stations/4-seal/sealing-line.ts';
 import { createCreditor } from '../../src/stations/5-credit/creditor.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
-import type { AppId, PhaseKey, SceneId, SponsorId } from '../../src/vocabulary/ids.ts';
+import type { ActId, AppId, PhaseKey, SceneId, SponsorId } from '../../src/vocabulary/ids.ts';
+import type { OrderNumber } from '../../src/vocabulary/order-number.ts';
 import { LIVE_OPENS_MS, testCampaign } from './campaign.ts';
 import { quiet } from './postgres.ts';
 import { type Rig, startRig, type TestClock, testClock, until } from './rig.ts';
@@ -130,7 +132,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
     clock,
     wake: () => {},
   });
-  const isCredited = async (...[actId, phaseKey, orderNumber]: Parameters<IsGiven>): Promise<boolean> =>
+  const isCredited = async (actId: ActId, phaseKey: PhaseKey, orderNumber: OrderNumber): Promise<boolean> =>
     (await rig.ledger.wallet({ actId, phaseKey }, [orderNumber])).credited.has(orderNumber);
 
   const stage: ReissueStage = {
@@ -188,18 +190,22 @@ export async function startReissueStage(): Promise<ReissueStage> {
         times: { exhaustedFor: 0 },
       });
       const upstream = createUpstreamGranter({ granter, slices, clock });
+      const personOf = gather(control.personsOf);
       const campaignOf = (id: string) => (id === campaign.id ? campaign : undefined);
       const worker = createReissueWorker({
         reissues: pluggedIn(reissues, plug),
         worker: `control ${controls}`,
-        check: (line) =>
-          checkLine({ campaign: campaignOf, personFor: control.personFor, isGiven: isCredited }, line),
+        check: (lines) =>
+          checkLines(
+            { campaign: campaignOf, personsFor: control.personsFor, areGiven: rig.ledger.areCredited },
+            lines,
+          ),
         ask: plug.around((line: ReissueLineDue) =>
           askForLine(
             {
               campaign: campaignOf,
               grant: plug.around(upstream.grant),
-              personOf: control.personOf,
+              personOf,
               isCredited,
             },
             line,
@@ -243,8 +249,6 @@ export async function startReissueStage(): Promise<ReissueStage> {
   };
   return stage;
 }
-
-type IsGiven = Parameters<typeof checkLine>[0]['isGiven'];
 
 function pluggedIn(reissues: Reissues, plug: Plug): Reissues {
   return {

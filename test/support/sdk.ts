@@ -66,7 +66,8 @@ export async function startSdkRig(campaignFile = 'examples/gala.yaml'): Promise<
     allotments,
     control,
     phaseKey: campaign!.phaseKeys.get('live' as PhaseId)!,
-    actIdOf: async (user) => (await control.personFor(1 as AppId, keyOf(user))).given,
+    actIdOf: async (user) =>
+      (await control.personsFor([{ appId: 1 as AppId, userKey: keyOf(user) }]))[0]!.given,
     async join(...users) {
       const phoneKey = randomBytes(32);
       for (const user of users) await control.bindPhone(1 as AppId, keyOf(user), phoneKey, false);

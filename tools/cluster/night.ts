@@ -1,13 +1,18 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type AuditReport, auditCluster } from '../../rehearsal/audit/index.ts';
 import { type CrowdCounts, startCrowd } from '../../rehearsal/crowd/index.ts';
-import type { Cluster } from './index.ts';
+import { seededRandom } from '../../rehearsal/crowd/random.ts';
+import { startMoods } from '../../rehearsal/faults/downstream-moods.ts';
+import type { Cluster, RoleProcess } from './index.ts';
 import { grantToAll, type UpstreamCounts } from './upstream.ts';
 
 /** Of the people at the first gateway, how many a service grants something. */
 const GRANTED_TO = 10;
+/** So long a downstream's mood lasts. */
+const MOOD_MS = 500;
 
 export interface NightOptions {
   readonly campaignFile: string;
@@ -25,6 +30,8 @@ export interface NightReport {
   /** What a service upstream granted meanwhile. */
   readonly upstream: UpstreamCounts;
   readonly refusals: ReadonlyMap<string, number>;
+  /** What downstreams answered by what it means, all of them together: they misbehave until the crowd goes home. */
+  readonly downstream: ReadonlyMap<string, number>;
   readonly audit: AuditReport;
   /** What people saw, as the auditor read it. */
   readonly historyFile: string;
@@ -33,14 +40,17 @@ export interface NightReport {
 }
 
 /**
- * A crowd at every gateway, and a service that grants; then everything is credited, paid and handed out; then the
- * auditor looks at all of it.
+ * A crowd at every gateway, a service that grants, and downstreams that misbehave; then these behave, and everything is
+ * credited, paid and handed out; then the auditor looks at all of it.
  */
 export async function playNight(cluster: Cluster, options: NightOptions): Promise<NightReport> {
   const { say } = options;
   const historyFile = path.join(path.dirname(cluster.keysFolder), `history-${options.seed}.jsonl`);
   await cluster.applyCampaign(options.campaignFile);
   say(`campaign ${options.campaignId} is in force at every gateway`);
+  const [wallet] = cluster.of('wallet');
+  const random = seededRandom(options.seed);
+  const moods = await startMoods({ url: downstreamOf(wallet!), random, everyMs: MOOD_MS });
   const crowds = cluster.of('gateway').map(({ url }, at) =>
     startCrowd({
       url,
@@ -61,6 +71,7 @@ export async function playNight(cluster: Cluster, options: NightOptions): Promis
     }),
     delay(options.lastsMs),
   ]);
+  await moods.stop();
   await Promise.all(crowds.map((crowd) => crowd.stop()));
   const counts = crowds.map((crowd) => crowd.counts).reduce(added);
   say(
@@ -71,7 +82,27 @@ export async function playNight(cluster: Cluster, options: NightOptions): Promis
   const drainedMs = performance.now() - startedMs;
   say(`everything is credited, paid and handed out, ${Math.round(drainedMs)} ms after the last answer`);
   const audit = await auditWithTotals(cluster, { historyFile, settled: true });
-  return { counts, upstream, refusals: refusalsOf(crowds), audit, drainedMs, historyFile };
+  const downstream = await downstreamAnswers(wallet!);
+  return { counts, upstream, refusals: refusalsOf(crowds), downstream, audit, drainedMs, historyFile };
+}
+
+/** The sandbox that plays all downstreams runs in the wallet's process. */
+function downstreamOf({ dataFolder }: RoleProcess): string {
+  const runFile = path.join(dataFolder, 'run', 'engine.json');
+  const { downstreamUrl } = JSON.parse(readFileSync(runFile, 'utf8')) as { downstreamUrl?: string };
+  if (downstreamUrl === undefined) throw new Error(`${runFile} names no downstream`);
+  return downstreamUrl;
+}
+
+/** By what they mean; as the wallet counts them. */
+async function downstreamAnswers({ opsUrl }: RoleProcess): Promise<ReadonlyMap<string, number>> {
+  const text = await (await fetch(`${opsUrl}/metrics`)).text();
+  const answers = new Map<string, number>();
+  for (const [, answer, count] of text.matchAll(
+    /^hongbao_connector_answers_total\{[^}]*answer="([^"]+)"[^}]*\} (\d+)$/gm,
+  ))
+    answers.set(answer!, (answers.get(answer!) ?? 0) + Number(count));
+  return answers;
 }
 
 /** The auditor's look at a cluster. */
@@ -82,6 +113,7 @@ export const auditOf = (
     settled?: boolean;
     closedBeforeMs?: number;
     gatewayUrls?: readonly string[];
+    resealed?: boolean;
   },
 ): Promise<AuditReport> =>
   auditCluster({
@@ -102,7 +134,7 @@ const TOTALS_WITHIN_MS = 60_000;
 /** The same, and of what every gateway shows as given, which may be a moment behind. */
 export async function auditWithTotals(
   cluster: Cluster,
-  options: { historyFile?: string; settled?: boolean },
+  options: { historyFile?: string; settled?: boolean; resealed?: boolean },
 ): Promise<AuditReport> {
   const gatewayUrls = cluster.of('gateway').map(({ url }) => url);
   const lastMs = performance.now() + TOTALS_WITHIN_MS;

@@ -19,7 +19,7 @@ export interface ReissueWorkerOptions {
   readonly reissues: Reissues;
   /** Names this process's place: the same after a restart, and nobody else's. */
   readonly worker: string;
-  readonly check: (line: ReissueLineUnchecked) => Promise<ReissueChecked>;
+  readonly check: (lines: readonly ReissueLineUnchecked[]) => Promise<readonly ReissueChecked[]>;
   readonly ask: (line: ReissueLineDue) => Promise<ReissueAnswer>;
   readonly unclosedSlices: () => Promise<readonly UnclosedSlice[]>;
   readonly clock: Clock;
@@ -48,7 +48,6 @@ const JOBS_MAX = 4;
 /** Lines asked for at once: micro-batches gather of them, and a crash leaves at most so many to be asked again. */
 const BATCH_LINES = 500;
 const CHECK_LINES = 1_000;
-const CHECKED_AT_ONCE = 50;
 const NOTHING_LEFT = 'budget-exhausted: nothing was left that could pay this';
 
 /**
@@ -106,10 +105,7 @@ export function createReissueWorker(options: ReissueWorkerOptions): ReissueWorke
 
   async function checkSome(hold: ReissueHold): Promise<boolean> {
     const lines = await reissues.unchecked(hold, CHECK_LINES);
-    const checked: ReissueChecked[] = [];
-    for (let at = 0; at < lines.length && !pauses.stopped; at += CHECKED_AT_ONCE)
-      checked.push(...(await Promise.all(lines.slice(at, at + CHECKED_AT_ONCE).map(options.check))));
-    if (lines.length > 0) return reissues.noteChecked(hold, checked);
+    if (lines.length > 0) return reissues.noteChecked(hold, await options.check(lines));
     await reissues.finishCheck(hold, clock.now());
     return false;
   }

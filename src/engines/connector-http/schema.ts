@@ -86,13 +86,19 @@ const ConnectorEntry = Type.Object(
       Type.Integer({ minimum: 50, maximum: 30_000, description: 'For a whole exchange. Default 3000' }),
     ),
     concurrencyMax: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1_000, description: 'Questions at once, a process. Default 8' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000,
+        description:
+          'Questions at once of each wallet process; what reaches them is this times the wallets. Default 8',
+      }),
     ),
     perSecondMax: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: 100_000,
-        description: 'Questions a second, a process. No limit, when left out.',
+        description:
+          'Questions a second of each wallet process; what reaches them is this times the wallets. Up to a second’s worth may come at once after a pause. No limit, when left out.',
       }),
     ),
     auth: Type.Optional(Auth),

@@ -107,6 +107,9 @@ export function createTokenBook(): TokenBook {
     return { orderNumber, sceneId, rainId, position: positionOf(win) };
   };
 
+  const winsOf = async (actId: ActId, phaseKey: PhaseKey): Promise<readonly Win[]> =>
+    rowsOf(actId, phaseKey).map((win) => winOf(win, actId));
+
   return {
     async record(entries) {
       return entries.flatMap(({ order, position }) => (recordOne(order, position) ? [order] : []));
@@ -120,8 +123,10 @@ export function createTokenBook(): TokenBook {
         .filter((win) => win.status !== TOKEN_STATUS.credited)
         .map(entryOf);
     },
-    async winsOf(actId, phaseKey) {
-      return rowsOf(actId, phaseKey).map((win) => winOf(win, actId));
+    winsOf,
+    // There is no other process.
+    async takeTurn(actId, phaseKey) {
+      return { wins: await winsOf(actId, phaseKey), lasts: () => true, endsWith() {}, giveBack() {} };
     },
     outstandingCount: async () => outstandingCount,
   };

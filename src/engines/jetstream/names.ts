@@ -25,6 +25,9 @@ export const bucketNames = (space: string, bucket: number): BucketNames => ({
 export const ownersBucket = (space: string): string => `${space}-owners`;
 export const ownersSubject = (space: string): string => `${space}.owners`;
 
+/** Core NATS: a process that can't reach the book has the bucket's owner tell it that it misses something. */
+export const missedSubject = (space: string, bucket: number): string => `${space}.book.missed.${bucket}`;
+
 const OWNER_CONSUMER = /^credit-(\d{1,15})$/;
 
 /** An owner's consumer is named by its epoch: the next owner's is another one, and the old one is deleted. */

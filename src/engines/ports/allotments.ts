@@ -3,6 +3,7 @@ import type { Refusal } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { PhaseKey, RainId, SceneId, SliceId } from '../../vocabulary/ids.ts';
 import type { InstantMs } from '../../vocabulary/instant.ts';
+import type { LogSequence } from './log.ts';
 
 /** A leased piece of a budget. A cut slice names every packet's amount; a slice of a `given` scene only its total. */
 export interface Slice {
@@ -20,6 +21,15 @@ export interface Slice {
   readonly dealUntilMs: InstantMs;
   /** Nothing of it is granted after this: the last ticket has expired. */
   readonly grantUntilMs: InstantMs;
+}
+
+/** `open` ones may still be granted from, `fenced` ones wait for their tally. */
+export interface UnclosedSlice {
+  readonly slice: Slice;
+  readonly holder: string;
+  readonly state: 'open' | 'fenced';
+  /** By bucket, where its fence was last known to stand in that bucket's log; shorter where nothing is known. */
+  readonly fencedAt: readonly (LogSequence | undefined)[];
 }
 
 export interface SliceLeaseAsk {
@@ -89,11 +99,13 @@ export interface Allotments {
   lease(ask: SliceLeaseAsk): Promise<Slice | undefined>;
   /** Gives back the packets from `fromIndex` on, which were never dealt, and ends the dealing. Repeats change nothing. */
   returnTail(slice: Pick<Slice, 'sliceId' | 'epoch'>, fromIndex: number, fenReturned: Fen): Promise<void>;
-  /** Slices that are not closed: `open` ones may still be granted from, `fenced` ones wait for their tally. */
-  unclosed(): Promise<
-    readonly { readonly slice: Slice; readonly holder: string; readonly state: 'open' | 'fenced' }[]
-  >;
+  unclosed(): Promise<readonly UnclosedSlice[]>;
   fence(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<void>;
+  /** Keeps where its fence stands, by bucket, for whoever takes the slice up after a crash. */
+  noteFences(
+    slice: Pick<Slice, 'sliceId' | 'epoch'>,
+    fencedAt: readonly (LogSequence | undefined)[],
+  ): Promise<void>;
   /** Whether orders of this slice may still be promised: it was leased in this epoch and is neither fenced nor closed. */
   isOpen(slice: Pick<Slice, 'sliceId' | 'epoch'>): Promise<boolean>;
   /** Ends a fenced slice: what it has not given goes back to its budget lines. Repeats change nothing. */

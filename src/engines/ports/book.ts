@@ -19,6 +19,22 @@ export interface Win {
   readonly position: LogPosition;
 }
 
+/**
+ * A person's turn to be granted to, in one phase. While a process has it no other one gets it, so what it read is all
+ * there is, until it gives it back or the turn runs out. It is weak, as the book is: where the book forgets, two
+ * processes may go on at once, and the order number's key alone says what is paid.
+ */
+export interface PersonTurn {
+  /** Every order of this person in the phase, read in the moment in which the turn was taken. */
+  readonly wins: readonly Win[];
+  /** Whether it surely is nobody else's until a promise made now was noted. If not, take it anew: it lasts longer then. */
+  lasts(): boolean;
+  /** The next `record` of this order by this process gives it back, in the same call. */
+  endsWith(orderNumber: OrderNumber): void;
+  /** Nobody waits for it; again, or after it ended, it changes nothing. */
+  giveBack(): void;
+}
+
 /** The server's copy of the tokens: a cache of the log, never the promise itself. */
 export interface TokenBook {
   /**
@@ -34,6 +50,11 @@ export interface TokenBook {
   outstandingOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly BookEntry[]>;
   /** Every order of this person in the phase, credited or not. */
   winsOf(actId: ActId, phaseKey: PhaseKey): Promise<readonly Win[]>;
+  /**
+   * `winsOf`, and this person's turn with it. Waits, some seconds at most, while another process has it; undefined when
+   * it still has it then. What this process has itself it gets again: the book of a process knows no two of them.
+   */
+  takeTurn(actId: ActId, phaseKey: PhaseKey): Promise<PersonTurn | undefined>;
   /**
    * Whether what was read of this person before this call was all there is. False from the moment at which the book
    * may have forgotten something until it is filled again: what it has is true then, what it lacks says nothing.

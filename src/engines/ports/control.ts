@@ -33,12 +33,16 @@ export interface PhoneBinding extends Known {
 
 export interface ControlStore {
   /**
-   * Who (app, user) is: the same person again whenever it is asked, and a new one at the first asking. `userKey` is a
-   * keyed hash of (app, user): no user id is stored.
+   * Who each (app, user) is, in their order; one may come twice. The same person again whenever it is asked, and a new one
+   * at the first asking. `userKey` is a keyed hash of (app, user): no user id is stored.
    */
-  personFor(appId: AppId, userKey: Uint8Array): Promise<Known>;
+  personsFor(
+    users: readonly { readonly appId: AppId; readonly userKey: Uint8Array }[],
+  ): Promise<readonly Known[]>;
   /** Who an id is by now, be it the person's own or an alias. */
   personOf(actId: ActId): Promise<Person>;
+  /** The same for many, in their order. */
+  personsOf(actIds: readonly ActId[]): Promise<readonly Person[]>;
   /**
    * Binds a phone number (its keyed hash) to (app, user), who may be new, and joins persons by it. One transaction;
    * repeats change nothing. `mayReplace`: a person who has another number gets this one, if nobody has it.

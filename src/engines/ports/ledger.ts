@@ -11,6 +11,11 @@ export interface Account {
   readonly phaseKey: PhaseKey;
 }
 
+/** An order by the key under which it is credited: numbers alone repeat in other campaigns. */
+export interface OrderName extends Account {
+  readonly orderNumber: OrderNumber;
+}
+
 export interface CreditReceipt {
   readonly credited: number;
   /** Already there with the very same content: a repeat, nothing moved. */
@@ -131,6 +136,8 @@ export interface Ledger {
    */
   fence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<void>;
   wallet(account: Account, orderNumbers: readonly OrderNumber[]): Promise<LedgerWallet>;
+  /** Whether each of these orders is credited, pieces too; in their order, however many. */
+  areCredited(orders: readonly OrderName[]): Promise<readonly boolean[]>;
   /** Money only (pieces: `Awards`). Newest first, strictly behind the cursor. */
   records(account: Account, after: RecordCursor | undefined, limit: number): Promise<readonly LedgerRecord[]>;
   /**

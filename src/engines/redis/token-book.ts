@@ -3,11 +3,10 @@ import type { PhaseKey } from '../../vocabulary/ids.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { BookEntry, RestorableBook } from '../ports.ts';
 import { decodePending, decodeWins, PackedOrders, personBytes, personOf } from './book-codec.ts';
-import type { RedisClient } from './client.ts';
-import { createReadGatherer } from './read-gatherer.ts';
+import { createGatherer } from './gatherer.ts';
+import { createRedisTurns, type RedisTurnsOptions } from './turns.ts';
 
-export interface RedisTokenBookOptions {
-  readonly client: RedisClient;
+export interface RedisTokenBookOptions extends RedisTurnsOptions {
   /** The name of our cluster: books of other names on the same servers share nothing with it (I7). */
   readonly space: string;
   /** How many buckets the cluster was made with. */
@@ -47,7 +46,10 @@ export const bucketTag = (space: string, bucket: number): string => `{${space}.b
  */
 export function createRedisTokenBook(options: RedisTokenBookOptions): RestorableBook {
   const { client, buckets } = options;
-  const readField = createReadGatherer(client);
+  const turns = createRedisTurns(options);
+  const readField = createGatherer(
+    (key, fields: readonly Buffer[]) => client.command('HMGET', key, ...fields) as Promise<(Buffer | null)[]>,
+  );
   const keysOf = keysIn(options.space);
   const keysOfPerson = (order: Pick<Order, 'actId'>) => keysOf(bucketOf(order.actId, buckets));
 
@@ -110,11 +112,13 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
         async (keys, phaseKey, some) => {
           const packed = new PackedOrders(some.length);
           for (const { order, position } of some) packed.addEntry(order, position);
+          const ended = turns.endingWith(some);
           const places = await client.invoke(
             'record',
             [keys.wins(phaseKey), keys.pending(phaseKey), keys.count, keys.phases, keys.mark, keys.tears],
-            [packed.bytes(), Math.round(options.winsTtlMs(phaseKey)), phaseKey],
+            [packed.bytes(), Math.round(options.winsTtlMs(phaseKey)), phaseKey, ended.packed, turns.holder],
           );
+          ended.done();
           return (places as number[]).map((place) => some[place]!.order);
         },
       );
@@ -142,6 +146,8 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       const value = await readField(keysOfPerson({ actId }).wins(phaseKey), personBytes(actId));
       return value ? decodeWins(value, actId) : [];
     },
+
+    takeTurn: (actId, phaseKey) => turns.take(keysOfPerson({ actId }).wins(phaseKey), actId),
 
     isWhole: (actId) => isWholeNow(bucketOf(actId, buckets)),
 

@@ -84,7 +84,7 @@ function connectors(config: Config): Check {
     };
   const read = readConnectorsFile(config.connectors.file, process.env);
   return 'entries' in read
-    ? ok('connectors', read.entries.map(({ name }) => name).join(', '))
+    ? ok('connectors', `${read.entries.map(({ name }) => name).join(', ')} (version ${read.version})`)
     : fail('connectors', read.report.trim());
 }
 

@@ -43,6 +43,7 @@ interface AuditFlags {
   history?: string;
   settled?: boolean;
   gateway?: string[];
+  statement?: string[];
 }
 
 export async function main(argv: readonly string[]): Promise<void> {
@@ -207,9 +208,10 @@ function program(output: Output): Command {
     .option('--history <file>', 'what clients saw, JSON lines')
     .option('--settled', 'the backlog is drained: everything promised must be in the ledger')
     .option('--gateway <urls...>', 'at rest: what these show as given must be what was credited')
+    .option('--statement <files...>', 'what a partner says it handed out, CSV or JSON lines: CONNECTOR=FILE')
     .action((flags: AuditFlags) => {
       const { config } = configuration();
-      const { history, settled = false, gateway: gatewayUrls = [] } = flags;
+      const { history, settled = false, gateway: gatewayUrls = [], statement: statements = [] } = flags;
       if (config.cluster && flags.ledger === undefined) {
         const dataFolders = (flags.data ?? []).map((folder) => path.resolve(folder));
         const { cluster } = config;
@@ -221,6 +223,7 @@ function program(output: Output): Command {
           history,
           settled,
           gatewayUrls,
+          statements,
         });
       }
       return auditCommand({
@@ -232,6 +235,7 @@ function program(output: Output): Command {
         history,
         settled,
         gatewayUrls,
+        statements,
       });
     });
 

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { type AuditReport, audit, auditCluster } from '../../../rehearsal/audit/index.ts';
+import { type AuditReport, audit, auditCluster, fileOf } from '../../../rehearsal/audit/index.ts';
 import { readCampaign } from '../../campaign/read.ts';
 import { reportProblems } from '../../campaign/report.ts';
 import { startEmbeddedPostgres } from '../../engines/embedded/postgres/supervisor.ts';
@@ -183,6 +183,7 @@ export async function auditCommand(
     history?: string | undefined;
     settled: boolean;
     gatewayUrls: readonly string[];
+    statements: readonly string[];
   },
 ): Promise<void> {
   const { dataFolder } = options;
@@ -204,6 +205,7 @@ export async function auditCommand(
     throw new CliFailure(EXIT.usage, `There is no ${options.history} to read what clients saw from.`, {
       code: 'unreadable',
     });
+  assertStatements(options.statements);
   const server =
     known === undefined
       ? await startEmbeddedPostgres({
@@ -219,6 +221,7 @@ export async function auditCommand(
       ledgerUrl,
       settled: options.settled,
       gatewayUrls: options.gatewayUrls,
+      statements: options.statements,
       // An engine that runs has closed by now what ended a while ago; one that does not run closes it when it starts.
       closedBeforeMs: options.settled && running ? systemClock.now() - CLOSING_TAKES_MS : 0,
       ...(options.keysFolder === undefined ? {} : { keysFolder: options.keysFolder }),
@@ -239,9 +242,11 @@ export async function auditClusterCommand(
     readonly history?: string | undefined;
     readonly settled: boolean;
     readonly gatewayUrls: readonly string[];
+    readonly statements: readonly string[];
   },
 ): Promise<void> {
   const { config, cluster } = options;
+  assertStatements(options.statements);
   for (const url of config.ledgerUrls) await assertReachable(url);
   const report = await auditCluster({
     dataFolders: options.dataFolders,
@@ -251,6 +256,7 @@ export async function auditClusterCommand(
     keyFile: path.join(config.keysFolder, 'keyring.json'),
     settled: options.settled,
     gatewayUrls: options.gatewayUrls,
+    statements: options.statements,
     ...(options.history === undefined ? {} : { historyFile: options.history }),
   });
   printAudit(options, report);
@@ -259,6 +265,12 @@ export async function auditClusterCommand(
 function printAudit(output: Output, report: AuditReport): void {
   print(output, report, auditText(report));
   if (!report.ok) process.exitCode = EXIT.refused;
+}
+
+function assertStatements(statements: readonly string[]): void {
+  const gone = statements.map((named) => fileOf(named).file).find((file) => !existsSync(file));
+  if (gone !== undefined)
+    throw new CliFailure(EXIT.usage, `There is no ${gone} to read a statement from.`, { code: 'unreadable' });
 }
 
 /** An audit that could not look is neither clean nor a finding. */

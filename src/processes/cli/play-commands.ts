@@ -104,6 +104,19 @@ async function shakeOnce(
   }
 }
 
+interface PieceLine {
+  readonly state: string;
+  readonly drawnAtMs: number;
+  readonly bill: { readonly en: string; readonly zh: string };
+  readonly voucher?: string;
+}
+
+/** A piece has no amount of its own: its place says where it is, and the code once it is there. */
+const pieceText = ({ state, drawnAtMs, bill, voucher }: PieceLine): string => {
+  const at = new Date(drawnAtMs).toISOString().slice(0, 19);
+  return `  ${at}  ${state.padStart(10)}  ${bill.en} · ${bill.zh}${voucher === undefined ? '' : `  ${voucher}`}`;
+};
+
 export async function walletCommand(options: PlayerOptions): Promise<void> {
   const { target, bearer, route } = await signIn(options);
   const pocket = readPocket(options.dataFolder, target, options.user);
@@ -128,6 +141,7 @@ export async function walletCommand(options: PlayerOptions): Promise<void> {
     `Balance · 余额      ${yuan(wallet.balanceFen)}`,
     `Income · 累计收入  ${yuan(wallet.totalIncomeFen)}`,
     ...lines,
+    ...((wallet.awards ?? []) as PieceLine[]).map(pieceText),
   ].join('\n');
   print(options, { user: options.user, campaign: target.campaign, ...wallet }, text);
 }

@@ -9,7 +9,7 @@ import { createFulfiller, type Downstream, type Fulfiller } from '../../stations
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 import type { Config } from '../config.ts';
-import { readConnectorsFile } from '../connectors-file.ts';
+import { type ConnectorsStatus, followConnectors } from '../connectors-in-force.ts';
 import { random } from '../randomness.ts';
 import type { Stores } from '../stores/index.ts';
 
@@ -29,12 +29,17 @@ export interface FulfilPart {
   start(): void;
   stop(): Promise<void>;
   status: Fulfiller['status'];
+  /** The connectors file in force; undefined where a sandbox stands for all, or there is none. */
+  connectorsFile(): ConnectorsStatus | undefined;
 }
 
 /** 6-fulfil, with the downstreams that operations have configured, or with the sandbox that plays all of them. */
 export async function createFulfilPart(deps: FulfilDeps): Promise<FulfilPart> {
   const { config, stores, clock, logger, metrics } = deps;
-  const entries = entriesOf(config);
+  const followed =
+    typeof config.connectors === 'string'
+      ? undefined
+      : followConnectors({ file: config.connectors.file, env: process.env, logger });
   const sandbox =
     config.connectors === 'sandbox'
       ? await startAwardSandbox({
@@ -45,20 +50,22 @@ export async function createFulfilPart(deps: FulfilDeps): Promise<FulfilPart> {
         })
       : undefined;
 
+  const made = new WeakMap<ConnectorDraft, Downstream>();
+  const sandboxEntries = new Map<string, ConnectorDraft>();
+
+  /** The same object until its entry changes: by that 6-fulfil sees that a downstream is another one. */
   function downstream(name: string): Downstream | undefined {
-    const entry = sandbox ? sandboxEntry(name, sandbox.url) : entries.find((one) => one.name === name);
-    return (
-      entry && {
-        connector: createHttpConnector({
-          entry,
-          secretOf: (variable) => process.env[variable] ?? '',
-          nowMs: clock.now,
-        }),
-        timeoutMs: entry.timeoutMs ?? TIMEOUT_MS,
-        concurrencyMax: entry.concurrencyMax ?? CONCURRENCY_MAX,
-        perSecondMax: entry.perSecondMax,
-      }
-    );
+    const entry = sandbox ? ofSandbox(name, sandbox.url) : followed?.entry(name);
+    if (!entry) return undefined;
+    const known = made.get(entry) ?? downstreamOf(entry, clock);
+    made.set(entry, known);
+    return known;
+  }
+
+  function ofSandbox(name: string, url: string): ConnectorDraft {
+    const entry = sandboxEntries.get(name) ?? sandboxEntry(name, url);
+    sandboxEntries.set(name, entry);
+    return entry;
   }
 
   const fulfiller = createFulfiller({
@@ -73,23 +80,46 @@ export async function createFulfilPart(deps: FulfilDeps): Promise<FulfilPart> {
     onSettled: (connector, state) => metrics.awardsSettled.inc({ connector, state }),
   });
   watchBacklog(deps);
+  if (followed) watchConnectors(metrics, followed.status);
   return {
     sandboxUrl: sandbox?.url,
-    start: fulfiller.start,
+    start() {
+      followed?.start();
+      fulfiller.start();
+    },
     status: fulfiller.status,
+    connectorsFile: () => followed?.status(),
     async stop() {
+      await followed?.stop();
       await fulfiller.stop();
       await sandbox?.stop();
     },
   };
 }
 
-/** Throws with every mistake of the file. */
-function entriesOf(config: Config): readonly ConnectorDraft[] {
-  if (typeof config.connectors === 'string') return [];
-  const read = readConnectorsFile(config.connectors.file, process.env);
-  if ('report' in read) throw new Error(read.report);
-  return read.entries;
+const downstreamOf = (entry: ConnectorDraft, clock: Clock): Downstream => ({
+  connector: createHttpConnector({
+    entry,
+    secretOf: (variable) => process.env[variable] ?? '',
+    nowMs: clock.now,
+  }),
+  timeoutMs: entry.timeoutMs ?? TIMEOUT_MS,
+  concurrencyMax: entry.concurrencyMax ?? CONCURRENCY_MAX,
+  perSecondMax: entry.perSecondMax,
+});
+
+function watchConnectors(metrics: Metrics, status: () => ConnectorsStatus): void {
+  metrics.watchLabelled(
+    'hongbao_connectors_info',
+    'The connectors file in force, by the beginning of its SHA-256',
+    'version',
+    () => ({ [status().version]: 1 }),
+  );
+  metrics.watch(
+    'hongbao_connectors_refused',
+    '1 while the connectors file, as it is now, does not hold up, and the one before stays in force',
+    () => (status().refused ? 1 : 0),
+  );
 }
 
 /** One look at the ledger serves the three gauges of a scrape. */

@@ -2,10 +2,12 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import { askForLine } from '../../control/reissue/ask.ts';
-import { checkLine } from '../../control/reissue/check.ts';
+import { checkLines } from '../../control/reissue/check.ts';
 import { createReissueDesk } from '../../control/reissue/desk.ts';
 import { reissueRoutes } from '../../control/reissue/http.ts';
 import { createReissueWorker } from '../../control/reissue/worker.ts';
+import type { OrderName } from '../../engines/ports.ts';
+import { gather } from '../../guard/gather.ts';
 import { userKeyOf } from '../../guard/sessions.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import type { Granter } from '../../stations/3-grant/grant.ts';
@@ -62,24 +64,22 @@ export async function createReissuePart(
   const upstream = createUpstreamGranter({ granter, slices, clock });
   const isCredited = async (actId: ActId, phaseKey: PhaseKey, orderNumber: OrderNumber): Promise<boolean> =>
     (await ledger.wallet({ actId, phaseKey }, [orderNumber])).credited.has(orderNumber);
-  const isPromised = async (actId: ActId, phaseKey: PhaseKey, orderNumber: OrderNumber): Promise<boolean> =>
+  const isPromised = async ({ actId, phaseKey, orderNumber }: OrderName): Promise<boolean> =>
     (await unlessBookIsAway(() => book.winsOf(actId, phaseKey), [])).some(
       (win) => win.orderNumber === orderNumber,
     );
+  /** Both are asked about all: the book may be away or have forgotten, and the ledger may not have it yet. */
+  const areGiven = async (orders: readonly OrderName[]): Promise<readonly boolean[]> => {
+    const promised = await Promise.all(orders.map(isPromised));
+    const credited = await ledger.areCredited(orders);
+    return orders.map((_, index) => promised[index]! || credited[index]!);
+  };
+  const personOf = gather(control.personsOf);
   const worker = createReissueWorker({
     reissues: stores.reissues,
     worker: deps.instance,
-    check: (line) =>
-      checkLine(
-        {
-          campaign,
-          personFor: control.personFor,
-          isGiven: async (...name) => (await isPromised(...name)) || isCredited(...name),
-        },
-        line,
-      ),
-    ask: (line) =>
-      askForLine({ campaign, grant: upstream.grant, personOf: control.personOf, isCredited }, line),
+    check: (lines) => checkLines({ campaign, personsFor: control.personsFor, areGiven }, lines),
+    ask: (line) => askForLine({ campaign, grant: upstream.grant, personOf, isCredited }, line),
     unclosedSlices: async () => (await allotments.unclosed()).map(({ slice }) => slice),
     clock,
     logger,

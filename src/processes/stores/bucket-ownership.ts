@@ -13,6 +13,8 @@ export function createBucketOwnership(options: {
   cluster: ClusterConfig;
   memberId: string;
   logger: Logger;
+  /** The owner is asked by those who can't reach the book themselves; gives back how to end it. */
+  hearMissed: (bucket: number) => () => void;
 }): BucketOwnership {
   const { link, cluster, logger } = options;
   let keeper: OwnershipKeeper | undefined;
@@ -29,8 +31,10 @@ export function createBucketOwnership(options: {
           async open({ bucket, epoch, confirm, onLost }) {
             const reader = await openOwnedLog({ link, space: cluster.space, bucket, epoch, confirm, onLost });
             owner.gained(bucket, reader, reader.fences);
+            const deafen = options.hearMissed(bucket);
             return {
               async close() {
+                deafen();
                 await owner.lost(bucket);
                 await reader.close();
               },

@@ -8,6 +8,7 @@ import { createHttpPollSignals } from '../../engines/http-poll/signals.ts';
 import { connectNats, type NatsLink } from '../../engines/jetstream/connection.ts';
 import { createJetStreamLog } from '../../engines/jetstream/grant-log.ts';
 import { openJournaledLog } from '../../engines/jetstream/journaled-log.ts';
+import { createMissedWord } from '../../engines/jetstream/missed.ts';
 import { openNatsSignals } from '../../engines/jetstream/signals.ts';
 import { ensureStreams } from '../../engines/jetstream/streams.ts';
 import type { GrantLog, Signals } from '../../engines/ports.ts';
@@ -61,13 +62,21 @@ export async function openClusterStores(
   });
   const bootId = randomUUID();
   const redis = connectRedis({ url: cluster.bookUrl, logger, random });
-  const restorable = createRedisTokenBook({ client: redis, space, buckets, winsTtlMs: () => WINS_KEPT_MS });
+  const restorable = createRedisTokenBook({
+    client: redis,
+    space,
+    buckets,
+    winsTtlMs: () => WINS_KEPT_MS,
+    random,
+  });
   const totals = openClusterTotals({ cluster, instance: bootId, bookClient: redis, logger });
+  const missed = createMissedWord(link, space);
   const book = createGuardedBook({
     book: restorable,
     buckets,
     logger,
     random,
+    others: { tell: missed.tell, monotonicMs: systemClock.monotonicMs },
   });
 
   // The log: this process's journal, and the stream of each bucket.
@@ -106,7 +115,13 @@ export async function openClusterStores(
     createRedisSignals({ client: redis, space, logger }),
     logger,
   );
-  const ownership = createBucketOwnership({ link, cluster, memberId: `${process.pid}-${bootId}`, logger });
+  const ownership = createBucketOwnership({
+    link,
+    cluster,
+    memberId: `${process.pid}-${bootId}`,
+    logger,
+    hearMissed: (bucket) => missed.hear(bucket, restorable.tear),
+  });
 
   return {
     buckets,

@@ -2,19 +2,17 @@ import { inAudience, phaseAt, rainAt } from '../../campaign/lookup.ts';
 import type { Bilingual, CampaignSnapshot, Phase, Rain, Scene, Sponsor } from '../../campaign/snapshot.ts';
 import type { TokenBook } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
-import { recent } from '../../guard/recent.ts';
 import type { Mac, Sealbox } from '../../guard/sealbox.ts';
-import { unlessBookIsAway } from '../../guard/weak.ts';
-import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
-import { isShaken, sponsorsTaken } from '../../rules/person-caps.ts';
+import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
-import type { ActId, RainId, SceneId, SponsorId } from '../../vocabulary/ids.ts';
+import type { SponsorId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
-import { idsOf, isOneOf, type Person } from '../../vocabulary/person.ts';
-import { type ClaimRecord, decodeClaim, encodeClaim, type RoundWins } from './claims.ts';
+import { isOneOf, type Person } from '../../vocabulary/person.ts';
+import { decodeClaim, encodeClaim } from './claims.ts';
 import type { Dealer } from './dealer.ts';
+import { createMemories, isStranger, isSureOf, joinClaim, type Memory, winKey, wonIn } from './memories.ts';
 import { openTicket, sealTicket } from './tickets.ts';
 
 export type Prize =
@@ -39,15 +37,6 @@ export interface OpenedPacket {
   readonly token: Uint8Array;
   readonly scene: Scene;
   readonly order: Order;
-}
-
-/** What this gateway remembers of an account in a phase: tickets given included, opened or not. */
-interface Memory {
-  /** How many ids the person had when the book was asked; one more was joined later. */
-  readonly ids: number;
-  packets: number;
-  readonly sponsors: Set<SponsorId>;
-  readonly wonHere: Set<string>;
 }
 
 interface Answer {
@@ -80,24 +69,24 @@ export interface Play {
   open(player: Player, campaign: CampaignSnapshot, ticket: Uint8Array): Promise<OpenedPacket | Refusal>;
 }
 
-const ACCOUNTS_MAX = 500_000;
 const GREETING_SHARE = 0.35;
+/** When a phone whose packet can't be looked up asks again. */
+const AGAIN_MS = 1_000;
 const NOTHING: ShakeAnswer = { prize: { prize: 'nothing' }, claimRecord: undefined };
 
 export function createPlay(deps: PlayDeps): Play {
   const { clock, dealer } = deps;
-  const accounts = recent<string, Memory>(ACCOUNTS_MAX);
+  const memories = createMemories(deps.book, clock);
 
   function shake(player: Player, campaign: CampaignSnapshot, claimRecord: Uint8Array) {
     const nowMs = clock.now();
     const phase = phaseAt(campaign, nowMs);
     if (!phase || !inAudience(phase, player.actId)) return refuse('phase-closed', 'nothing is on right now');
-    const memory = accounts.get(accountKey(player.actId, phase));
-    if (memory && memory.ids > player.aliases.length)
-      return shakeFrom(memory, player, campaign, phase, nowMs, claimRecord);
-    return recall(player, campaign, phase).then((recalled) =>
-      shakeFrom(recalled, player, campaign, phase, nowMs, claimRecord),
-    );
+    const memory = memories.of(player, phase);
+    if (memory) return shakeFrom(memory, player, campaign, phase, nowMs, claimRecord);
+    return memories
+      .recall(player, campaign, phase)
+      .then((recalled) => shakeFrom(recalled, player, campaign, phase, nowMs, claimRecord));
   }
 
   function shakeFrom(
@@ -113,9 +102,9 @@ export function createPlay(deps: PlayDeps): Play {
       const owner = { campaignId: campaign.id, phaseKey: phase.key, ...player };
       const claim = decodeClaim(deps.claims, owner, claimRecord);
       if (isRefusal(claim)) return claim;
-      join(memory, claim);
+      joinClaim(memory, claim);
     }
-    if (!rain) return consolation(campaign);
+    if (!rain || isStranger(memory, rain)) return consolation(campaign);
     return win(memory, player, campaign, phase, rain, nowMs) ?? consolation(campaign);
   }
 
@@ -171,39 +160,6 @@ export function createPlay(deps: PlayDeps): Play {
     return { prize: { prize: 'greeting', sponsorId: sponsor.id, text }, claimRecord: undefined };
   }
 
-  /** An account that this gateway does not remember is asked of the book, once: what was won survives a restart. */
-  async function recall(player: Player, campaign: CampaignSnapshot, phase: Phase): Promise<Memory> {
-    const ids = idsOf(player);
-    const looks = ids.map((actId) => unlessBookIsAway(() => deps.book.winsOf(actId, phase.key), []));
-    const wins = (await Promise.all(looks)).flat();
-    const key = accountKey(player.actId, phase);
-    const meanwhile = accounts.get(key);
-    if (meanwhile && meanwhile.ids >= ids.length) return meanwhile;
-    const shaken = wins.filter((won) => {
-      const scene = campaign.scenes.get(won.sceneId);
-      return !scene || isShaken(scene, campaign);
-    });
-    // What was dealt here under either id and is not opened yet, no book knows.
-    const here = ids.flatMap((actId) => accounts.get(accountKey(actId, phase)) ?? []);
-    const memory: Memory = {
-      ids: ids.length,
-      packets: Math.max(
-        shaken.length,
-        here.reduce((sum, one) => sum + one.packets, 0),
-      ),
-      sponsors: new Set([
-        ...sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign),
-        ...here.flatMap((one) => [...one.sponsors]),
-      ]),
-      wonHere: new Set([
-        ...wins.map((won) => winKey(won.rainId, won.sceneId)),
-        ...here.flatMap((one) => [...one.wonHere]),
-      ]),
-    };
-    accounts.set(key, memory);
-    return memory;
-  }
-
   async function open(
     player: Player,
     campaign: CampaignSnapshot,
@@ -233,33 +189,19 @@ export function createPlay(deps: PlayDeps): Play {
 
   async function late(order: Order) {
     const first = await deps.granted(order);
-    return first &&
-      first.order.unit.sliceId === order.unit.sliceId &&
-      first.order.unit.index === order.unit.index
-      ? first
-      : refuse('ticket-expired', 'the packet went back into the rain');
+    if (first && sameUnit(first.order, order)) return first;
+    // Another gateway may have opened it: "not known" is no "no".
+    if (!first && !(await isSureOf(deps.book, order.actId)))
+      throw new RetryableFault('book-unavailable', 'whether it was opened in time, nobody can say', AGAIN_MS);
+    return refuse('ticket-expired', 'the packet went back into the rain');
   }
 
   return { shake, open };
 }
 
-const accountKey = (actId: ActId, phase: Phase): string => `${phase.key}/${actId}`;
-
-/** The phone's record and our memory are joined: each may know what the other forgot, neither can take anything away. */
-function join(memory: Memory, claim: ClaimRecord): void {
-  memory.packets = Math.max(memory.packets, claim.packets);
-  for (const sponsor of claim.sponsors) memory.sponsors.add(sponsor);
-  for (const sceneId of claim.round?.sceneIds ?? []) memory.wonHere.add(winKey(claim.round!.rainId, sceneId));
-}
-
-const winKey = (rainId: RainId, sceneId: SceneId): string => `${rainId}/${sceneId}`;
-
-const wonIn = (rain: Rain, memory: Memory): RoundWins => ({
-  rainId: rain.id,
-  sceneIds: rain.deals
-    .map((deal) => deal.sceneId)
-    .filter((sceneId) => memory.wonHere.has(winKey(rain.id, sceneId))),
-});
+/** Whether it is the very packet of this ticket. */
+const sameUnit = (one: Order, other: Order): boolean =>
+  one.unit.sliceId === other.unit.sliceId && one.unit.index === other.unit.index;
 
 function orderOf(
   player: Player,

@@ -4,11 +4,11 @@ import { recent } from '../../guard/recent.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import { type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { capRefusal } from '../../rules/person-caps.ts';
-import type { ActId, SliceId } from '../../vocabulary/ids.ts';
+import type { ActId, PhaseKey, SliceId } from '../../vocabulary/ids.ts';
 import { type Order, type SliceUnit, sameOrder } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
-import { aloneAs, idsOf, type Person } from '../../vocabulary/person.ts';
-import { createTurns } from './turns.ts';
+import { aloneAs, type Person } from '../../vocabulary/person.ts';
+import { anotherHasIt, createPersonTurns, type HeldTurn } from './person-turns.ts';
 
 /** A promise that was kept durable: what the person may be told. */
 export interface Granted {
@@ -32,6 +32,17 @@ export interface GranterDeps {
   readonly sliceIsOpen?: (unit: SliceUnit) => Promise<boolean>;
 }
 
+/** What names an order, and says where it stands. */
+export type OrderName = Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>;
+
+/** One person, to whom nobody else grants anything meanwhile; for one promise. */
+export interface GrantTurn {
+  /** As `Granter.find`, for this person and phase. */
+  find(order: OrderName): Promise<Granted | undefined>;
+  /** As `Granter.grant`. `idempotency-in-flight` when somebody else was granted something after all. */
+  grant(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal>;
+}
+
 export interface Granter {
   /**
    * Makes the order's promise, or gives the first answer again, or says why not. Refused orders move nothing.
@@ -39,8 +50,14 @@ export interface Granter {
    * `person`: who stands behind the order's ActId; caps count what was won under all their ids. Nobody else by default.
    */
   grant(order: Order, leaseUntilMs?: number, person?: Person): Promise<Granted | Refusal>;
+  /** Does it while nobody else grants anything to this person; refuses when another gateway does so for too long. */
+  inTurn<Result>(
+    person: Person,
+    phaseKey: PhaseKey,
+    act: (turn: GrantTurn) => Promise<Result>,
+  ): Promise<Result | Refusal>;
   /** The first answer to an order number, when there was one. */
-  find(order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>): Promise<Granted | undefined>;
+  find(order: OrderName): Promise<Granted | undefined>;
   /** Whether what `find` does not find was never granted. While the book is away nobody can say so. */
   isSure(actId: ActId): Promise<boolean>;
   /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
@@ -55,11 +72,11 @@ const UNSETTLED_MAX = 50_000;
 const ANSWER_LATE_MS_MAX = 3_000;
 
 /**
- * Turns a win into an order, once. A person's grants take turns, so that two requests with one number, or two wins
- * against one cap, can't pass each other; different people never wait for one another.
+ * Turns a win into an order, once. A person's grants take turns (person-turns.ts), so that two requests with one
+ * number, or two wins against one cap, can't pass each other; different people never wait for one another.
  */
 export function createGranter(deps: GranterDeps): Granter {
-  const turns = createTurns<ActId>();
+  const turns = createPersonTurns(deps.book);
   /** Only these: after a clock that went back, an old ticket may look young, but its slice is not in here. */
   const openSlices = new Set<SliceId>();
   /** The last answers of this process: all that is known of them while the book is away. */
@@ -68,16 +85,10 @@ export function createGranter(deps: GranterDeps): Granter {
   /** Orders that may stand in the log or not: under their numbers nothing else may be promised. */
   const unsettled = recent<OrderNumber, Order>(UNSETTLED_MAX);
 
-  async function find(
-    order: Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>,
-  ): Promise<Granted | undefined> {
-    const wins = await winsOf(order);
+  async function findAmong(wins: readonly Win[], order: OrderName): Promise<Granted | undefined> {
     const win = wins.find((one) => one.orderNumber === order.orderNumber);
     return win ? firstAnswer(order.actId, win) : lastAnswers.get(order.orderNumber);
   }
-
-  const winsOf = (order: Pick<Order, 'actId' | 'phaseKey'>): Promise<readonly Win[]> =>
-    unlessBookIsAway(() => deps.book.winsOf(order.actId, order.phaseKey), []);
 
   const firstAnswer = async (actId: ActId, win: Win): Promise<Granted> => ({
     ...(await deps.promisedAt(actId, win.position)),
@@ -99,14 +110,11 @@ export function createGranter(deps: GranterDeps): Granter {
   }
 
   async function grantInTurn(
+    turn: HeldTurn,
     order: Order,
-    person: Person,
     leaseUntilMs: number | undefined,
   ): Promise<Granted | Refusal> {
-    const { phaseKey } = order;
-    const wins = (await Promise.all(idsOf(person).map((actId) => winsOf({ actId, phaseKey })))).flat();
-    const earlier = wins.find((win) => win.orderNumber === order.orderNumber);
-    const first = earlier ? await firstAnswer(order.actId, earlier) : lastAnswers.get(order.orderNumber);
+    const first = await findAmong(turn.wins, order);
     if (first) return repeat(first, order);
     const open = unsettled.get(order.orderNumber);
     if (open && !sameOrder(open, order))
@@ -114,13 +122,16 @@ export function createGranter(deps: GranterDeps): Granter {
         'idempotency-in-flight',
         `nobody knows yet whether order ${order.orderNumber} was granted`,
       );
+    const isOpenElsewhere = await deps.sliceIsOpen?.(order.unit);
+    if (!turn.lasts()) return (await turn.renew()) ? grantInTurn(turn, order, leaseUntilMs) : anotherHasIt();
     // Our own memory is asked without a pause before the promise: a fence must not slip in between.
-    const isOpen = deps.sliceIsOpen ? await deps.sliceIsOpen(order.unit) : openSlices.has(order.unit.sliceId);
+    const isOpen = isOpenElsewhere ?? openSlices.has(order.unit.sliceId);
     const refusal = !isOpen
       ? refuse('slice-fenced', `slice ${order.unit.sliceId} is closing; its packets go back to the budget`)
-      : overCap(deps, order, wins);
+      : overCap(deps, order, turn.wins);
     if (refusal) return refusal;
     const untilMs = leaseUntilMs === undefined ? undefined : leaseUntilMs + ANSWER_LATE_MS_MAX;
+    turn.endsWith(order);
     const { token } = await underWay(order.unit.sliceId, promise(order, untilMs));
     unsettled.delete(order.orderNumber);
     lastAnswers.set(order.orderNumber, { order, token, replayed: true });
@@ -139,9 +150,17 @@ export function createGranter(deps: GranterDeps): Granter {
   return {
     grant(order, leaseUntilMs, person = aloneAs(order.actId)) {
       // Who was not joined yet a moment ago waits under the old id.
-      return turns.takeAll(idsOf(person), () => grantInTurn(order, person, leaseUntilMs));
+      return turns.inTurn(person, order.phaseKey, (turn) => grantInTurn(turn, order, leaseUntilMs));
     },
-    find,
+    inTurn: (person, phaseKey, act) =>
+      turns.inTurn(person, phaseKey, (turn) =>
+        act({
+          find: (order) => findAmong(turn.wins, order),
+          grant: (order, leaseUntilMs) => grantInTurn(turn, order, leaseUntilMs),
+        }),
+      ),
+    find: async (order) =>
+      findAmong(await unlessBookIsAway(() => deps.book.winsOf(order.actId, order.phaseKey), []), order),
     isSure: (actId) => unlessBookIsAway(() => deps.book.isWhole(actId), false),
     acceptSlice: (sliceId) => void openSlices.add(sliceId),
     async refuseSlice(sliceId) {

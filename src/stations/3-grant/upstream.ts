@@ -10,9 +10,8 @@ import type { Clock, InstantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
 import { idsOf, type Person } from '../../vocabulary/person.ts';
-import { type Granted, type Granter, isUnknown } from './grant.ts';
+import { type Granted, type Granter, type GrantTurn, isUnknown } from './grant.ts';
 import type { SceneSlices } from './slices.ts';
-import { createTurns } from './turns.ts';
 
 export interface UpstreamGrant {
   readonly campaign: CampaignSnapshot;
@@ -35,7 +34,7 @@ export interface UpstreamGranter {
 }
 
 export interface UpstreamGranterOptions {
-  readonly granter: Pick<Granter, 'grant' | 'find' | 'isSure'>;
+  readonly granter: Pick<Granter, 'inTurn' | 'isSure'>;
   readonly slices: Pick<SceneSlices, 'take' | 'putBack'>;
   readonly clock: Clock;
 }
@@ -57,12 +56,12 @@ const UNSETTLED_MAX = 50_000;
 const ASK_AGAIN_MS = 1_000;
 
 /**
- * Grants for services upstream: they name campaign and scene, the draw's time names the phase, a slice pays. Asks for
- * one thing take turns, so that of two at the same moment one can't find the last piece and the other a consolation.
+ * Grants for services upstream: they name campaign and scene, the draw's time names the phase, a slice pays. All of an
+ * ask is done in the person's turn, so that of two at the same moment, at two gateways too, one can't find the last
+ * piece and the other a consolation.
  */
 export function createUpstreamGranter(options: UpstreamGranterOptions): UpstreamGranter {
   const { granter, slices, clock } = options;
-  const turns = createTurns<OrderNumber>();
   /** By the number of what was asked for, and by its own: until it is settled, nothing else is tried in its place. */
   const unsettled = recent<OrderNumber, Unsettled>(UNSETTLED_MAX);
 
@@ -72,8 +71,8 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
    * each goes on getting its own. Throws when there may be one under an alias that can't be looked up: what is granted
    * anew under another id, no key would stop.
    */
-  async function firstAnswer(draw: Draw): Promise<Granted | undefined> {
-    const found = (await Promise.all(idsOf(draw.person).map((actId) => answerTo(draw, actId)))).flatMap(
+  async function firstAnswer(turn: GrantTurn, draw: Draw): Promise<Granted | undefined> {
+    const found = (await Promise.all(idsOf(draw.person).map((actId) => answerTo(turn, draw, actId)))).flatMap(
       (granted) => granted ?? [],
     );
     const first = found.find(({ order }) => order.appId === draw.appId) ?? found[0];
@@ -81,42 +80,42 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     return first;
   }
 
-  async function answerTo(draw: Draw, actId: ActId): Promise<Granted | undefined> {
-    const own = await granter.find(nameOf(draw, draw.scene, actId));
+  async function answerTo(turn: GrantTurn, draw: Draw, actId: ActId): Promise<Granted | undefined> {
+    const own = await turn.find(nameOf(draw, draw.scene, actId));
     if (own) return own;
     const consolation = consolationOf(draw);
-    const other = consolation && (await granter.find(nameOf(draw, consolation, actId)));
+    const other = consolation && (await turn.find(nameOf(draw, consolation, actId)));
     return other?.order.insteadOf === draw.scene.id ? other : undefined;
   }
 
   const isSureOfAll = async (actIds: readonly ActId[]): Promise<boolean> =>
     (await Promise.all(actIds.map((actId) => granter.isSure(actId)))).every((sure) => sure);
 
-  async function grantInTurn(draw: Draw): Promise<Granted | Refusal> {
+  async function grantInTurn(turn: GrantTurn, draw: Draw): Promise<Granted | Refusal> {
     const asked = askedOf(draw);
     const open = asked.flatMap((number) => unsettled.get(number) ?? []);
     // What may stand in the log is in no book yet.
-    const first = await firstAnswer(draw);
+    const first = await firstAnswer(turn, draw);
     if (first) for (const number of asked) unsettled.delete(number);
     if (first) return again(first, draw);
-    if (open[0]) return settle(open[0], draw);
-    const own = await give(draw, draw.scene);
+    if (open[0]) return settle(turn, open[0], draw);
+    const own = await give(turn, draw, draw.scene);
     if (!isRefusal(own) || own.refused !== 'budget-exhausted') return own;
     // "Nothing left" would be a lie to whoever has it already, and a consolation would come on top.
     if (!(await granter.isSure(draw.person.actId)))
       throw notLookedUp('nothing is left, and what was granted before');
-    return (await instead(draw)) ?? own;
+    return (await instead(turn, draw)) ?? own;
   }
 
   /** Undefined when there is no consolation, or none can be had. */
-  async function instead(draw: Draw): Promise<Granted | Refusal | undefined> {
+  async function instead(turn: GrantTurn, draw: Draw): Promise<Granted | Refusal | undefined> {
     const consolation = consolationOf(draw);
-    const given = consolation && (await give(draw, consolation));
+    const given = consolation && (await give(turn, draw, consolation));
     const isNone = given && isRefusal(given) && !ERROR_KINDS[given.refused].retryable;
     return isNone ? undefined : given;
   }
 
-  async function give(draw: Draw, scene: Scene): Promise<Granted | Refusal> {
+  async function give(turn: GrantTurn, draw: Draw, scene: Scene): Promise<Granted | Refusal> {
     const isOwn = scene.id === draw.scene.id;
     const taken = await slices.take(scene, draw.phase.key, isOwn ? draw.amountFen : undefined);
     if (isRefusal(taken)) return taken;
@@ -134,20 +133,25 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
       amountFen,
       ...(isOwn ? {} : { insteadOf: draw.scene.id }),
     };
-    const granted = await promise(order, grantUntilMs, draw);
+    const granted = await promise(turn, order, grantUntilMs, draw);
     if (isRefusal(granted)) slices.putBack(taken, granted);
     if (!isRefusal(granted) || granted.refused !== 'order-conflict') return granted;
-    // Somebody else was granted this number meanwhile.
-    const first = await granter.find(order);
+    // This number was granted to another ask: scenes may share a consolation.
+    const first = await turn.find(order);
     if (!first) return granted;
     return isOwn || first.order.insteadOf === draw.scene.id
       ? again(first, draw)
       : refuse('budget-exhausted', `scene ${draw.scene.id} has nothing left, and its consolation was given`);
   }
 
-  async function promise(order: Order, untilMs: InstantMs, draw: Draw): Promise<Granted | Refusal> {
+  async function promise(
+    turn: GrantTurn,
+    order: Order,
+    untilMs: InstantMs,
+    draw: Draw,
+  ): Promise<Granted | Refusal> {
     try {
-      return await granter.grant(order, untilMs, draw.person);
+      return await turn.grant(order, untilMs);
     } catch (error) {
       if (isUnknown(error))
         for (const name of [nameOf(draw, draw.scene), order])
@@ -157,10 +161,14 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
   }
 
   /** The very same order once more: if it stands in the log already, a second record of it moves nothing. */
-  async function settle({ order, untilMs }: Unsettled, draw: Draw): Promise<Granted | Refusal> {
+  async function settle(
+    turn: GrantTurn,
+    { order, untilMs }: Unsettled,
+    draw: Draw,
+  ): Promise<Granted | Refusal> {
     const conflict = conflictOf(order, draw);
     if (conflict) return conflict;
-    const granted = await promise(order, untilMs, draw);
+    const granted = await promise(turn, order, untilMs, draw);
     if (isRefusal(granted))
       throw new RetryableFault('outcome-unknown', `not settled yet: ${granted.detail}`, ASK_AGAIN_MS);
     for (const number of askedOf(draw)) unsettled.delete(number);
@@ -171,7 +179,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     async grant(credential, ask) {
       const draw = admit(credential, ask, clock.now());
       if (isRefusal(draw)) return draw;
-      return turns.takeAll(askedOf(draw), () => grantInTurn(draw));
+      return granter.inTurn(draw.person, draw.phase.key, (turn) => grantInTurn(turn, draw));
     },
   };
 }

@@ -154,7 +154,8 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
     const swept: Swept = { refilled: 0, settled: 0, repromised: 0 };
     const { whole, state } = await book.wholeness(bucket);
     if (!whole) {
-      await pauses.pause(options.calmMs ?? 0);
+      // Nothing can have been kept from the book of an empty log: nobody waits on a fresh cluster.
+      if (reader.end() > 0) await pauses.pause(options.calmMs ?? 0);
       // Whoever still keeps something from it would only have it filled in vain.
       if (pauses.stopped || (await book.wholeness(bucket)).state !== state) return swept;
       swept.refilled = await refill(state);

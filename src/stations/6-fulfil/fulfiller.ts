@@ -20,7 +20,10 @@ export interface Downstream extends LaneLimits {
 
 export interface FulfillerOptions {
   readonly awards: Awards;
-  /** By the name that scenes use; undefined when operations have configured none of that name. */
+  /**
+   * By the name that scenes use; undefined when operations have configured none of that name. Asked again and again:
+   * another object than before is another downstream, or the same one on other terms.
+   */
   readonly downstream: (name: string) => Downstream | undefined;
   /** Those in force. */
   readonly campaigns: () => Iterable<CampaignSnapshot>;
@@ -51,7 +54,12 @@ export interface Fulfiller {
   status(): Readonly<Record<string, { readonly inHand: number; readonly breaker: BreakerState }>>;
 }
 
-const IN_HOUSE_AT_ONCE = 16;
+const IN_HOUSE: Downstream = {
+  connector: inHouse,
+  concurrencyMax: 16,
+  perSecondMax: undefined,
+  timeoutMs: 0,
+};
 /** Of a claim, beyond the questions. */
 const CLAIM_MARGIN_MS = 2_000;
 
@@ -78,14 +86,12 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
   const sweepMs = options.sweepMs ?? 500;
   const strayMs = options.strayMs ?? 5_000;
   const pauses = createPauses();
-  const lanes = new Map<string, Lane>();
+  const lanes = new Map<string, { readonly lane: Lane; readonly downstream: Downstream }>();
   let running: Promise<void> = Promise.resolve();
 
   const later = (ms: number) => instantMs(Math.ceil(clock.now() + ms));
   const downstreamOf = (name: string): Downstream | undefined =>
-    name === inHouse.name
-      ? { connector: inHouse, concurrencyMax: IN_HOUSE_AT_ONCE, perSecondMax: undefined, timeoutMs: 0 }
-      : options.downstream(name);
+    name === inHouse.name ? IN_HOUSE : options.downstream(name);
 
   /** One piece's turn: claim, ask, write down what is known. */
   async function handOut(award: Award, errand: Errand, question: Question, claimMs: number): Promise<void> {
@@ -205,9 +211,24 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
       const downstream = lanes.has(name) ? undefined : downstreamOf(name);
       if (!downstream) continue;
       const lane = openLane(name, downstream);
-      lanes.set(name, lane);
+      lanes.set(name, { lane, downstream });
       lane.start();
     }
+  }
+
+  /**
+   * Ends the lanes whose downstream was taken away or is another one by now. What was asked of the old one is heard to
+   * its end first, so that no downstream bears the old lane's questions and the new one's; what was not asked yet is
+   * let go, and taken up by the new lane.
+   */
+  async function closeLanes(): Promise<void> {
+    const old = [...lanes].filter(([name, { downstream }]) => downstreamOf(name) !== downstream);
+    await Promise.all(
+      old.map(async ([name, { lane }]) => {
+        await lane.stop();
+        lanes.delete(name);
+      }),
+    );
   }
 
   /** Pieces that nobody can hand out, because of what we have configured: they wait, and say why. Never dead letters. */
@@ -229,6 +250,7 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
   async function run(): Promise<void> {
     let straysAtMs = Number.NEGATIVE_INFINITY;
     while (!pauses.stopped) {
+      await closeLanes();
       openLanes();
       if (clock.monotonicMs() - straysAtMs >= strayMs) {
         straysAtMs = clock.monotonicMs();
@@ -245,11 +267,11 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
     async stop() {
       pauses.stop();
       await running;
-      await Promise.all([...lanes.values()].map((lane) => lane.stop()));
+      await Promise.all([...lanes.values()].map(({ lane }) => lane.stop()));
     },
     wake() {
-      for (const lane of lanes.values()) lane.wake();
+      for (const { lane } of lanes.values()) lane.wake();
     },
-    status: () => Object.fromEntries([...lanes].map(([name, lane]) => [name, lane.status()])),
+    status: () => Object.fromEntries([...lanes].map(([name, { lane }]) => [name, lane.status()])),
   };
 }

@@ -5,7 +5,7 @@ import { createSlots } from '../../guard/slots.ts';
 import { newRate, takeUpTo, waitMs } from '../../rules/rate-limit.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
 
-/** What a downstream bears of each process that asks it. */
+/** What a downstream bears of each process that asks it; they know nothing of one another. */
 export interface LaneLimits {
   /** Questions at once. */
   readonly concurrencyMax: number;

@@ -22,6 +22,11 @@ export interface CreditedTotalDeps {
 const INTERVAL_MS = 1_000;
 /** The answer takes longer the more was credited, and the ledger has better things to do: a twentieth of its time. */
 const SHARE = 20;
+/**
+ * What it takes is the least of so many looks: a look that hung on something that was frozen says nothing about the
+ * ledger's work, and twenty times as long would leave the total wrong for minutes after all is well again.
+ */
+const LOOKS = 8;
 
 /**
  * Makes the total exact in the end. Instances count what is certainly given for the first time, at once; what none of
@@ -40,15 +45,16 @@ export function createCreditedTotal(deps: CreditedTotalDeps): CreditedTotal {
 
   async function run(): Promise<void> {
     const intervalMs = deps.intervalMs ?? INTERVAL_MS;
-    let tookMs = 0;
+    const tookMs = [0];
     while (!pauses.stopped) {
-      await pauses.pause(Math.max(intervalMs, SHARE * tookMs));
+      await pauses.pause(Math.max(intervalMs, SHARE * Math.min(...tookMs)));
       if (pauses.stopped || !deps.asks()) continue;
       const beganMs = deps.monotonicMs();
       await askOnce().catch((error: unknown) => {
         if (!(error instanceof RetryableFault)) deps.onBug(error);
       });
-      tookMs = deps.monotonicMs() - beganMs;
+      tookMs.push(deps.monotonicMs() - beganMs);
+      if (tookMs.length > LOOKS) tookMs.shift();
     }
   }
 

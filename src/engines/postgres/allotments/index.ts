@@ -5,12 +5,13 @@ import type { RandomBelow } from '../../../rules/cut.ts';
 import { isLow } from '../../../rules/low.ts';
 import type { Amount } from '../../../rules/share.ts';
 import type { PhaseKey, SceneId } from '../../../vocabulary/ids.ts';
-import type { Allotments, BudgetLine, SceneStock, Slice } from '../../ports.ts';
+import type { Allotments, BudgetLine, LogSequence, SceneStock, Slice } from '../../ports.ts';
 import type { Migration } from '../migrate.ts';
 import { type RetryOptions, withRetry } from '../retryable.ts';
 import { transaction } from '../transaction.ts';
 import schema from './0001-allotment.sql';
 import levels from './0002-levels.sql';
+import fencedAt from './0003-fenced-at.sql';
 import { lockSlice, moveLines } from './chain.ts';
 import { lease } from './lease.ts';
 import readStockSql from './read-stock.sql';
@@ -29,6 +30,7 @@ import { refusalOf, setBudgets } from './set-budgets.ts';
 export const allotmentMigrations: readonly Migration[] = [
   { name: 'allotment/0001-allotment', sql: schema },
   { name: 'allotment/0002-levels', sql: levels },
+  { name: 'allotment/0003-fenced-at', sql: fencedAt },
 ];
 
 /** Budgets and their slices on one Postgres. Leases are the slow path: exact and durable beats fast here. */
@@ -55,22 +57,31 @@ export function createAllotments(options: {
       safely((client) => returnTail(client, slice, { packets: BigInt(fromIndex), fen: fenReturned })),
     unclosed: () =>
       withRetry(async () => {
-        const { rows } = await pool.query<SliceRow>(
-          `SELECT ${SLICE_COLUMNS} FROM allotment.slice WHERE state <> 'closed' ORDER BY slice_id`,
+        const { rows } = await pool.query<SliceRow & { fenced_at: string[] | null }>(
+          `SELECT ${SLICE_COLUMNS}, fenced_at FROM allotment.slice WHERE state <> 'closed' ORDER BY slice_id`,
         );
         return rows.map((row) => ({
           slice: sliceOf(row),
           holder: row.holder,
           state: row.state as 'open' | 'fenced',
+          fencedAt: placesOf(row.fenced_at),
         }));
       }, options.retry),
     fence: (slice) =>
-      safely(async (client) => {
-        await client.query(
+      withRetry(async () => {
+        await pool.query(
           "UPDATE allotment.slice SET state = 'fenced' WHERE slice_id = $1 AND epoch = $2 AND state = 'open'",
           [slice.sliceId, slice.epoch],
         );
-      }),
+      }, options.retry),
+    noteFences: (slice, places) =>
+      withRetry(async () => {
+        await pool.query('UPDATE allotment.slice SET fenced_at = $3 WHERE slice_id = $1 AND epoch = $2', [
+          slice.sliceId,
+          slice.epoch,
+          places.map((place) => place ?? null),
+        ]);
+      }, options.retry),
     isOpen: (slice) =>
       withRetry(async () => {
         const { rowCount } = await pool.query(
@@ -138,6 +149,9 @@ async function close(client: PoolClient, slice: SliceName, spent: Amount): Promi
     [row.slice_id, spent.packets, spent.fen],
   );
 }
+
+const placesOf = (places: readonly (string | bigint | null)[] | null): (LogSequence | undefined)[] =>
+  (places ?? []).map((place) => (place === null ? undefined : Number(place)));
 
 const lineOf = (phaseKey: PhaseKey, row: CountRow): BudgetLine => ({
   phaseKey,

@@ -5,8 +5,9 @@ import type { Person } from '../../../vocabulary/person.ts';
 import type { ControlStore, Known, PhoneOutcome } from '../../ports.ts';
 import { asFault } from '../retryable.ts';
 import joinedSinceSql from './joined-since.sql';
-import personForSql from './person-for.sql';
 import personOfSql from './person-of.sql';
+import personsForSql from './persons-for.sql';
+import personsOfSql from './persons-of.sql';
 
 interface PersonRow {
   readonly root: bigint;
@@ -20,7 +21,7 @@ const GO_AGAIN: ReadonlySet<unknown> = new Set(['40001', '40P01']);
 /** Who is who: the part of control's memory that knows (app, user), phone numbers and aliases. */
 export function createIdentityStore(
   pool: Pool,
-): Pick<ControlStore, 'personFor' | 'personOf' | 'bindPhone' | 'joinedSince' | 'aliases'> {
+): Pick<ControlStore, 'personsFor' | 'personOf' | 'personsOf' | 'bindPhone' | 'joinedSince' | 'aliases'> {
   const query = async <Row extends object>(name: string, text: string, values: unknown[]): Promise<Row[]> => {
     for (let tried = 1; ; tried += 1) {
       try {
@@ -31,13 +32,31 @@ export function createIdentityStore(
     }
   };
 
-  async function personFor(appId: number, userKey: Uint8Array): Promise<Known> {
-    for (;;) {
-      const values = [appId, Buffer.from(userKey)];
-      const [row] = await query<PersonRow & { given: bigint }>('control-person-for', personForSql, values);
-      // None: somebody else is giving this person an id right now, and this statement could not see it yet.
-      if (row) return { given: idOf(row.given), person: personIn(row) };
+  async function personsFor(
+    users: readonly { readonly appId: number; readonly userKey: Uint8Array }[],
+  ): Promise<readonly Known[]> {
+    const known = new Map<number, Known>();
+    // Those who are missing then: somebody else is giving them an id right now, and this statement could not see it yet.
+    while (known.size < users.length) {
+      const places = users.flatMap((_, place) => (known.has(place) ? [] : [place]));
+      const rows = await query<PersonRow & { place: number; given: bigint }>(
+        'control-persons-for',
+        personsForSql,
+        [
+          places.map((place) => users[place]!.appId),
+          places.map((place) => Buffer.from(users[place]!.userKey)),
+        ],
+      );
+      for (const row of rows)
+        known.set(places[row.place - 1]!, { given: idOf(row.given), person: personIn(row) });
     }
+    return users.map((_, place) => known.get(place)!);
+  }
+
+  async function personsOf(actIds: readonly ActId[]): Promise<readonly Person[]> {
+    const rows = await query<PersonRow & { place: number }>('control-persons-of', personsOfSql, [actIds]);
+    const persons = new Map(rows.map((row) => [row.place, personIn(row)]));
+    return actIds.map((_, index) => persons.get(index + 1)!);
   }
 
   async function personOf(actId: ActId): Promise<Person> {
@@ -46,8 +65,9 @@ export function createIdentityStore(
   }
 
   return {
-    personFor,
+    personsFor,
     personOf,
+    personsOf,
     async bindPhone(appId, userKey, phoneKey, mayReplace) {
       const [row] = await query<{ given: bigint; outcome: PhoneOutcome }>(
         'control-bind-phone',

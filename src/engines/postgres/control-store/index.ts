@@ -8,12 +8,14 @@ import { transaction } from '../transaction.ts';
 import schema from './0001-control.sql';
 import announcementSchema from './0002-announcement.sql';
 import identitySchema from './0003-identity.sql';
+import joinedAtSchema from './0004-joined-at.sql';
 import { createIdentityStore } from './identities.ts';
 
 export const controlMigrations: readonly Migration[] = [
   { name: 'control/0001-control', sql: schema },
   { name: 'control/0002-announcement', sql: announcementSchema },
   { name: 'control/0003-identity', sql: identitySchema },
+  { name: 'control/0004-joined-at', sql: joinedAtSchema },
 ];
 
 interface CampaignRow {

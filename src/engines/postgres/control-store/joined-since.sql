@@ -1,5 +1,5 @@
 -- Persons who were joined by transactions that an earlier look with this mark could not see. $1 the mark text (an xid8),
--- or null: nobody, only the mark. Returns at least one row: mark, root (null: nobody), aliases as in person-for.sql.
+-- or null: nobody, only the mark. Returns at least one row: mark, root (null: nobody), aliases as in persons-for.sql.
 -- Ids of transactions, because a counter's numbers are committed out of order. What lies beyond this database's own
 -- transactions came with a dump of another one, and is nothing new.
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS mark, j.root, control.aliases_of(j.root) AS aliases

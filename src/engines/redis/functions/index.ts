@@ -1,13 +1,27 @@
 import { createHash } from 'node:crypto';
 import advance from './advance.lua';
 import entries from './entries.lua';
+import giveTurns from './give_turns.lua';
 import markWhole from './mark_whole.lua';
 import publish from './publish.lua';
 import record from './record.lua';
+import takeTurns from './take_turns.lua';
 import tell from './tell.lua';
+import turns from './turns.lua';
 import wholeness from './wholeness.lua';
 
-const BODIES = { record, advance, wholeness, mark_whole: markWhole, publish, tell };
+const BODIES = {
+  record,
+  advance,
+  wholeness,
+  mark_whole: markWhole,
+  take_turns: takeTurns,
+  give_turns: giveTurns,
+  publish,
+  tell,
+};
+/** What the functions share. */
+const COMMON = `${entries}\n${turns}`;
 
 export type RedisFunction = keyof typeof BODIES;
 
@@ -16,7 +30,7 @@ export type RedisFunction = keyof typeof BODIES;
  * changed text can't meet an old library of the same name.
  */
 const version = createHash('sha256')
-  .update(JSON.stringify([entries, BODIES]))
+  .update(JSON.stringify([COMMON, BODIES]))
   .digest('hex')
   .slice(0, 10);
 
@@ -29,4 +43,4 @@ const register = ([name, body]: [string, string]): string =>
   `redis.register_function('${LIBRARY}_${name}', function(keys, args)\n${body}\nend)\n`;
 
 /** What FUNCTION LOAD takes. */
-export const LIBRARY_TEXT = `#!lua name=${LIBRARY}\n${entries}\n${Object.entries(BODIES).map(register).join('\n')}`;
+export const LIBRARY_TEXT = `#!lua name=${LIBRARY}\n${COMMON}\n${Object.entries(BODIES).map(register).join('\n')}`;

@@ -1,6 +1,6 @@
 -- Notes orders as outstanding; an order number that is there already stays as it is.
 --
--- keys     1 hash of wins: person → win*          of one bucket and one phase
+-- keys     1 hash of wins: person → win*, and turns (turns.lua)   of one bucket and one phase
 --          2 hash of pending: person → pending*   of the same
 --          3 counter: pending orders of the bucket, all phases
 --          4 set of the phases of which the bucket holds something
@@ -8,12 +8,15 @@
 -- args     1 packed orders: (u8 length | person | pending)*, at most 512, of any people, any order number again
 --          2 for how long wins are kept from now on, in ms
 --          3 the phase
+--          4 packed people whose turns end with it: (u8 length | person | u32 number)*; may be empty
+--          5 holder of these turns: 8 bytes, this process
 -- returns  the places in args 1, from 0, of those that were certainly never noted before; of a bucket that may have
 --          forgotten something, none
--- example  FCALL <library>_record 6 {gala.b3}w2 {gala.b3}o2 {gala.b3}n {gala.b3}p {gala.b3}g {gala.b3}t <bytes> 604800000 2
+-- example  FCALL <library>_record 6 {gala.b3}w2 {gala.b3}o2 {gala.b3}n {gala.b3}p {gala.b3}g {gala.b3}t <bytes> 604800000 2 <bytes> <8 bytes>
 local packed, wins_ttl_ms = args[1], args[2]
 if #packed == 0 then return {} end
 prepare()
+give_back(keys[1], args[4], args[5])
 local people, entries = unpack_items(packed, pending_bytes)
 local wins, pending = values_of(keys[1], people), values_of(keys[2], people)
 
