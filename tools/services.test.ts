@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -79,7 +79,14 @@ describeWithServers(['nats'], 'a JetStream cluster of our own', () => {
   it('keeps a stream through the death of its leader, and has it back with its files', async () => {
     const connection = await connect({ servers: [...cluster.urls], maxReconnectAttempts: -1 });
     const manager = await jetstreamManager(connection);
-    await manager.streams.add({ name: 'promise', subjects: ['promise.>'], num_replicas: 3, storage: 'file' });
+    const config = {
+      name: 'promise',
+      subjects: ['promise.>'],
+      num_replicas: 3,
+      storage: StorageType.File,
+    };
+    const isPlaced = () => manager.streams.add(config).then(Boolean, () => false);
+    await until(isPlaced, 'the servers hear one another and place a stream', 30_000);
     const js = jetstream(connection);
     expect((await js.publish('promise.1', 'one')).seq).toBe(1);
     const leader = (await cluster.streamLeader('promise'))!;

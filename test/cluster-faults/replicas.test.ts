@@ -142,9 +142,14 @@ function startLoad(log: JetStreamLog, space: string): Load {
   };
 }
 
+const onDisks = (stream: string) => cluster.nodes.map(({ folder }) => storedMessages(folder, stream));
+
+/** A server that has just come back says too early that it is: its disk tells. */
 async function mustBeInStep(stream: string): Promise<void> {
-  const { cluster: group } = await link.jsm.streams.info(stream);
-  if (!group?.replicas?.every(({ current, lag }) => current && !lag)) throw new Error('not in step yet');
+  await delay(250);
+  const { state } = await link.jsm.streams.info(stream);
+  const ends = onDisks(stream).map((messages) => messages.at(-1)?.sequence);
+  if (!ends.every((end) => end === state.last_seq)) throw new Error('not in step yet');
 }
 
 async function eventually(act: () => Promise<void>, what: string): Promise<void> {

@@ -45,6 +45,8 @@ function* messagesOf(block: Buffer): Generator<StoredMessage> {
   for (let at = 0; at + HEAD_BYTES <= block.length; ) {
     const length = block.readUInt32LE(at);
     const bytes = length & ~HAS_HEADERS;
+    // The end of a block that is being written.
+    if (bytes < HEAD_BYTES || at + bytes > block.length) return;
     const isMessage = (block.readUInt32LE(at + 8) & NOT_A_MESSAGE) === 0;
     if (isMessage) yield messageOf(block.subarray(at, at + bytes), (length & HAS_HEADERS) !== 0);
     at += bytes;

@@ -53,14 +53,13 @@ export async function startTestNats(
   const root = mkdtempSync(path.join(tmpdir(), 'hongbao-nats-'));
   const ports: { client: number; route: number }[] = [];
   while (ports.length < count) ports.push({ client: await freePort(), route: await freePort() });
-  const routes = ports.map(({ route }) => `nats-route://127.0.0.1:${route}`);
   const servers = ports.map(({ client, route }, at) => {
     const folder = path.join(root, `n${at + 1}`);
     mkdirSync(folder, { recursive: true });
+    const others = ports.filter((one) => one.route !== route);
+    const routes = others.map((one) => `"nats-route://127.0.0.1:${one.route}"`).join(', ');
     const cluster =
-      count === 1
-        ? ''
-        : `cluster { name: test, listen: "127.0.0.1:${route}", routes: [${routes.map((one) => `"${one}"`).join(', ')}] }`;
+      count === 1 ? '' : `cluster { name: test, listen: "127.0.0.1:${route}", routes: [${routes}] }`;
     writeFileSync(
       path.join(folder, 'nats.conf'),
       `server_name: n${at + 1}\nlisten: "127.0.0.1:${client}"\njetstream { store_dir: "${folder}/js", ${setting} }\n${cluster}\n`,
@@ -81,7 +80,7 @@ export async function startTestNats(
     links.push(made);
     return made;
   };
-  await untilReady(await link('ready'));
+  await untilReady(await link('ready'), servers);
   return {
     url,
     servers,
@@ -141,14 +140,34 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-/** JetStream answers once the cluster has a leader. */
-async function untilReady(link: NatsLink): Promise<void> {
+/** How long servers may take to find one another before they are started again. */
+const PATIENCE_MS = 8_000;
+
+/**
+ * Resolves once streams can be placed on all servers. Servers of 2.10 that start for the first time at the same moment
+ * now and then leave one of them out of their group for good; started again, they find one another.
+ */
+async function untilReady(link: NatsLink, servers: readonly TestNatsServer[]): Promise<void> {
   for (;;) {
-    try {
-      await link.jsm.getAccountInfo();
-      return;
-    } catch {
+    const lastMs = performance.now() + PATIENCE_MS;
+    while (performance.now() < lastMs) {
+      if (await canPlace(link, servers.length)) return;
       await delay(50);
     }
+    for (const server of servers) {
+      await server.kill();
+      await server.start();
+    }
+  }
+}
+
+async function canPlace(link: NatsLink, replicas: number): Promise<boolean> {
+  try {
+    // Refused at once while nobody leads; the other would wait for its time-out.
+    await link.jsm.getAccountInfo();
+    await link.jsm.streams.add({ name: 'ready', subjects: ['ready'], num_replicas: replicas });
+    return await link.jsm.streams.delete('ready');
+  } catch {
+    return false;
   }
 }

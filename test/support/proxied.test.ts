@@ -42,7 +42,9 @@ describeWithServers(['nats'], 'a JetStream cluster behind bad networks', () => {
       for (const url of connection.info?.connect_urls ?? [])
         expect(announced).toContain(Number(url.split(':').at(-1)));
       const manager = await jetstreamManager(connection);
-      await manager.streams.add({ name: 'promise', subjects: ['promise.>'], num_replicas: 3 });
+      const config = { name: 'promise', subjects: ['promise.>'], num_replicas: 3 };
+      const isPlaced = () => manager.streams.add(config).then(Boolean, () => false);
+      await until(isPlaced, 'the servers hear one another and place a stream', 30_000);
       const publish = (id: string) =>
         jetstream(connection).publish('promise.1', id, { msgID: id, timeout: 500 });
       expect((await publish('one')).seq).toBe(1);

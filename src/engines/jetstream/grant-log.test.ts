@@ -84,7 +84,8 @@ describe('the streams', () => {
   });
 
   it('say what is known about the fsync of their servers', async () => {
-    expect(await durabilityOf(link, undefined)).toMatchObject({ sync: 'interval' });
+    const older = { ...link, nc: { info: { version: '2.9.10' } } } as NatsLink;
+    expect(await durabilityOf(older, undefined)).toMatchObject({ sync: 'interval' });
     const newer = { ...link, nc: { info: { version: '2.11.3' } } } as NatsLink;
     expect(await durabilityOf(newer, undefined)).toMatchObject({ sync: 'unknown' });
     const told = [{ sync_always: true }, { sync_interval: 120e9 }, {}];
