@@ -4,11 +4,15 @@ import { createMissedWord, type MissedWord } from './missed.ts';
 
 let nats: TestNats;
 let owner: MissedWord;
+/** What was asked for over the owner's connection has come to the server. */
+let ownerIsThere: () => Promise<void>;
 let other: MissedWord;
 let apart: MissedWord;
 beforeAll(async () => {
   nats = await startTestNats();
-  owner = createMissedWord(await nats.link('owner'), 'gala');
+  const link = await nats.link('owner');
+  owner = createMissedWord(link, 'gala');
+  ownerIsThere = () => link.nc.flush();
   other = createMissedWord(await nats.link('other'), 'gala');
   apart = createMissedWord(await nats.link('apart'), 'drill');
 });
@@ -17,17 +21,20 @@ afterAll(() => nats.stop());
 it('a bucket’s owner tells the book for those who can’t, and for nobody of another cluster', async () => {
   const torn: number[] = [];
   const deafen = owner.hear(3, async (bucket) => void torn.push(bucket));
+  await ownerIsThere();
   await other.tell(3);
   expect(torn).toEqual([3]);
   await expect(other.tell(2)).rejects.toThrow();
   await expect(apart.tell(3)).rejects.toThrow();
   deafen();
+  await ownerIsThere();
   await expect(other.tell(3)).rejects.toThrow();
   expect(torn).toEqual([3]);
 });
 
 it('an owner who can’t reach the book either says so', async () => {
   const deafen = owner.hear(1, () => Promise.reject(new Error('away')));
+  await ownerIsThere();
   await expect(other.tell(1)).rejects.toThrow('can’t reach');
   deafen();
 });
@@ -39,6 +46,7 @@ it('many who ask at once are told for by one tear', async () => {
     tears += 1;
     await new Promise<void>((resolve) => asked.push(resolve));
   });
+  await ownerIsThere();
   const all = Promise.all(Array.from({ length: 50 }, () => other.tell(0)));
   await expect.poll(() => asked.length).toBe(1);
   await nats.link('late').then((link) => link.nc.flush());
