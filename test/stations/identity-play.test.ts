@@ -195,7 +195,7 @@ function gateway(world: GrantWorld, personsAsked: Person[] = []) {
     tickets: createSealbox(Buffer.alloc(32, 1), 'hongbao.ticket.v1'),
     claims: createMac(Buffer.alloc(32, 2), 'hongbao.claim.v1'),
     grant: grantOf,
-    granted: (order) => world.granter().find(order),
+    granted: (order, who) => world.granter().recall(order, who),
   });
 }
 

@@ -268,13 +268,50 @@ describe('a packet that is opened too late', () => {
   });
 });
 
+describe('a packet that is opened in time, and asked for again too late', () => {
+  /** A gateway whose log answers when the test says so, and its ticket, opened. */
+  async function opened(fate: 'kept' | 'lost behind') {
+    let answer = (): void => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let nowMs: number = ROUND_7_MS;
+    const grants = createGrantWorld({ pause: () => answered, fate: () => fate });
+    const gateway = gatewayOf({
+      clock: { now: () => instantMs(nowMs), monotonicMs: () => 0 },
+      book: grants.book(),
+      grant: (order, _, who) => grants.granter().grant(order, undefined, who),
+      granted: (order, who) => grants.granter().recall(order, who),
+    });
+    const { prize } = await shake(gateway, person);
+    if (prize.prize !== 'ticket') throw new Error(prize.prize);
+    const first = gateway.open(person, campaign, prize.ticket);
+    nowMs += campaign.ticketTtlMs + 1;
+    return { gateway, ticket: prize.ticket, first, answer };
+  }
+
+  it('is waited for while its first try is under way', async () => {
+    const { gateway, ticket, first, answer } = await opened('kept');
+    const again = gateway.open(person, campaign, ticket);
+    answer();
+    expect(await again).toEqual(await first);
+  });
+
+  it('is not given up when nobody knows what became of its first try', async () => {
+    const { gateway, ticket, first, answer } = await opened('lost behind');
+    answer();
+    await expect(first).rejects.toMatchObject({ kind: 'outcome-unknown' });
+    await expect(gateway.open(person, campaign, ticket)).rejects.toMatchObject({ kind: 'outcome-unknown' });
+  });
+});
+
 describe('a ticket that is shown to two gateways', () => {
   const gatewayIn = (grants: GrantWorld): Gateway =>
     gatewayOf({
       clock: { now: () => instantMs(ROUND_7_MS), monotonicMs: () => 0 },
       book: grants.book(),
       grant: (order, _, who) => grants.granter().grant(order, undefined, who),
-      granted: (order) => grants.granter().find(order),
+      granted: (order) => grants.granter().recall(order),
     });
 
   it('is the same packet at both, though the book is away: one order number, one amount, one unit', async () => {

@@ -93,7 +93,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
       if (!isRefusal(granted)) metrics.opens.inc({ replayed: String(granted.replayed) });
       return granted;
     },
-    granted: granter.find,
+    granted: granter.recall,
   });
   const credentialOf = createCredentialCheck((hash) => control.upstreamBySecret(hash), 5_000);
   const onShake = (prize: string) => metrics.shakes.inc({ prize });

@@ -56,7 +56,7 @@ export interface PlayDeps {
   /** 3-grant. */
   readonly grant: (order: Order, leaseUntilMs: number, person: Person) => Promise<Answer | Refusal>;
   /** The first answer to this order, when there was one. */
-  readonly granted: (order: Order) => Promise<Answer | undefined>;
+  readonly granted: (order: Order, person: Person) => Promise<Answer | Refusal | undefined>;
 }
 
 export interface Play {
@@ -176,7 +176,7 @@ export function createPlay(deps: PlayDeps): Play {
       return refuse('scene-unknown', `campaign ${campaign.id} has no scene ${order.sceneId} any more`);
     // A packet that was opened in time is answered for ever; only a first opening can come too late.
     const granted =
-      clock.now() > expiresAtMs ? await late(order) : await deps.grant(order, expiresAtMs, player);
+      clock.now() > expiresAtMs ? await late(order, player) : await deps.grant(order, expiresAtMs, player);
     if (isRefusal(granted)) return granted;
     return {
       amountFen: granted.order.amountFen,
@@ -187,8 +187,9 @@ export function createPlay(deps: PlayDeps): Play {
     };
   }
 
-  async function late(order: Order) {
-    const first = await deps.granted(order);
+  async function late(order: Order, player: Player) {
+    const first = await deps.granted(order, player);
+    if (first && isRefusal(first)) return first;
     if (first && sameUnit(first.order, order)) return first;
     // Another gateway may have opened it: "not known" is no "no".
     if (!first && !(await isSureOf(deps.book, order.actId)))

@@ -56,9 +56,12 @@ export interface Granter {
     phaseKey: PhaseKey,
     act: (turn: GrantTurn) => Promise<Result>,
   ): Promise<Result | Refusal>;
-  /** The first answer to an order number, when there was one. */
-  find(order: OrderName): Promise<Granted | undefined>;
-  /** Whether what `find` does not find was never granted. While the book is away nobody can say so. */
+  /**
+   * The first answer to an order number, when there was one; waits for one that is being made. Refuses with
+   * idempotency-in-flight, or throws `RetryableFault('outcome-unknown')`, when nobody can say whether there is one.
+   */
+  recall(order: OrderName, person?: Person): Promise<Granted | Refusal | undefined>;
+  /** Whether what `recall` does not find was never granted. While the book is away nobody can say so. */
   isSure(actId: ActId): Promise<boolean>;
   /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
   acceptSlice(sliceId: SliceId): void;
@@ -68,6 +71,7 @@ export interface Granter {
 
 const LAST_ANSWERS_MAX = 50_000;
 const UNSETTLED_MAX = 50_000;
+const ASK_AGAIN_MS = 1_000;
 /** Less than control waits between the end of a lease and its fence (RECLAIM_MARGIN_MS). */
 const ANSWER_LATE_MS_MAX = 3_000;
 
@@ -159,8 +163,17 @@ export function createGranter(deps: GranterDeps): Granter {
           grant: (order, leaseUntilMs) => grantInTurn(turn, order, leaseUntilMs),
         }),
       ),
-    find: async (order) =>
-      findAmong(await unlessBookIsAway(() => deps.book.winsOf(order.actId, order.phaseKey), []), order),
+    recall: (order, person = aloneAs(order.actId)) =>
+      turns.inTurn(person, order.phaseKey, async (turn) => {
+        const first = await findAmong(turn.wins, order);
+        if (!first && unsettled.has(order.orderNumber))
+          throw new RetryableFault(
+            'outcome-unknown',
+            `nobody knows yet whether order ${order.orderNumber} was granted`,
+            ASK_AGAIN_MS,
+          );
+        return first;
+      }),
     isSure: (actId) => unlessBookIsAway(() => deps.book.isWhole(actId), false),
     acceptSlice: (sliceId) => void openSlices.add(sliceId),
     async refuseSlice(sliceId) {
