@@ -51,6 +51,7 @@ function granterOver(book: TokenBook, log: GrantLog, keyring: Keyring): Granter 
     }),
   );
   const granter = createGranter({
+    fateOf: async () => 'unknown',
     book,
     campaign: () => testCampaign,
     promisedAt: async () => {

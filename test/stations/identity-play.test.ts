@@ -125,6 +125,7 @@ it('a cap counts what was won under all ids', async () => {
   await granted(world, { app: 2, person: alone(younger), rain: 2 });
   const cash = world.campaign.scenes.get(order.sceneId)!;
   const granter = createGranter({
+    fateOf: async () => 'unknown',
     book: world.book(),
     campaign: () => ({ ...world.campaign, scenes: new Map([[cash.id, { ...cash, personPacketsMax: 2 }]]) }),
     promise: async () => ({ token: new Uint8Array() }),

@@ -41,6 +41,7 @@ it('a phone’s token of a closed slice is neither shown nor paid, and its packe
     grantUntilMs: instantMs(2),
   });
   const granter = createGranter({
+    fateOf: async () => 'unknown',
     book: promises.book,
     promise: async (order) => {
       await promises.promise([order]);

@@ -10,7 +10,7 @@ import type { ActId, RainId, SceneId, SliceId, SponsorId } from '../../src/vocab
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import { formatOrderNumber } from '../../src/vocabulary/order-number.ts';
 import { LIVE_OPENS_MS, playerOf, testCampaign } from '../support/campaign.ts';
-import { createGrantWorld, type GrantWorld } from '../support/grants.ts';
+import { createGrantWorld, type Fate, type GrantWorld } from '../support/grants.ts';
 
 /** Rounds of 10 s with a pause of 10 s behind each; the first begins with the phase. */
 const ROUND_MS = 10_000;
@@ -270,13 +270,19 @@ describe('a packet that is opened too late', () => {
 
 describe('a packet that is opened in time, and asked for again too late', () => {
   /** A gateway whose log answers when the test says so, and its ticket, opened. */
-  async function opened(fate: 'kept' | 'lost behind') {
+  async function opened(fate: Fate) {
     let answer = (): void => {};
     const answered = new Promise<void>((resolve) => {
       answer = resolve;
     });
     let nowMs: number = ROUND_7_MS;
-    const grants = createGrantWorld({ pause: () => answered, fate: () => fate });
+    let became: 'credited' | 'void' | 'unknown' = 'unknown';
+    let nextFate = fate;
+    const grants = createGrantWorld({
+      pause: () => answered,
+      fate: () => nextFate,
+      fateOf: () => became,
+    });
     const gateway = gatewayOf({
       clock: { now: () => instantMs(nowMs), monotonicMs: () => 0 },
       book: grants.book(),
@@ -287,7 +293,11 @@ describe('a packet that is opened in time, and asked for again too late', () => 
     if (prize.prize !== 'ticket') throw new Error(prize.prize);
     const first = gateway.open(person, campaign, prize.ticket);
     nowMs += campaign.ticketTtlMs + 1;
-    return { gateway, ticket: prize.ticket, first, answer };
+    const decide = (what: typeof became, then: Fate = fate): void => {
+      became = what;
+      nextFate = then;
+    };
+    return { gateway, ticket: prize.ticket, first, answer, decide };
   }
 
   it('is waited for while its first try is under way', async () => {
@@ -297,11 +307,23 @@ describe('a packet that is opened in time, and asked for again too late', () => 
     expect(await again).toEqual(await first);
   });
 
-  it('is not given up when nobody knows what became of its first try', async () => {
-    const { gateway, ticket, first, answer } = await opened('lost behind');
+  it('is not given up while nobody knows what became of its first try, and then it is what that says', async () => {
+    const { gateway, ticket, first, answer, decide } = await opened('lost behind');
     answer();
     await expect(first).rejects.toMatchObject({ kind: 'outcome-unknown' });
     await expect(gateway.open(person, campaign, ticket)).rejects.toMatchObject({ kind: 'outcome-unknown' });
+    decide('credited', 'kept');
+    const told = await gateway.open(person, campaign, ticket);
+    expect(told).toMatchObject({ amountFen: 100n });
+    expect(await gateway.open(person, campaign, ticket)).toEqual(told);
+  });
+
+  it('has gone back into the rain when its first try is void', async () => {
+    const { gateway, ticket, first, answer, decide } = await opened('lost before');
+    answer();
+    await expect(first).rejects.toMatchObject({ kind: 'outcome-unknown' });
+    decide('void');
+    expect(await gateway.open(person, campaign, ticket)).toMatchObject({ refused: 'ticket-expired' });
   });
 });
 

@@ -75,6 +75,7 @@ export function createApps(deps: { ledger: Ledger & Awards; control: ControlStor
       onPhone: () => {},
     });
     const granter = createGranter({
+      fateOf: async () => 'unknown',
       book,
       promise,
       promisedAt: async (_, { sequence }) => promisedAt(sequence),

@@ -83,6 +83,8 @@ interface Running {
 
 export interface GrantWorldOptions {
   readonly fate?: (order: Order) => Fate;
+  /** What the ledger and control say of an order whose outcome is unknown. */
+  readonly fateOf?: (order: Order) => 'credited' | 'void' | 'unknown';
   readonly pause?: (gateway: number) => Promise<void>;
   /** A gateway for each, over one log and one stock; one gateway with a book in memory if there are none. */
   readonly books?: readonly TokenBook[];
@@ -139,6 +141,7 @@ export function createGrantWorld(options: GrantWorldOptions = {}): GrantWorld {
     const book = shared ?? memoryBook();
     const granter = createGranter({
       book,
+      fateOf: async (order) => options.fateOf?.(order) ?? 'unknown',
       campaign: () => campaign,
       async promise(order) {
         await pause(gateway);

@@ -171,6 +171,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
     startControl({ plug = PLUGGED_IN, ...more } = {}) {
       controls += 1;
       const granter = createGranter({
+        fateOf: async () => 'unknown',
         book: promises.book,
         promise: async (order) => {
           await promises.promise([order]);

@@ -55,6 +55,13 @@ export function createPromises(deps: {
     promise: (order, untilMs) => lines[bucketAt(order)]!.promise(order, untilMs),
     promisedAt: (actId, position) => promisedAt(stores.logs[bucketAt({ actId })]!, position),
     campaign: (order) => deps.campaign(order.campaignId),
+    async fateOf({ actId, phaseKey, orderNumber, unit }) {
+      const unclosed = await stores.allotments.unclosed();
+      // Asked behind that: what a closed slice has not credited by now, it never will.
+      const { credited } = await stores.ledger.wallet({ actId, phaseKey }, [orderNumber]);
+      if (credited.has(orderNumber)) return 'credited';
+      return unclosed.some(({ slice }) => slice.sliceId === unit.sliceId) ? 'unknown' : 'void';
+    },
     ...(stores.shared ? { sliceIsOpen: createSliceStates(stores.allotments, clock).isOpen } : {}),
   });
   return {

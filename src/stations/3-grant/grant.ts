@@ -28,6 +28,8 @@ export interface GranterDeps {
     position: LogPosition,
   ) => Promise<{ readonly order: Order; readonly token: Uint8Array }>;
   readonly campaign: (order: Order) => CampaignSnapshot | undefined;
+  /** What became of an order that may stand in the log or not; final once its slice is closed. */
+  readonly fateOf: (order: Order) => Promise<'credited' | 'void' | 'unknown'>;
   /** Asked instead of this process's own memory where slices are leased and closed by others. */
   readonly sliceIsOpen?: (unit: SliceUnit) => Promise<boolean>;
 }
@@ -37,7 +39,7 @@ export type OrderName = Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>;
 
 /** One person, to whom nobody else grants anything meanwhile; for one promise. */
 export interface GrantTurn {
-  /** As `Granter.find`, for this person and phase. */
+  /** The first answer to an order number of this person and phase, when there was one. */
   find(order: OrderName): Promise<Granted | undefined>;
   /** As `Granter.grant`. `idempotency-in-flight` when somebody else was granted something after all. */
   grant(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal>;
@@ -57,8 +59,9 @@ export interface Granter {
     act: (turn: GrantTurn) => Promise<Result>,
   ): Promise<Result | Refusal>;
   /**
-   * The first answer to an order number, when there was one; waits for one that is being made. Refuses with
-   * idempotency-in-flight, or throws `RetryableFault('outcome-unknown')`, when nobody can say whether there is one.
+   * The first answer to an order number, when there was one; waits for one that is being made, and gives one to what was
+   * credited though its outcome was unknown. Refuses with idempotency-in-flight, or throws
+   * `RetryableFault('outcome-unknown')`, while nobody can say whether there is one.
    */
   recall(order: OrderName, person?: Person): Promise<Granted | Refusal | undefined>;
   /** Whether what `recall` does not find was never granted. While the book is away nobody can say so. */
@@ -137,6 +140,28 @@ export function createGranter(deps: GranterDeps): Granter {
     const untilMs = leaseUntilMs === undefined ? undefined : leaseUntilMs + ANSWER_LATE_MS_MAX;
     turn.endsWith(order);
     const { token } = await underWay(order.unit.sliceId, promise(order, untilMs));
+    return given(order, token);
+  }
+
+  /** Of an order whose outcome was unknown: what it was given after all; undefined when it is void. */
+  async function settle(turn: HeldTurn, order: Order): Promise<Granted | undefined> {
+    const fate = await deps.fateOf(order);
+    if (fate === 'unknown')
+      throw new RetryableFault(
+        'outcome-unknown',
+        `nobody knows yet whether order ${order.orderNumber} was granted`,
+        ASK_AGAIN_MS,
+      );
+    if (fate === 'void') {
+      unsettled.delete(order.orderNumber);
+      return undefined;
+    }
+    // Nobody has its token yet: it is promised once more, which the ledger's key makes harmless.
+    turn.endsWith(order);
+    return given(order, (await promise(order, undefined)).token);
+  }
+
+  function given(order: Order, token: Uint8Array): Granted {
     unsettled.delete(order.orderNumber);
     lastAnswers.set(order.orderNumber, { order, token, replayed: true });
     return { order, token, replayed: false };
@@ -165,14 +190,8 @@ export function createGranter(deps: GranterDeps): Granter {
       ),
     recall: (order, person = aloneAs(order.actId)) =>
       turns.inTurn(person, order.phaseKey, async (turn) => {
-        const first = await findAmong(turn.wins, order);
-        if (!first && unsettled.has(order.orderNumber))
-          throw new RetryableFault(
-            'outcome-unknown',
-            `nobody knows yet whether order ${order.orderNumber} was granted`,
-            ASK_AGAIN_MS,
-          );
-        return first;
+        const open = unsettled.get(order.orderNumber);
+        return (await findAmong(turn.wins, order)) ?? (open && settle(turn, open));
       }),
     isSure: (actId) => unlessBookIsAway(() => deps.book.isWhole(actId), false),
     acceptSlice: (sliceId) => void openSlices.add(sliceId),

@@ -76,6 +76,7 @@ const line = createSealingLine({
   nowMs: clock.now,
 });
 const granter = createGranter({
+  fateOf: async () => 'unknown',
   book: promises.book,
   promise: (order, untilMs) => line.promise(order, untilMs),
   promisedAt: (_, position) => promisedAt(promises.log, position),
