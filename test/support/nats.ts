@@ -35,7 +35,7 @@ export interface TestNats {
   stop(): Promise<void>;
 }
 
-/** Which nats-server the tests run on, for their titles, and whether it is 2.10 or newer (see NATS_WANTED). */
+/** Which nats-server the tests run on, for their titles, and whether it is 2.10 or newer. */
 export function natsUnderTest(): { readonly says: string; readonly isFit: boolean } {
   const program = findNats();
   const says = `nats-server ${(program && natsVersion(program)?.join('.')) ?? 'missing'}`;

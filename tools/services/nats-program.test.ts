@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { besideFolder, findNats, isFitNats } from './nats-program.ts';
+import { besideFolder, findNats, isFitNats, isWantedNats } from './nats-program.ts';
 
 let root: string;
 beforeEach(() => {
@@ -35,6 +35,7 @@ describe('the nats-server to start', () => {
     const newest = beside('2.10.27');
     expect(findNats()).toBe(newest);
     expect([isFitNats(system), isFitNats(newest)]).toEqual([false, true]);
+    expect([isWantedNats(newest), isWantedNats(beside('2.15.1'))]).toEqual([false, true]);
   });
 
   it('is the system’s where that is the newer one', () => {

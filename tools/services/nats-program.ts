@@ -8,7 +8,12 @@ import { findProgram, isExecutable } from './programs.ts';
 export type NatsVersion = readonly [number, number, number];
 
 /** From this one on replicas stay alike though messages carry ids, and an acknowledgement can be an fsync. */
-export const NATS_WANTED: NatsVersion = [2, 10, 0];
+const NATS_FIT: NatsVersion = [2, 10, 0];
+/**
+ * The oldest one that was seen to find its streams again after all disks were full; 2.10.27 takes them for orphans, and
+ * deletes them (docs/decisions/0007).
+ */
+const NATS_WANTED: NatsVersion = [2, 15, 0];
 
 /** Where `ensure` sets a newer nats-server beside the system's: one folder a version, the program in it. */
 export const besideFolder = (): string =>
@@ -49,11 +54,15 @@ function askVersion(program: string): NatsVersion | undefined {
 }
 
 /** Negative when `a` is the older one. */
-export const compareVersions = (a: NatsVersion, b: NatsVersion): number =>
-  a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+const compareVersions = (a: NatsVersion, b: NatsVersion): number => a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
 
 /** Whether this server can be told to fsync before it acknowledges, and keeps replicas alike under message ids. */
-export function isFitNats(program: string): boolean {
+export const isFitNats = (program: string): boolean => isFrom(NATS_FIT, program);
+
+/** Whether nothing newer need be looked for. */
+export const isWantedNats = (program: string): boolean => isFrom(NATS_WANTED, program);
+
+function isFrom(oldest: NatsVersion, program: string): boolean {
   const version = natsVersion(program);
-  return version !== undefined && compareVersions(version, NATS_WANTED) >= 0;
+  return version !== undefined && compareVersions(version, oldest) >= 0;
 }

@@ -13,11 +13,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { besideFolder, findNats, isFitNats, natsVersion } from './nats-program.ts';
+import { besideFolder, findNats, isWantedNats, natsVersion } from './nats-program.ts';
 import { findProgram } from './programs.ts';
 
-/** By Debian release: the next one that has a fit nats-server, built for a C library that the first one has too. */
-const NEWER: Readonly<Record<string, string>> = { bookworm: 'trixie' };
+/** By Debian release: the next one that has a nats-server as it is wanted, built for a C library that the first one has. */
+const NEWER: Readonly<Record<string, string>> = { bookworm: 'forky', trixie: 'forky' };
 const PATIENCE_MS = 120_000;
 
 /** What Debian signs its releases with, of package debian-archive-keyring; without it apt's own trusted keys count. */
@@ -26,7 +26,7 @@ const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 /** Which release of Debian has a nats-server that is fit, when this machine's own has none; else undefined. */
 export function releaseWithNewerNats(): string | undefined {
   const program = findNats();
-  if (program && isFitNats(program)) return undefined;
+  if (program && isWantedNats(program)) return undefined;
   return findProgram('apt-get') && NEWER[codename()];
 }
 
@@ -87,7 +87,7 @@ function unpackBeside(work: string, file: string): void {
   run('dpkg-deb', ['-x', file, unpacked]);
   const program = path.join(unpacked, 'usr', 'sbin', 'nats-server');
   const version = natsVersion(program);
-  if (!version || !isFitNats(program)) throw new Error(`${path.basename(file)} is not fit here`);
+  if (!version || !isWantedNats(program)) throw new Error(`${path.basename(file)} is not fit here`);
   mkdirSync(besideFolder(), { recursive: true });
   const fresh = mkdtempSync(path.join(besideFolder(), '.new-'));
   cpSync(program, path.join(fresh, 'nats-server'));
