@@ -71,9 +71,17 @@ describeWithServers(['redis', 'nats'], 'the whole engine in several processes, o
     const [wallet] = cluster.of('wallet');
     const file = path.join(wallet!.dataFolder, 'award-sandbox', 'pieces.jsonl');
     const whole = readFileSync(file, 'utf8');
-    const [first, ...others] = whole.trimEnd().split('\n');
+    const lines = whole.trimEnd().split('\n');
+    // Of pieces that were handed out at the first asking: the downstream misbehaves, and others have several lines.
+    const orderOf = (line: string) => (JSON.parse(line) as { orderNumber: string }).orderNumber;
+    const asked = lines.map(orderOf);
+    const [first, second] = lines.filter(
+      (line) =>
+        line.includes('"state":"done"') && asked.filter((order) => order === orderOf(line)).length === 1,
+    );
     try {
-      writeFileSync(file, `${others.join('\n')}\n${others[0]}\n`);
+      const others = lines.filter((line) => line !== first);
+      writeFileSync(file, `${others.join('\n')}\n${second}\n`);
       expect(await whatIsFound({})).toEqual([
         'I1 a piece was handed out more than once',
         'I2 a fulfilled piece was never handed out',

@@ -47,7 +47,13 @@ describeWithServers(['nats'], 'a JetStream cluster behind bad networks', () => {
       await until(isPlaced, 'the servers hear one another and place a stream', 30_000);
       const publish = (id: string) =>
         jetstream(connection).publish('promise.1', id, { msgID: id, timeout: 500 });
-      expect((await publish('one')).seq).toBe(1);
+      // A stream that is placed has no leader yet.
+      const isFirst = () =>
+        publish('one').then(
+          ({ seq }) => seq === 1,
+          () => false,
+        );
+      await until(isFirst, 'the stream takes messages', 30_000);
       const everyone = cluster.nodes.map((node) => cluster.networks.around(node));
       const clients = cluster.nodes.map((node) => cluster.networks.clientsOf(node));
       for (const network of everyone) network.stall();
