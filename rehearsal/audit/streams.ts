@@ -31,6 +31,10 @@ export async function readStreams(wanted: StreamsToRead, findings: Findings): Pr
   }
 }
 
+/** What a server that has no leader yet has swallowed is asked for again after two heartbeats; by default after 30 s. */
+const HEARTBEAT_MS = 1_000;
+const EXPIRES_MS = 5_000;
+
 async function readStream(
   connection: NatsConnection,
   stream: string,
@@ -42,7 +46,7 @@ async function readStream(
     findings.add('format', 'a stream lacks messages', stream, `${state.messages} of ${state.last_seq}`);
   if (state.last_seq === 0) return { ...taken, records: 0 };
   const consumer = await jetstream(connection).consumers.get(stream);
-  const messages = await consumer.consume();
+  const messages = await consumer.consume({ expires: EXPIRES_MS, idle_heartbeat: HEARTBEAT_MS });
   try {
     for await (const message of messages) {
       takeRecord(taken, Buffer.from(message.data), message.seq, `${stream}:${message.seq}`, findings);
