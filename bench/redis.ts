@@ -6,6 +6,7 @@ import { bucketTag, createRedisTokenBook } from '../src/engines/redis/token-book
 import { bucketOf } from '../src/vocabulary/bucket.ts';
 import type { Order } from '../src/vocabulary/order.ts';
 import { anOrder } from '../test/support/orders.ts';
+import { markAllWhole } from '../test/support/redis.ts';
 import { startRedisCluster } from '../tools/services.ts';
 
 export interface RedisFigures {
@@ -109,8 +110,7 @@ export async function benchRedis(): Promise<RedisFigures> {
     /** Nothing in it, and whole: as it is at night. */
     const empty = async () => {
       await Promise.all((await cluster.primaries()).map((one) => one.call('FLUSHALL')));
-      for (let bucket = 0; bucket < BUCKETS; bucket += 1)
-        await book.markWhole(bucket, (await book.wholeness(bucket)).state);
+      await markAllWhole(book, BUCKETS);
     };
     const all = batches();
     const allBare = all.map(bareBatch);

@@ -11,7 +11,7 @@ import { createWallet } from '../src/stations/7-wallet/wallet.ts';
 import type { ActId, AppId } from '../src/vocabulary/ids.ts';
 import { anOrder } from '../test/support/orders.ts';
 import { quiet } from '../test/support/postgres.ts';
-import { BUCKETS, connected, redisBook, startTestRedis } from '../test/support/redis.ts';
+import { BUCKETS, connected, markAllWhole, redisBook, startTestRedis } from '../test/support/redis.ts';
 import { type SdkRig, startSdkRig } from '../test/support/sdk.ts';
 
 export interface SdkFigures {
@@ -52,8 +52,7 @@ async function fill(rig: SdkRig, client: Awaited<ReturnType<typeof connected>>):
   await book.record(
     people.map((person) => ({ order: order(person, 2), position: { sequence: 1, leafIndex: person } })),
   );
-  for (let bucket = 0; bucket < BUCKETS; bucket += 1)
-    await book.markWhole(bucket, (await book.wholeness(bucket)).state);
+  await markAllWhole(book);
   return people.map((person) => order(person, 1).actId);
 }
 

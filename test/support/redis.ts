@@ -25,9 +25,9 @@ export const redisBook = (
 const chance = () => randomInt(1_000) / 1_000;
 
 /** As its buckets' owners would, once they have filled it. */
-export const markAllWhole = (book: RestorableBook): Promise<unknown> =>
+export const markAllWhole = (book: RestorableBook, buckets = BUCKETS): Promise<unknown> =>
   Promise.all(
-    Array.from({ length: BUCKETS }, async (_, bucket) =>
+    Array.from({ length: buckets }, async (_, bucket) =>
       book.markWhole(bucket, (await book.wholeness(bucket)).state),
     ),
   );
