@@ -21,7 +21,7 @@ import recordsSql from './sql/records.sql';
 import sliceTallySql from './sql/slice-tally.sql';
 import walletSql from './sql/wallet.sql';
 import { fundedAmong, moveBalance, type TransferSteps, transfersOn } from './transfers.ts';
-import { creditUnlogged, fenceSlice } from './unlogged.ts';
+import { creditUnlogged, fenceSlice, fencesIn, type SliceFence } from './unlogged.ts';
 import { findWithdrawal, hold, markPaying, replayOf, settle, unsettled } from './withdrawals.ts';
 
 export const ledgerMigrations: readonly Migration[] = [
@@ -61,6 +61,8 @@ export interface LedgerOptions {
 export interface OneLedger extends Ledger, Awards, TransferSteps {
   /** As `fence`; gives the buckets for which it holds from now on, wherever they move. Empty when it is alone. */
   fenceHeld(unit: Parameters<Ledger['fence']>[0]): Promise<readonly number[]>;
+  /** The slices of which nothing more is credited here. */
+  fences(): Promise<readonly SliceFence[]>;
   /** The buckets that this shard owns, rising. Empty when it is alone. */
   heldBuckets(): Promise<readonly number[]>;
 }
@@ -86,6 +88,7 @@ export function createLedger(options: LedgerOptions): OneLedger {
     moveBalance: (from, to, atMs) => moveBalance(steps, from, to, atMs),
     fundedAmong: (actIds) => safely(() => fundedAmong(base, actIds)),
     replayOf: (account, ask) => safely(() => replayOf(base, account, ask)),
+    fences: () => safely(() => fencesIn(base)),
     fenceHeld: (unit) => safely(() => fenceSlice(base, unit)),
     heldBuckets: () =>
       safely(async () => (await pool.query<{ held: number[] | null }>(heldBucketsSql)).rows[0]!.held ?? []),

@@ -10,6 +10,7 @@ import { type DirectoryOptions, openDirectory, type Shard } from './directory.ts
 import type { OneLedger } from './one.ts';
 import { isBucketMoved } from './partition.ts';
 import { moveBalance, type TransferSteps } from './transfers.ts';
+import type { SliceFence } from './unlogged.ts';
 
 export interface ShardedLedgerOptions extends DirectoryOptions {
   /** How old the plan may be when all shards are asked for unsettled withdrawals; ms. */
@@ -25,6 +26,8 @@ export interface ShardHealth {
 /** The ledger over several databases by account bucket. A shard that is gone fails its own accounts and no others. */
 export interface ShardedLedger extends Ledger, Awards, TransferSteps {
   shardHealth(): Promise<readonly ShardHealth[]>;
+  /** The slices of which nothing more is credited. Needs every shard. */
+  fences(): Promise<readonly SliceFence[]>;
 }
 
 const PLAN_AGE_MS_MAX = 5_000;
@@ -160,6 +163,11 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
       return { ...added(receipts), fenced: receipts.flatMap((receipt) => receipt.fenced) };
     },
     fence,
+    fences: async () => {
+      await directory.refresh('needed');
+      const all = (await everywhere((ledger) => ledger.fences())).flat();
+      return [...new Map(all.map((one) => [`${one.sliceId}/${one.epoch}`, one])).values()];
+    },
     wallet: (account, orderNumbers) => ofAccount(account, (ledger) => ledger.wallet(account, orderNumbers)),
     areCredited,
     records: (account, after, limit) => ofAccount(account, (ledger) => ledger.records(account, after, limit)),

@@ -10,6 +10,7 @@ import guardWriteSql from './sql/guard-write.sql';
 import heldBucketsSql from './sql/held-buckets.sql';
 import lockSlicesSql from './sql/lock-slices.sql';
 import fenceSql from './sql/slice-fence.sql';
+import fencesSql from './sql/slice-fences.sql';
 import fencesOfSql from './sql/slice-fences-of.sql';
 
 /** The first half of the advisory locks' keys; the second is the slice's id, folded. */
@@ -32,6 +33,15 @@ export function fenceSlice(
     await client.query(fenceSql, [sliceId, epoch]);
     return held;
   });
+}
+
+/** Of a slice, up to this epoch. */
+export type SliceFence = Pick<SliceUnit, 'sliceId' | 'epoch'>;
+
+/** What `fenceSlice` has set so far. */
+export async function fencesIn({ pool }: Base): Promise<readonly SliceFence[]> {
+  const { rows } = await pool.query<{ slice_id: SliceId; epoch: number }>(fencesSql);
+  return rows.map((row) => ({ sliceId: row.slice_id, epoch: row.epoch }));
 }
 
 type UnloggedReceipt = CreditReceipt & { readonly fenced: readonly OrderNumber[] };

@@ -2,6 +2,7 @@ import { JetStreamApiCodes, JetStreamApiError, StorageType } from '@nats-io/jets
 import { type KV, Kvm } from '@nats-io/kv';
 import { type Assignment, emptyAssignment, type Ownership } from './assignment.ts';
 import type { NatsLink } from './connection.ts';
+import { openLastingKv } from './lasting-kv.ts';
 import { ownersBucket } from './names.ts';
 import { WeakStream } from './streams.ts';
 
@@ -31,23 +32,27 @@ export async function openAssignmentStore(
   link: NatsLink,
   options: { readonly space: string; readonly buckets: number; readonly replicas: number },
 ): Promise<AssignmentStore> {
-  const kv = await new Kvm(link.js).create(ownersBucket(options.space), {
-    description: 'which creditor owns which bucket',
-    history: 1,
-    replicas: options.replicas,
-    storage: StorageType.File,
-    allow_direct: false,
+  const bucket = ownersBucket(options.space);
+  const inKv = await openLastingKv(link, bucket, async () => {
+    const kv = await new Kvm(link.js).create(bucket, {
+      description: 'which creditor owns which bucket',
+      history: 1,
+      replicas: options.replicas,
+      storage: StorageType.File,
+      allow_direct: false,
+    });
+    await refuseWeaker(kv, options.replicas);
+    return kv;
   });
-  await refuseWeaker(kv, options.replicas);
   return {
     async read() {
-      const entry = await kv.get(KEY);
+      const entry = await inKv((kv) => kv.get(KEY));
       if (!entry) return { assignment: emptyAssignment(options.buckets), revision: 0 };
       return { assignment: parse(entry.string(), options.buckets), revision: entry.revision };
     },
     async write(assignment, revision) {
       try {
-        await kv.put(KEY, JSON.stringify(assignment), { previousSeq: revision });
+        await inKv((kv) => kv.put(KEY, JSON.stringify(assignment), { previousSeq: revision }));
         return true;
       } catch (error) {
         if (error instanceof JetStreamApiError && CONFLICT.has(error.code)) return false;

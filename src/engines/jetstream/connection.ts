@@ -85,6 +85,12 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   };
 }
 
+/** Whether the server that was met is of this version, or newer. */
+export function isAtLeast(link: NatsLink, major: number, minor: number): boolean {
+  const [hasMajor = 0, hasMinor = 0] = (link.nc.info?.version ?? '').split('.').map(Number);
+  return hasMajor > major || (hasMajor === major && hasMinor >= minor);
+}
+
 async function watch(nc: NatsConnection, change: (isUp: boolean) => void): Promise<void> {
   for await (const status of nc.status()) {
     if (status.type === 'disconnect') change(false);

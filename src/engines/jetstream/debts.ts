@@ -50,6 +50,11 @@ export function createDebts(drained: LogSequence, buckets: number) {
       }
       return lost;
     },
+    /** It stood in a stream that is lost, or may have: wherever it stood, it is owed again. */
+    oweAnew(sequence: LogSequence, bucket: number): void {
+      stands[bucket]!.delete(sequence);
+      owed[bucket]!.add(sequence);
+    },
     /** The oldest that a bucket's stream is owed. */
     owedTo(bucket: number, max: number): LogSequence[] {
       const oldest: LogSequence[] = [];

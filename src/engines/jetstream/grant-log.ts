@@ -3,6 +3,7 @@ import { encodeFence, encodeGrants } from '../embedded/journal/record-codec.ts';
 import type { GrantLog, LogRecord, LogSequence, MicroBatch } from '../ports.ts';
 import type { NatsLink } from './connection.ts';
 import { watchDrained } from './drained-watch.ts';
+import { createGenerations, type Generation, type GenerationsOptions } from './generations.ts';
 import { bucketNames } from './names.ts';
 import { createPublisher, dedupesSafely } from './publisher.ts';
 import { recordAt } from './records.ts';
@@ -17,6 +18,8 @@ export interface JetStreamLogOptions {
   /** Of the stream; where repeats are sifted out depends on it (publisher.ts, `dedupesSafely`). */
   readonly replicas: number;
   readonly deadlineMs?: number;
+  /** What is known of the stream, and what is done when its servers have lost it. */
+  readonly life?: Pick<GenerationsOptions, 'known' | 'adopt' | 'remake' | 'fenceHoldMs'>;
 }
 
 /** The GrantLog of one bucket, for everybody who appends; who credits reads it as its owner (owned-log.ts). */
@@ -25,6 +28,13 @@ export interface JetStreamLog extends GrantLog {
   appendNamed(body: Uint8Array, name: string): Promise<LogSequence>;
   /** Tells when the stream is found to end before a record that it had acknowledged: the servers have lost some. */
   whenShorter(listener: (end: LogSequence) => void): void;
+  /**
+   * Tells when the stream is found to be another one: the servers have lost everything, and it was made anew. Whoever
+   * hears it says whether he still publishes into it; until nobody does, it takes no fences.
+   */
+  whenAnew(listener: (generation: Generation) => void, owes: () => boolean): void;
+  /** Which stream it is; undefined before the first look. */
+  generation(): Generation | undefined;
 }
 
 const DEADLINE_MS = 2_000;
@@ -35,7 +45,10 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
   /** The last record that was acknowledged to this process. */
   let confirmed: LogSequence = 0;
   let onShorter: (end: LogSequence) => void = () => {};
-  const watch = watchStream(link, names.stream, ({ last_seq: end }) => {
+  const generations = createGenerations({ link, names, ...options.life });
+  const watch = watchStream(link, names.stream, (found) => {
+    generations.look(found);
+    const end = typeof found === 'string' ? confirmed : found.state.last_seq;
     if (end >= confirmed) return;
     link.logger.error(
       { stream: names.stream, end, confirmed },
@@ -97,7 +110,9 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
     if (closing) return Promise.reject(closed());
     const before = [...underWay];
     fences += 1;
-    const sent = Promise.all(before).then(() => send(names.fenceSubject, body, name));
+    const sent = Promise.all(before)
+      .then(generations.mayFence)
+      .then(() => send(names.fenceSubject, body, name));
     fenced = sent.then(
       () => {},
       () => {},
@@ -108,9 +123,22 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
     return tracked(sent);
   }
 
+  /** What was waited for must still stand: the floor may be that of a stream which was made anew meanwhile. */
+  async function untilDrained(sequence: LogSequence, signal: AbortSignal): Promise<void> {
+    await drained.until(sequence, signal);
+    if (sequence < 1) return;
+    try {
+      await recordAt(link, names, sequence);
+    } catch (error) {
+      if (error instanceof RetryableFault) throw error;
+      throw new RetryableFault('draining', `${names.stream} has lost record ${sequence}`, 1_000);
+    }
+  }
+
   async function close(): Promise<void> {
     while (underWay.size > 0) await Promise.all(underWay);
     watch.close();
+    generations.close();
     drained.close();
   }
 
@@ -128,7 +156,9 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
       return appendFence(encodeFence({ sliceId, epoch }), `${bootId}-${appends}`);
     },
     at: (sequence): Promise<LogRecord> => recordAt(link, names, sequence),
-    untilDrained: drained.until,
+    whenAnew: generations.whenAnew,
+    generation: generations.known,
+    untilDrained,
     health: watch.health,
     close() {
       closing ??= close();

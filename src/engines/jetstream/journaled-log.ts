@@ -4,6 +4,7 @@ import { bucketOf } from '../../vocabulary/bucket.ts';
 import { encodeGrants } from '../embedded/journal/record-codec.ts';
 import type { GrantLog, LogReader, LogSequence, MicroBatch } from '../ports.ts';
 import { createDebts } from './debts.ts';
+import type { Generation } from './generations.ts';
 import type { JetStreamLog } from './grant-log.ts';
 import { batchName } from './names.ts';
 import { createReplay } from './replay.ts';
@@ -16,6 +17,8 @@ export interface JournaledLogOptions {
   readonly logger: Logger;
   /** Told when a bucket got a batch that only the journal had; whoever keeps a book may have lost it. */
   readonly onReplayed?: (bucket: number) => void;
+  /** Told that everything the journal has for a bucket stands in this stream of it, which was made anew. */
+  readonly onComplete?: (bucket: number, generation: Generation) => void;
 }
 
 /** One bucket, promised in two copies. */

@@ -14,6 +14,8 @@ export interface BucketNames {
   readonly drainedSubject: string;
   /** Core NATS: asks the bucket's owner how far it has credited. */
   readonly howFarSubject: string;
+  /** Core NATS: asks whether somebody still has to publish into a stream that was made anew. Only they answer. */
+  readonly owingSubject: string;
 }
 
 export const bucketNames = (space: string, bucket: number): BucketNames => ({
@@ -22,6 +24,7 @@ export const bucketNames = (space: string, bucket: number): BucketNames => ({
   fenceSubject: `${space}.log.${bucket}.fence`,
   drainedSubject: `${space}.drained.${bucket}`,
   howFarSubject: `${space}.how-far.${bucket}`,
+  owingSubject: `${space}.owing.${bucket}`,
 });
 
 /** The KV bucket in which creditors agree who owns what, and the core subject on which they wake one another. */
@@ -31,10 +34,14 @@ export const ownersSubject = (space: string): string => `${space}.owners`;
 /** Core NATS: a process that can't reach the book has the bucket's owner tell it that it misses something. */
 export const missedSubject = (space: string, bucket: number): string => `${space}.book.missed.${bucket}`;
 
-const OWNER_CONSUMER = /^credit-(\d{1,15})$/;
+const OWNER_CONSUMER = /^credit-(\d{1,15})(?:-\d{1,15})?$/;
 
-/** An owner's consumer is named by its epoch: the next owner's is another one, and the old one is deleted. */
-export const ownerConsumer = (epoch: number): string => `credit-${epoch}`;
+/**
+ * An owner's consumer is named by its epoch: the next owner's is another one, and the old one is deleted. Epochs begin
+ * anew when the document of owners was lost, so that of a stream that was made anew is named by its beginning, too.
+ */
+export const ownerConsumer = (epoch: number, begin = 1): string =>
+  begin === 1 ? `credit-${epoch}` : `credit-${epoch}-${begin}`;
 
 /** The epoch of an owner's consumer; undefined when it is somebody else's. */
 export function epochOfConsumer(name: string): number | undefined {

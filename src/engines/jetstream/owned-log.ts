@@ -130,6 +130,7 @@ export async function openOwnedLog(options: OwnedLogOptions): Promise<OwnedLog> 
     fences,
     read,
     acknowledge,
+    begin: () => taken.begin,
     end: deliveries.end,
     drained: deliveries.acknowledged,
     beyond: deliveries.beyond,

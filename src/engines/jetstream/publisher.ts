@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { JetStreamApiError, type PubAck } from '@nats-io/jetstream';
 import { errors } from '@nats-io/transport-node';
 import { RetryableFault } from '../../protocol/failures.ts';
-import type { NatsLink } from './connection.ts';
+import { isAtLeast, type NatsLink } from './connection.ts';
 
 export interface PublisherOptions {
   readonly link: NatsLink;
@@ -104,9 +104,7 @@ export function createPublisher(options: PublisherOptions) {
  * (docs/decisions/0007). There the ledger's key alone keeps repeats from counting.
  */
 export function dedupesSafely(link: NatsLink, replicas: number): boolean {
-  if (replicas === 1) return true;
-  const [major = 0, minor = 0] = (link.nc.info?.version ?? '').split('.').map(Number);
-  return major > 2 || (major === 2 && minor >= 10);
+  return replicas === 1 || isAtLeast(link, 2, 10);
 }
 
 const isRefused = (error: unknown): error is JetStreamApiError =>

@@ -1,8 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { bucketOf } from '../../vocabulary/bucket.ts';
 import { encodeGrants } from '../embedded/journal/record-codec.ts';
 import type { GrantLog, LogReader, LogSequence } from '../ports.ts';
 import type { Debts } from './debts.ts';
+import type { Generation } from './generations.ts';
 import type { JetStreamLog } from './grant-log.ts';
 import { batchName } from './names.ts';
 
@@ -18,6 +20,8 @@ export interface ReplayOptions {
   readonly debts: Debts;
   readonly logger: Logger;
   readonly onReplayed?: (bucket: number) => void;
+  /** Told that everything the journal has for a bucket stands in this stream of it. */
+  readonly onComplete?: (bucket: number, generation: Generation) => void;
 }
 
 type OnSettled = (sequence: LogSequence, bucket: number, standsAt: LogSequence | undefined) => void;
@@ -27,6 +31,11 @@ export function createReplay(options: ReplayOptions) {
   const { journal, streams, debts, logger } = options;
   const working = new Map<number, Promise<void>>();
   const timers = new Map<number, NodeJS.Timeout>();
+  /** Streams that were made anew, and do not have yet everything that the journal has for them. */
+  const anew = new Map<number, Generation>();
+  /** Those of them for which the journal was read. */
+  const gathered = new Map<number, Generation>();
+  let gathering: Promise<void> | undefined;
   let settled: OnSettled = () => {};
   let stopped = false;
 
@@ -34,7 +43,7 @@ export function createReplay(options: ReplayOptions) {
   async function pay(bucket: number): Promise<void> {
     while (!stopped && streams[bucket]!.health().accepting) {
       const sequences = debts.owedTo(bucket, AT_ONCE);
-      if (sequences.length === 0) return;
+      if (sequences.length === 0) return paidOff(bucket);
       const results = await Promise.allSettled(sequences.map((sequence) => publish(sequence, bucket)));
       const failure = results.find((one) => one.status === 'rejected');
       if (!failure) continue;
@@ -72,6 +81,56 @@ export function createReplay(options: ReplayOptions) {
     );
   }
 
+  /** The next start need not publish everything once more. */
+  function paidOff(bucket: number): void {
+    const generation = anew.get(bucket);
+    if (generation === undefined || gathered.get(bucket) !== generation) return;
+    anew.delete(bucket);
+    options.onComplete?.(bucket, generation);
+    logger.warn({ bucket }, 'a stream that was made anew has everything again that the journal holds for it');
+  }
+
+  /** Of a stream that is lost nothing is kept but here: the whole journal is read again. */
+  function payAllAgain(bucket: number, generation: Generation): void {
+    anew.set(bucket, generation);
+    gathering ??= gatherAnew().finally(() => {
+      gathering = undefined;
+    });
+  }
+
+  /** The buckets whose streams were made anew since the journal was read for them. */
+  const ungathered = (): ReadonlyMap<number, Generation> =>
+    new Map([...anew].filter(([bucket, generation]) => gathered.get(bucket) !== generation));
+
+  async function gatherAnew(): Promise<void> {
+    for (let wanted = ungathered(); wanted.size > 0 && !stopped; wanted = ungathered()) {
+      try {
+        await eachSince(0, (sequence, bucket) => {
+          if (wanted.has(bucket)) debts.oweAnew(sequence, bucket);
+        });
+        for (const [bucket, generation] of wanted) gathered.set(bucket, generation);
+        for (const bucket of wanted.keys()) if (!working.has(bucket)) workLater(bucket);
+      } catch (error) {
+        logger.error({ err: error }, 'the journal could not be read for a stream that was lost');
+        await delay(PAUSE_MS);
+      }
+    }
+  }
+
+  /** Every micro-batch of the journal behind `after`. */
+  async function eachSince(
+    after: LogSequence,
+    take: (sequence: LogSequence, bucket: number) => void,
+  ): Promise<void> {
+    for (let at = after; at < journal.end() && !stopped; ) {
+      for (const record of await journal.read(at, GATHER_ORDERS)) {
+        at = record.sequence;
+        if (record.kind === 'grants')
+          take(record.sequence, bucketOf(record.orders[0]!.actId, streams.length));
+      }
+    }
+  }
+
   function payAgain(bucket: number, end: LogSequence): void {
     const batches = debts.lostBehind(bucket, end);
     logger.error({ bucket, end, batches }, 'what the stream has lost is published again from the journal');
@@ -81,14 +140,10 @@ export function createReplay(options: ReplayOptions) {
   return {
     /** At the start: everything behind the journal's mark is owed, whether the stream has it already or not. */
     async gather(): Promise<void> {
-      for (let after = journal.drained(); after < journal.end(); ) {
-        for (const record of await journal.read(after, GATHER_ORDERS)) {
-          after = record.sequence;
-          if (record.kind === 'fence') continue;
-          debts.opened(record.sequence);
-          debts.owe(record.sequence, bucketOf(record.orders[0]!.actId, streams.length));
-        }
-      }
+      await eachSince(journal.drained(), (sequence, bucket) => {
+        debts.opened(sequence);
+        debts.owe(sequence, bucket);
+      });
       if (debts.count() > 0)
         logger.info({ batches: debts.count() }, 'the journal is replayed into the streams');
     },
@@ -101,13 +156,17 @@ export function createReplay(options: ReplayOptions) {
       settled = onSettled;
       for (const [bucket, stream] of streams.entries()) {
         stream.whenShorter((end) => payAgain(bucket, end));
+        stream.whenAnew(
+          (generation) => payAllAgain(bucket, generation),
+          () => anew.has(bucket),
+        );
         work(bucket);
       }
     },
     async stop(): Promise<void> {
       stopped = true;
       for (const timer of timers.values()) clearTimeout(timer);
-      await Promise.all(working.values());
+      await Promise.all([...working.values(), gathering]);
     },
   };
 }

@@ -1,7 +1,8 @@
 import { StorageType } from '@nats-io/jetstream';
-import { type KV, Kvm } from '@nats-io/kv';
+import { Kvm } from '@nats-io/kv';
 import type { Signals } from '../ports.ts';
 import type { NatsLink } from './connection.ts';
+import { openLastingKv } from './lasting-kv.ts';
 
 const KEY = 'announcement';
 const SEQUENCE_BYTES = 8;
@@ -18,16 +19,19 @@ export interface NatsSignalsOptions {
  * a new one.
  */
 export async function openNatsSignals({ link, space, replicas }: NatsSignalsOptions): Promise<Signals> {
-  const kv: KV = await new Kvm(link.js).create(`${space}-announcement`, {
-    description: 'what control announced last',
-    history: 1,
-    replicas,
-    storage: StorageType.File,
-  });
+  const bucket = `${space}-announcement`;
+  const inKv = await openLastingKv(link, bucket, () =>
+    new Kvm(link.js).create(bucket, {
+      description: 'what control announced last',
+      history: 1,
+      replicas,
+      storage: StorageType.File,
+    }),
+  );
   const endings = new Set<() => void>();
 
   async function watch(onEnvelope: (envelope: Uint8Array) => void, isOver: () => boolean): Promise<void> {
-    const entries = await kv.watch({ key: KEY });
+    const entries = await inKv((kv) => kv.watch({ key: KEY }));
     if (isOver()) return void entries.stop();
     endings.add(() => entries.stop());
     for await (const entry of entries)
@@ -37,18 +41,18 @@ export async function openNatsSignals({ link, space, replicas }: NatsSignalsOpti
   return {
     name: 'nats',
     async publish(envelope, sequence) {
-      const entry = await kv.get(KEY);
+      const entry = await inKv((kv) => kv.get(KEY));
       if (entry && sequenceOf(entry.value) >= sequence) return;
       const value = Buffer.alloc(SEQUENCE_BYTES + envelope.length);
       value.writeBigUInt64BE(BigInt(sequence));
       value.set(envelope, SEQUENCE_BYTES);
       // Somebody who was faster has put a newer one, or will be told the same again.
-      await kv.put(KEY, value, { previousSeq: entry?.revision ?? 0 }).catch((error: Error) => {
+      await inKv((kv) => kv.put(KEY, value, { previousSeq: entry?.revision ?? 0 })).catch((error: Error) => {
         link.logger.debug({ reason: error.message }, 'another control was faster');
       });
     },
     async latest() {
-      const entry = await kv.get(KEY);
+      const entry = await inKv((kv) => kv.get(KEY));
       return entry?.value.subarray(SEQUENCE_BYTES);
     },
     subscribe(onEnvelope) {

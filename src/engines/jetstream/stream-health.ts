@@ -1,12 +1,15 @@
-import type { StreamInfo, StreamState } from '@nats-io/jetstream';
+import type { StreamInfo } from '@nats-io/jetstream';
 import type { RetryableFault } from '../../protocol/failures.ts';
 import type { NatsLink } from './connection.ts';
-import { infoOf } from './streams.ts';
+import { infoOf, isClosed } from './streams.ts';
 
 export interface Health {
   readonly accepting: boolean;
   readonly reason?: string;
 }
+
+/** 'unknown': nobody could say. */
+export type Found = StreamInfo | 'absent' | 'unknown';
 
 /** How often a stream is looked at while it takes nothing, and how often otherwise. */
 const PROBE_MS = 500;
@@ -24,9 +27,9 @@ const MESSAGE_OVERHEAD_BYTES = 256;
 /**
  * Whether a stream would take an append now: by the connection, by what became of the last appends, and by a look at
  * its replicas every few seconds. A leader that is cut off from its followers answers an info as if nothing were
- * wrong, so what counts is when it last heard them. `onState` is told what each look has found.
+ * wrong, so what counts is when it last heard them. `onLook` is told what each look has found.
  */
-export function watchStream(link: NatsLink, stream: string, onState: (state: StreamState) => void) {
+export function watchStream(link: NatsLink, stream: string, onLook: (found: Found) => void) {
   let reason: string | undefined;
   /** How much more may be appended before the next look; other processes append too, which the slack is for. */
   let bytesLeft = Number.POSITIVE_INFINITY;
@@ -63,14 +66,18 @@ export function watchStream(link: NatsLink, stream: string, onState: (state: Str
     try {
       mark(await fault());
     } catch (error) {
+      onLook('unknown');
       mark(`${stream} does not answer: ${(error as Error).message}`);
     }
   }
 
   async function fault(): Promise<string | undefined> {
-    if (link.downForMs() > 0) return 'there is no connection to NATS';
+    if (link.downForMs() > 0) {
+      onLook('unknown');
+      return 'there is no connection to NATS';
+    }
     const info = await infoOf(link, stream);
-    if (info) onState(info.state);
+    onLook(info ?? 'absent');
     if (info && info.config.max_bytes > 0) bytesLeft = info.config.max_bytes * FULL_PART - info.state.bytes;
     return info ? faultOf(info) : `there is no stream ${stream}`;
   }
@@ -104,6 +111,7 @@ export function watchStream(link: NatsLink, stream: string, onState: (state: Str
 export function faultOf({ config, state, cluster }: StreamInfo): string | undefined {
   if (config.max_bytes > 0 && state.bytes > config.max_bytes * FULL_PART)
     return `${config.name} is as full as it may be: ${state.bytes} of ${config.max_bytes} bytes`;
+  if (isClosed(config)) return `${config.name} is being made anew`;
   if (config.num_replicas === 1) return undefined;
   if (!cluster?.leader) return `${config.name} has no leader`;
   const heard = (cluster.replicas ?? []).filter(

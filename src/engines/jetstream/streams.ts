@@ -7,7 +7,12 @@ import {
   type StreamConfig,
   type StreamInfo,
 } from '@nats-io/jetstream';
-import type { NatsLink } from './connection.ts';
+import { RetryableFault } from '../../protocol/failures.ts';
+import type { SliceUnit } from '../../vocabulary/order.ts';
+import { encodeFence } from '../embedded/journal/record-codec.ts';
+import type { LogSequence } from '../ports.ts';
+import type { Absence } from './absence.ts';
+import { isAtLeast, type NatsLink } from './connection.ts';
 import { durabilityOf } from './durability.ts';
 import { bucketNames } from './names.ts';
 
@@ -28,6 +33,25 @@ const DUPLICATE_WINDOW_MS = 120_000;
 const NANOS_A_MS = 1_000_000;
 const STREAM_NOT_FOUND = 10059;
 
+/** What is left of a log whose servers have lost it. */
+export interface PastLog {
+  /** Whether there was a stream of this bucket before, as far as this process knows. */
+  wasThere(bucket: number): boolean;
+  /** The slices of which the ledger takes nothing more: what it has not credited of them is void for good. */
+  fences(): Promise<readonly Pick<SliceUnit, 'sliceId' | 'epoch'>[]>;
+  /** Of each bucket's stream. */
+  readonly absences: readonly Absence[];
+  /** Awaited before a stream that was made anew takes grants. */
+  beforeOpening(bucket: number): Promise<void>;
+}
+
+/** There is no stream where there was one, and it is not sure yet that it is gone for good. */
+export class StreamMissing extends RetryableFault {
+  constructor(stream: string) {
+    super('log-unavailable', `there is no stream ${stream}, and there was one: waiting to be sure`, 1_000);
+  }
+}
+
 /** Thrown at the start when a stream would keep its promises worse than was asked for. Says what to change. */
 export class WeakStream extends Error {
   override readonly name = 'WeakStream';
@@ -37,15 +61,35 @@ export class WeakStream extends Error {
  * Makes the stream of every bucket that is not there yet, and refuses those that are there but weaker. Says what is
  * known about the servers' fsync.
  */
-export async function ensureStreams(link: NatsLink, settings: StreamSettings): Promise<void> {
-  for (let bucket = 0; bucket < settings.buckets; bucket += 1) await ensureStream(link, settings, bucket);
+export async function ensureStreams(
+  link: NatsLink,
+  settings: StreamSettings,
+  past?: PastLog,
+): Promise<void> {
+  // One that is still waited for holds up no other: each needs its own time to prove that it is gone.
+  const waits: unknown[] = [];
+  for (let bucket = 0; bucket < settings.buckets; bucket += 1) {
+    await ensureStream(link, settings, bucket, past).catch((error: unknown) => {
+      if (error instanceof StreamMissing) waits.push(error);
+      else throw error;
+    });
+  }
+  if (waits.length > 0) throw waits[0];
   const { sync, says } = await durabilityOf(link, settings.monitoringUrl);
   link.logger[sync === 'always' ? 'info' : 'warn']({ sync }, says);
 }
 
-async function ensureStream(link: NatsLink, settings: StreamSettings, bucket: number): Promise<void> {
+/** The stream of one bucket: made when there is none, opened when somebody has begun to make it anew. */
+export async function ensureStream(
+  link: NatsLink,
+  settings: StreamSettings,
+  bucket: number,
+  past?: PastLog,
+): Promise<void> {
   const wanted = wantedConfig(settings, bucket);
-  const found = (await infoOf(link, wanted.name)) ?? (await make(link, wanted));
+  const standing = await infoOf(link, wanted.name);
+  const found = standing ?? (await makeOrMakeAnew(link, wanted, bucket, past));
+  if (past && isClosed(found.config)) return openAnew(link, wanted, found, bucket, past);
   const faults = weaknesses(found.config, wanted);
   if (faults.length > 0)
     throw new WeakStream(`the stream ${wanted.name} is weaker than it has to be: ${faults.join('; ')}`);
@@ -78,6 +122,79 @@ export async function infoOf(link: NatsLink, stream: string): Promise<StreamInfo
     if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return undefined;
     throw error;
   }
+}
+
+async function makeOrMakeAnew(
+  link: NatsLink,
+  wanted: ReturnType<typeof wantedConfig>,
+  bucket: number,
+  past: PastLog | undefined,
+): Promise<StreamInfo> {
+  if (!past || !(past.wasThere(bucket) || (await past.fences()).length > 0)) return make(link, wanted);
+  if (!past.absences[bucket]!.isProven()) throw new StreamMissing(wanted.name);
+  return makeClosed(link, wanted);
+}
+
+/**
+ * In place of a stream that the servers have lost. It begins far behind every place of that one, so that a place says
+ * which of the two it is of, and it takes no grants yet: a subject that no stream has is heard by nobody.
+ */
+async function makeClosed(link: NatsLink, wanted: ReturnType<typeof wantedConfig>): Promise<StreamInfo> {
+  if (!isAtLeast(link, 2, 10))
+    throw new RetryableFault(
+      'log-unavailable',
+      `${wanted.name} is gone, and servers before 2.10 can't begin a stream at a place of its own`,
+      10_000,
+    );
+  const [, fenceSubject] = wanted.subjects;
+  const firstSeq = link.clock.now() as number;
+  try {
+    const info = await link.jsm.streams.add({ ...wanted, subjects: [fenceSubject!], first_seq: firstSeq });
+    link.logger.error(
+      { stream: wanted.name, firstSeq },
+      'the servers have lost a stream: it is made anew from what the journals and the ledger hold',
+    );
+    return info;
+  } catch (error) {
+    // Somebody else was faster.
+    const found = await infoOf(link, wanted.name);
+    if (found) return found;
+    throw error;
+  }
+}
+
+/** Whether a stream takes fences only: somebody is making it anew. */
+export const isClosed = (config: StreamConfig): boolean => config.subjects.length === 1;
+
+/** Where the places of a stream begin; behind 1 in one that was made anew. */
+export const beginOf = (config: StreamConfig): LogSequence => Math.max(1, config.first_seq ?? 1);
+
+const FENCES_AT_ONCE = 128;
+
+/**
+ * The fences of the closed slices go before everything that is published again: what was void stays void, and what was
+ * credited is passed over by its key, wherever it stands. Several processes may do it at once, or one after another.
+ */
+async function openAnew(
+  link: NatsLink,
+  wanted: ReturnType<typeof wantedConfig>,
+  { config }: StreamInfo,
+  bucket: number,
+  past: PastLog,
+): Promise<void> {
+  const fences = await past.fences();
+  const [, subject] = wanted.subjects;
+  for (let at = 0; at < fences.length; at += FENCES_AT_ONCE)
+    await Promise.all(
+      fences
+        .slice(at, at + FENCES_AT_ONCE)
+        .map((fence) =>
+          link.js.publish(subject!, encodeFence(fence), { expect: { streamName: wanted.name } }),
+        ),
+    );
+  await past.beforeOpening(bucket);
+  await link.jsm.streams.update(wanted.name, { ...config, subjects: wanted.subjects });
+  link.logger.warn({ stream: wanted.name, fences: fences.length }, 'a stream that was made anew takes grants');
 }
 
 /** Two processes may make it at the same moment: the same settings again are no error. */

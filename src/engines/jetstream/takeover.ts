@@ -4,7 +4,7 @@ import type { LogSequence } from '../ports.ts';
 import { highestFloor, isNoConsumer, ownerConsumers } from './ack-floor.ts';
 import type { NatsLink } from './connection.ts';
 import { type BucketNames, ownerConsumer } from './names.ts';
-import { ownerConsumerConfig } from './streams.ts';
+import { beginOf, ownerConsumerConfig } from './streams.ts';
 
 /** Somebody else owns the bucket now. What was read may still be credited (the ledger's key), nothing acknowledged. */
 export class OwnershipLost extends RetryableFault {
@@ -23,6 +23,8 @@ export interface TakenBucket {
   readonly floor: LogSequence;
   /** The last record when it was taken. */
   readonly end: LogSequence;
+  /** Where the places of the stream begin. */
+  readonly begin: LogSequence;
 }
 
 export interface TakeOptions {
@@ -48,8 +50,8 @@ export async function takeOver(options: TakeOptions): Promise<TakenBucket> {
   const newest = before[0]?.epoch ?? 0;
   if (newest > epoch)
     throw new OwnershipLost(`${names.stream} has an owner of epoch ${newest}, this one is ${epoch}`, newest);
-  const { floor, end } = await whereToBegin(link, names, highestFloor(before));
-  const consumer = ownerConsumer(epoch);
+  const { floor, end, begin } = await whereToBegin(link, names, highestFloor(before));
+  const consumer = ownerConsumer(epoch, begin);
   if (before.some((one) => one.name === consumer)) await removeConsumer(link, names, consumer);
   await link.jsm.consumers.add(names.stream, {
     ...ownerConsumerConfig(consumer, floor, options.ackPendingMax, options.ackWaitMs),
@@ -61,7 +63,7 @@ export async function takeOver(options: TakeOptions): Promise<TakenBucket> {
     throw new OwnershipLost(`${names.stream} was taken by somebody else meanwhile`);
   }
   for (const old of before) if (old.name !== consumer) await removeConsumer(link, names, old.name);
-  return { consumer, floor, end };
+  return { consumer, floor, end, begin };
 }
 
 /**
@@ -71,7 +73,8 @@ export async function takeOver(options: TakeOptions): Promise<TakenBucket> {
  * credited: it is said aloud, and the journals of the gateways have them.
  */
 async function whereToBegin(link: NatsLink, names: BucketNames, floor: LogSequence) {
-  const { state } = await link.jsm.streams.info(names.stream);
+  const { state, config } = await link.jsm.streams.info(names.stream);
+  const begin = beginOf(config);
   const first = Math.max(1, state.first_seq);
   const context = { stream: names.stream, floor, first, end: state.last_seq };
   if (floor > state.last_seq) {
@@ -79,11 +82,11 @@ async function whereToBegin(link: NatsLink, names: BucketNames, floor: LogSequen
       context,
       'the stream ends before what was credited from it: it is read again from its start',
     );
-    return { floor: first - 1, end: state.last_seq };
+    return { floor: first - 1, end: state.last_seq, begin };
   }
-  if (first - 1 > floor)
+  if (first > Math.max(begin, floor + 1))
     link.logger.error(context, 'records that were not credited are gone from the stream');
-  return { floor: Math.max(floor, first - 1), end: state.last_seq };
+  return { floor: Math.max(floor, first - 1), end: state.last_seq, begin };
 }
 
 async function removeConsumer(link: NatsLink, names: BucketNames, name: string): Promise<void> {

@@ -2,7 +2,7 @@ import type { ActId, PhaseKey, RainId, SceneId } from '../../vocabulary/ids.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
 import type { TokenStatus } from '../../vocabulary/token-status.ts';
-import type { LogPosition } from './log.ts';
+import type { LogPosition, LogSequence } from './log.ts';
 
 /** One promised order, as the book knows it. */
 export interface BookEntry {
@@ -70,6 +70,11 @@ export interface TokenBook {
  * `advance` what `pendingIn` still has although the log has drained it; then `markWhole` with the state seen first.
  */
 export interface RestorableBook extends TokenBook {
+  /** As ever; with `begin`, what is noted at a place before it stands where it is noted now: that log is lost. */
+  record(
+    entries: Parameters<TokenBook['record']>[0],
+    begin?: LogSequence,
+  ): ReturnType<TokenBook['record']>;
   /** Whether nothing can have been lost or kept from the bucket since it was marked; and its state, for `markWhole`. */
   wholeness(bucket: number): Promise<{ readonly whole: boolean; readonly state: string }>;
   /** False, and nothing is marked, when the state is no longer the one that was seen. */

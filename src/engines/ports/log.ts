@@ -59,6 +59,8 @@ export interface GrantLog {
 export interface LogReader {
   /** Durable records after `after`, oldest first: whole records, stopping once `ordersMax` orders are reached. */
   read(after: LogSequence, ordersMax: number): Promise<readonly LogRecord[]>;
+  /** The place of the first record; 1, but behind that in a log that was made anew after it was lost. */
+  begin?(): LogSequence;
   /** The last durable record. */
   end(): LogSequence;
   /** Everything up to here is in the ledger; may be behind after a restart, never ahead. */

@@ -105,7 +105,7 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
   }
 
   return {
-    async record(entries) {
+    async record(entries, begin = 0) {
       const firsts = await inSlots(
         entries,
         ({ order }) => order,
@@ -116,7 +116,14 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
           const places = await client.invoke(
             'record',
             [keys.wins(phaseKey), keys.pending(phaseKey), keys.count, keys.phases, keys.mark, keys.tears],
-            [packed.bytes(), Math.round(options.winsTtlMs(phaseKey)), phaseKey, ended.packed, turns.holder],
+            [
+              packed.bytes(),
+              Math.round(options.winsTtlMs(phaseKey)),
+              phaseKey,
+              ended.packed,
+              turns.holder,
+              begin,
+            ],
           );
           ended.done();
           return (places as number[]).map((place) => some[place]!.order);

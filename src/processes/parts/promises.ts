@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
-import type { MicroBatch, TokenBook } from '../../engines/ports.ts';
+import type { GrantLog, LogPosition, MicroBatch, TokenBook } from '../../engines/ports.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
 import { givenBy } from '../../rules/hot-total.ts';
 import { createGranter, type Granter } from '../../stations/3-grant/grant.ts';
@@ -53,7 +53,7 @@ export function createPromises(deps: {
   const granter = createGranter({
     book: stores.book,
     promise: (order, untilMs) => lines[bucketAt(order)]!.promise(order, untilMs),
-    promisedAt: (actId, position) => promisedAt(stores.logs[bucketAt({ actId })]!, position),
+    promisedAt: (actId, position) => standingAt(stores.logs[bucketAt({ actId })]!, position),
     campaign: (order) => deps.campaign(order.campaignId),
     async fateOf({ actId, phaseKey, orderNumber, unit }) {
       const unclosed = await stores.allotments.unclosed();
@@ -71,6 +71,16 @@ export function createPromises(deps: {
       await Promise.all(lines.map((one) => one.drain()));
     },
   };
+}
+
+/** A log that was lost and made anew has no place of the old one; the bookkeeper tells the book the new ones. */
+async function standingAt(log: GrantLog, position: LogPosition): ReturnType<typeof promisedAt> {
+  try {
+    return await promisedAt(log, position);
+  } catch (error) {
+    if (error instanceof RetryableFault || (error as Error).name !== 'Error') throw error;
+    throw new RetryableFault('outcome-unknown', (error as Error).message, 1_000, { cause: error });
+  }
 }
 
 /**

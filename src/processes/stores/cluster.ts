@@ -5,12 +5,14 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { openJournal } from '../../engines/embedded/journal/index.ts';
 import { createHttpPollSignals } from '../../engines/http-poll/signals.ts';
+import { createAbsence } from '../../engines/jetstream/absence.ts';
 import { connectNats, type NatsLink } from '../../engines/jetstream/connection.ts';
 import { createJetStreamLog } from '../../engines/jetstream/grant-log.ts';
 import { openJournaledLog } from '../../engines/jetstream/journaled-log.ts';
 import { createMissedWord } from '../../engines/jetstream/missed.ts';
 import { openNatsSignals } from '../../engines/jetstream/signals.ts';
-import { ensureStreams } from '../../engines/jetstream/streams.ts';
+import { rememberedStreams } from '../../engines/jetstream/remembered-streams.ts';
+import { ensureStream, ensureStreams, type PastLog } from '../../engines/jetstream/streams.ts';
 import type { GrantLog, Signals } from '../../engines/ports.ts';
 import { createAllotments } from '../../engines/postgres/allotments/index.ts';
 import { createControlStore } from '../../engines/postgres/control-store/index.ts';
@@ -80,24 +82,39 @@ export async function openClusterStores(
   });
 
   // The log: this process's journal, and the stream of each bucket.
-  await untilItIs(
-    'the log',
-    logger,
-    () =>
-      ensureStreams(link, {
-        space,
-        buckets,
-        replicas: cluster.logReplicas,
-        bytesMax: cluster.logBucketBytes,
-      }),
-    isNotAFlaw,
-  );
   const journal = await openJournal({
     folder: path.join(config.dataFolder, 'journal'),
     logger,
   });
+  const settings = { space, buckets, replicas: cluster.logReplicas, bytesMax: cluster.logBucketBytes };
+  const remembered = rememberedStreams(path.join(config.dataFolder, 'streams.json'), logger);
+  const past: PastLog = {
+    wasThere: (bucket) => remembered.of(bucket) !== undefined || journal.end() > 0,
+    fences: () => ledger.ledger.fences(),
+    absences: Array.from({ length: buckets }, () => createAbsence(systemClock)),
+    // Nothing that the book knows is promised anew before the journals have had their turn.
+    beforeOpening: (bucket) => restorable.tear(bucket).catch(() => {}),
+  };
+  /** Whoever asks with these has the proof already. */
+  const proven = Array.from({ length: buckets }, () => createAbsence(systemClock, 0));
+  await untilItIs('the log', logger, () => ensureStreams(link, settings, past), isNotAFlaw);
   const streams = Array.from({ length: buckets }, (_, bucket) =>
-    createJetStreamLog({ link, space, bucket, bootId, replicas: cluster.logReplicas }),
+    createJetStreamLog({
+      link,
+      space,
+      bucket,
+      bootId,
+      replicas: cluster.logReplicas,
+      life: {
+        known: remembered.of(bucket),
+        adopt: (generation) => remembered.note(bucket, generation),
+        // One of many processes is enough.
+        remake: async () => {
+          await delay(Number(randomBelow(REMADE_WITHIN_MS)));
+          await ensureStream(link, settings, bucket, { ...past, absences: proven });
+        },
+      },
+    }),
   );
   const tear = onceAWhile((bucket) => restorable.tear(bucket));
   const journaled = await openJournaledLog({
@@ -106,6 +123,7 @@ export async function openClusterStores(
     logger,
     // What is replayed may be void, which only a look from the log's beginning tells: the bookkeeper's.
     onReplayed: tear,
+    onComplete: remembered.note,
   });
   const log = switchable(Array.from({ length: buckets }, (_, bucket): GrantLog => journaled.bucket(bucket)));
   const ways = await openWays(
@@ -167,6 +185,7 @@ export async function openClusterStores(
   };
 }
 
+const REMADE_WITHIN_MS = 3_000n;
 const TEAR_EVERY_MS = 1_000;
 
 /** Says it of each bucket at most once in a while; what fails is said at the next occasion, or found by the breaker. */

@@ -27,7 +27,7 @@ export interface Swept {
 export interface BookkeeperOptions {
   readonly bucket: number;
   readonly log: Pick<GrantLog, 'at'>;
-  readonly reader: Pick<LogReader, 'end' | 'drained'>;
+  readonly reader: Pick<LogReader, 'begin' | 'end' | 'drained'>;
   readonly book: RestorableBook;
   readonly ledger: Pick<Ledger, 'wallet'>;
   /** The bucket's, as its creditor passes them. */
@@ -72,12 +72,13 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
   const pauses = createPauses();
   let running: Promise<void> = Promise.resolve();
   let sweeps = 0;
+  const begin = (): LogSequence => reader.begin?.() ?? 1;
 
   /** Every grant of the log that counts, noted as what it is by now. The fences are met on the way. */
   async function refill(state: string): Promise<number> {
     const fences: Fences = new Map();
     let orders = 0;
-    for (let first = 1; first <= reader.end(); first += READS_AT_ONCE) {
+    for (let first = begin(); first <= reader.end(); first += READS_AT_ONCE) {
       if (pauses.stopped) return orders;
       const last = Math.min(reader.end(), first + READS_AT_ONCE - 1);
       const sequences = Array.from({ length: last - first + 1 }, (_, at) => first + at);
@@ -96,7 +97,7 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
     const entries = record.orders
       .map((order, leafIndex) => ({ order, position: { sequence: record.sequence, leafIndex } }))
       .filter(({ order }) => !isVoid(fences, order.unit, record.sequence));
-    await book.record(entries);
+    await book.record(entries, begin());
     if (record.sequence <= reader.drained())
       await book.advance(
         entries.map(({ order }) => order),

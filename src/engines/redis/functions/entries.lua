@@ -28,6 +28,12 @@ local function suffix_at(value, at)
   return sub(value, at + WIN_HEAD_BYTES, at + win_bytes(value, at) - 1)
 end
 
+--- The place in the log that the entry at `at` names.
+local function sequence_at(value, at)
+  local a, b, c, d, e, f = byte(value, at + 1, at + 6)
+  return ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
+end
+
 --- Where the entry with this suffix begins in a person's value; nil when it is not there, or there is no value.
 local function find(value, suffix, bytes_of)
   local at = 1

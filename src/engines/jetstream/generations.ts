@@ -1,0 +1,147 @@
+import type { StreamInfo } from '@nats-io/jetstream';
+import { RetryableFault } from '../../protocol/failures.ts';
+import { createAbsence } from './absence.ts';
+import type { NatsLink } from './connection.ts';
+import type { BucketNames } from './names.ts';
+import type { Found } from './stream-health.ts';
+import { beginOf, infoOf, isClosed } from './streams.ts';
+
+/** Of a stream, in the life of its bucket: when its servers have made it. */
+export type Generation = string;
+
+export interface GenerationsOptions {
+  readonly link: NatsLink;
+  readonly names: BucketNames;
+  /** The one in which everything stands that this process has published and may forget, if that is known. */
+  readonly known?: Generation | undefined;
+  /** Told of the first one that is met when none is known, and nothing says that there was another. */
+  readonly adopt?: ((generation: Generation) => void) | undefined;
+  /** Makes the stream anew, or finishes what somebody has begun. Without it that is left to others. */
+  readonly remake?: (() => Promise<void>) | undefined;
+  /** How long a stream that was made anew takes no fences, in ms. */
+  readonly fenceHoldMs?: number | undefined;
+}
+
+/**
+ * Everybody publishes again what a lost stream had, and a fence that went before would make void what was won. Those
+ * who publish are asked; this is for those who have not noticed yet, and for the bookkeepers, who promise anew what the
+ * book has of processes that are gone.
+ */
+const FENCE_HOLD_MS = 60_000;
+const ANSWER_MS_MAX = 1_000;
+const REMADE_AGAIN_MS = 5_000;
+
+/**
+ * What a process knows of the stream in which its promises stand: which one it is, whether the servers have lost it, and
+ * whether one that was made anew has everything again.
+ */
+export function createGenerations(options: GenerationsOptions) {
+  const { link, names } = options;
+  const absence = createAbsence(link.clock);
+  const halfMade = createAbsence(link.clock);
+  let { known } = options;
+  /** One that was found after another; until somebody takes it in. */
+  let anew: Generation | undefined;
+  let onAnew: ((generation: Generation) => void) | undefined;
+  let remadeAtMs = Number.NEGATIVE_INFINITY;
+  let remaking = false;
+  let young: { generation: Generation; sinceMs: number } | undefined;
+  let settled: Generation | undefined;
+  let owes: () => boolean = () => false;
+  const asked = link.nc.subscribe(names.owingSubject, {
+    callback: (error, message) => {
+      if (!error && owes()) message.respond();
+    },
+  });
+
+  function look(found: Found): void {
+    if (found === 'unknown') {
+      absence.broken();
+      halfMade.broken();
+    } else if (found === 'absent') {
+      halfMade.broken();
+      if (absence.isProven()) void remake();
+    } else {
+      absence.broken();
+      if (!isClosed(found.config)) halfMade.broken();
+      else if (halfMade.isProven()) void remake();
+      note(found);
+    }
+  }
+
+  function note({ created: generation, config }: StreamInfo): void {
+    if (generation === known) return;
+    const isFirst = known === undefined;
+    known = generation;
+    if (isFirst && beginOf(config) === 1) return options.adopt?.(generation);
+    link.logger.error({ stream: names.stream, generation }, 'the stream is another one than it was');
+    if (onAnew) onAnew(generation);
+    else anew = generation;
+  }
+
+  async function remake(): Promise<void> {
+    const nowMs = link.clock.monotonicMs();
+    if (!options.remake || remaking || nowMs - remadeAtMs < REMADE_AGAIN_MS) return;
+    remaking = true;
+    try {
+      await options.remake();
+    } catch (error) {
+      const reason = (error as Error).message;
+      link.logger.warn({ stream: names.stream, reason }, 'a lost stream could not be made anew yet');
+    } finally {
+      remadeAtMs = link.clock.monotonicMs();
+      remaking = false;
+    }
+  }
+
+  /** Rejects with a RetryableFault while a fence could go before what was won: see FENCE_HOLD_MS. */
+  async function mayFence(): Promise<void> {
+    const info = await infoNow();
+    if (beginOf(info.config) === 1 || settled === info.created) return;
+    if (isClosed(info.config)) throw held('it is being made anew');
+    const nowMs = link.clock.monotonicMs();
+    if (young?.generation !== info.created) young = { generation: info.created, sinceMs: nowMs };
+    if (nowMs - young.sinceMs < (options.fenceHoldMs ?? FENCE_HOLD_MS)) throw held('it was made anew');
+    if (await somebodyOwes()) throw held('not everything is published again');
+    settled = info.created;
+  }
+
+  async function infoNow(): Promise<StreamInfo> {
+    let info: StreamInfo | undefined;
+    try {
+      info = await infoOf(link, names.stream);
+    } catch (error) {
+      throw held((error as Error).message);
+    }
+    if (!info) throw held('there is none');
+    return info;
+  }
+
+  const held = (why: string): RetryableFault =>
+    new RetryableFault('log-unavailable', `${names.stream} takes no fence: ${why}`, ANSWER_MS_MAX);
+
+  /** Only those who owe answer. */
+  async function somebodyOwes(): Promise<boolean> {
+    if (link.downForMs() > 0) throw held('there is no connection to NATS');
+    try {
+      await link.nc.request(names.owingSubject, undefined, { timeout: ANSWER_MS_MAX });
+      return true;
+    } catch (error) {
+      if ((error as Error).name === 'TimeoutError') return false;
+      throw held((error as Error).message);
+    }
+  }
+
+  return {
+    look,
+    mayFence,
+    known: (): Generation | undefined => known,
+    whenAnew(listener: (generation: Generation) => void, owing: () => boolean): void {
+      onAnew = listener;
+      owes = owing;
+      if (anew !== undefined) listener(anew);
+      anew = undefined;
+    },
+    close: (): void => asked.unsubscribe(),
+  };
+}
