@@ -8,7 +8,7 @@ import { instantMs } from '../vocabulary/instant.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import { awardsOn } from './awards.ts';
 import { creditFreshOrders } from './credit.ts';
-import { areCredited } from './credited.ts';
+import { areCredited, creditedOrdersOf } from './credited.ts';
 import { type Base, reads } from './partition.ts';
 import schema from './sql/0001-ledger.sql';
 import fenceSchema from './sql/0002-fence.sql';
@@ -115,6 +115,7 @@ export function createLedger(options: LedgerOptions): OneLedger {
         };
       }),
     areCredited: (orders) => safely(() => areCredited(base, orders)),
+    creditedOrdersOf: (accounts) => safely(() => creditedOrdersOf(base, accounts)),
     records: (account, after, limit) =>
       safely(async () => {
         const { rows } = await pool.query<RecordRow>({

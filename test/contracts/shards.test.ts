@@ -198,6 +198,40 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     for (const found of await Promise.all(looks)) expect(found).toEqual(expected);
   });
 
+  it('list what is credited to many accounts at every step of a move, also a process with an old map', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const stale = await openProcess(shards);
+    const piece = anOrder({ person: personIn(0), rain: 3, award: 'drinks-coupon', slice: 2 });
+    const orders = [0, 1, 2, 3].flatMap((bucket) => [orderIn(bucket), orderIn(bucket, 2)]);
+    await ledger.credit([...orders, piece]);
+    const nobody = anOrder({ person: personIn(0, 1) });
+    const asked = [orders[6]!, orders[0]!, nobody, orders[2]!, orders[4]!, orders[0]!].map(
+      ({ actId, phaseKey }) => ({ actId, phaseKey }),
+    );
+    const expected = asked.map(({ actId }) =>
+      [...orders, piece]
+        .filter((order) => order.actId === actId)
+        .map((order) => order.orderNumber)
+        .sort(),
+    );
+    const looks: ReturnType<typeof ledger.creditedOrdersOf>[] = [];
+    const look = () => void looks.push(ledger.creditedOrdersOf(asked), stale.creditedOrdersOf(asked));
+    const target = (await shards.map.read())!.placement.get(0) === 'a' ? 'b' : 'a';
+    await moveBucket(moverOf(shards, look), 0, target);
+    look();
+    expect(looks.length).toBeGreaterThan(6);
+    for (const found of await Promise.all(looks))
+      expect(found.map((one) => one.map((order) => order.orderNumber))).toEqual(expected);
+    // A shard without the bucket says so, also of an account of which nothing lies anywhere.
+    const left = createLedger({
+      pool: shards.pools.get(target === 'a' ? 'b' : 'a')!,
+      retry: shardRetry,
+      buckets: BUCKETS,
+    });
+    await expect(left.creditedOrdersOf([asked[2]!])).rejects.toMatchObject({ code: 'HB001' });
+  });
+
   it('count a slice right at every step of a move', async () => {
     const shards = await openShards();
     const ledger = await openProcess(shards);

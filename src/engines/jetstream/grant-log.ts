@@ -7,6 +7,7 @@ import { createGenerations, type Generation, type GenerationsOptions } from './g
 import { bucketNames } from './names.ts';
 import { createPublisher, dedupesSafely } from './publisher.ts';
 import { recordAt } from './records.ts';
+import { createEndNow } from './stream-end.ts';
 import { watchStream } from './stream-health.ts';
 
 export interface JetStreamLogOptions {
@@ -58,6 +59,7 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
     onShorter(end);
   });
   const drained = watchDrained(link, names);
+  const endNow = createEndNow(link, names.stream, () => confirmed);
   const publish = createPublisher({
     link,
     stream: names.stream,
@@ -158,6 +160,7 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
     at: (sequence): Promise<LogRecord> => recordAt(link, names, sequence),
     whenAnew: generations.whenAnew,
     generation: generations.known,
+    endNow: () => (closing ? Promise.reject(closed()) : endNow()),
     untilDrained,
     health: watch.health,
     close() {
