@@ -18,8 +18,8 @@ export interface GenerationsOptions {
   readonly adopt?: ((generation: Generation) => void) | undefined;
   /** Makes the stream anew, or finishes what somebody has begun. Without it that is left to others. */
   readonly remake?: (() => Promise<void>) | undefined;
-  /** How long a stream that was made anew takes no fences, in ms. */
-  readonly fenceHoldMs?: number | undefined;
+  /** How long a stream that was made anew is not taken for whole, in ms. */
+  readonly graceMs?: number | undefined;
 }
 
 /**
@@ -27,7 +27,7 @@ export interface GenerationsOptions {
  * who publish are asked; this is for those who have not noticed yet, and for the bookkeepers, who promise anew what the
  * book has of processes that are gone.
  */
-const FENCE_HOLD_MS = 60_000;
+const GRACE_MS = 60_000;
 const ANSWER_MS_MAX = 1_000;
 const REMADE_AGAIN_MS = 5_000;
 
@@ -94,15 +94,14 @@ export function createGenerations(options: GenerationsOptions) {
     }
   }
 
-  /** Rejects with a RetryableFault while a fence could go before what was won: see FENCE_HOLD_MS. */
-  async function mayFence(): Promise<void> {
-    const info = await infoNow();
+  /** Rejects with a RetryableFault while a stream that was made anew may lack what the lost one had. */
+  async function mustBeWhole(info: StreamInfo): Promise<void> {
     if (beginOf(info.config) === 1 || settled === info.created) return;
-    if (isClosed(info.config)) throw held('it is being made anew');
+    if (isClosed(info.config)) throw lacking('it is being made anew');
     const nowMs = link.clock.monotonicMs();
     if (young?.generation !== info.created) young = { generation: info.created, sinceMs: nowMs };
-    if (nowMs - young.sinceMs < (options.fenceHoldMs ?? FENCE_HOLD_MS)) throw held('it was made anew');
-    if (await somebodyOwes()) throw held('not everything is published again');
+    if (nowMs - young.sinceMs < (options.graceMs ?? GRACE_MS)) throw lacking('it was made anew');
+    if (await somebodyOwes()) throw lacking('not everything is published again');
     settled = info.created;
   }
 
@@ -111,30 +110,32 @@ export function createGenerations(options: GenerationsOptions) {
     try {
       info = await infoOf(link, names.stream);
     } catch (error) {
-      throw held((error as Error).message);
+      throw lacking((error as Error).message);
     }
-    if (!info) throw held('there is none');
+    if (!info) throw lacking('there is none');
     return info;
   }
 
-  const held = (why: string): RetryableFault =>
-    new RetryableFault('log-unavailable', `${names.stream} takes no fence: ${why}`, ANSWER_MS_MAX);
+  const lacking = (why: string): RetryableFault =>
+    new RetryableFault('log-unavailable', `nobody knows that ${names.stream} is whole: ${why}`, ANSWER_MS_MAX);
 
   /** Only those who owe answer. */
   async function somebodyOwes(): Promise<boolean> {
-    if (link.downForMs() > 0) throw held('there is no connection to NATS');
+    if (link.downForMs() > 0) throw lacking('there is no connection to NATS');
     try {
       await link.nc.request(names.owingSubject, undefined, { timeout: ANSWER_MS_MAX });
       return true;
     } catch (error) {
       if ((error as Error).name === 'TimeoutError') return false;
-      throw held((error as Error).message);
+      throw lacking((error as Error).message);
     }
   }
 
   return {
     look,
-    mayFence,
+    mustBeWhole,
+    /** Before a fence: what stands behind it is void, so all that was won must stand there already. */
+    mayFence: async (): Promise<void> => mustBeWhole(await infoNow()),
     known: (): Generation | undefined => known,
     whenAnew(listener: (generation: Generation) => void, owing: () => boolean): void {
       onAnew = listener;

@@ -20,7 +20,7 @@ export interface JetStreamLogOptions {
   readonly replicas: number;
   readonly deadlineMs?: number;
   /** What is known of the stream, and what is done when its servers have lost it. */
-  readonly life?: Pick<GenerationsOptions, 'known' | 'adopt' | 'remake' | 'fenceHoldMs'>;
+  readonly life?: Pick<GenerationsOptions, 'known' | 'adopt' | 'remake' | 'graceMs'>;
 }
 
 /** The GrantLog of one bucket, for everybody who appends; who credits reads it as its owner (owned-log.ts). */
@@ -59,7 +59,7 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
     onShorter(end);
   });
   const drained = watchDrained(link, names);
-  const endNow = createEndNow(link, names.stream, () => confirmed);
+  const endNow = createEndNow(link, names.stream, () => confirmed, generations.mustBeWhole);
   const publish = createPublisher({
     link,
     stream: names.stream,

@@ -68,7 +68,7 @@ export function createReplay(options: ReplayOptions) {
     if (stopped || working.has(bucket)) return;
     const paying = pay(bucket).finally(() => {
       working.delete(bucket);
-      if (!stopped && debts.owedTo(bucket, 1).length > 0) workLater(bucket);
+      if (!stopped && (debts.owedTo(bucket, 1).length > 0 || anew.has(bucket))) workLater(bucket);
     });
     working.set(bucket, paying);
   }

@@ -1,3 +1,4 @@
+import type { StreamInfo } from '@nats-io/jetstream';
 import { deadline } from '@nats-io/transport-node';
 import { RetryableFault } from '../../protocol/failures.ts';
 import type { LogSequence } from '../ports.ts';
@@ -19,6 +20,8 @@ export function createEndNow(
   link: NatsLink,
   stream: string,
   confirmed: () => LogSequence,
+  /** Rejects while the stream may lack what one that was lost had. */
+  mustBeWhole: (info: StreamInfo) => Promise<void>,
 ): () => Promise<LogSequence> {
   async function ask(): Promise<LogSequence> {
     if (link.downForMs() > 0) throw unknown(stream, 'there is no connection to NATS');
@@ -26,6 +29,7 @@ export function createEndNow(
     const info = await infoInTime(link, stream);
     const fault = info ? quorumFault(info) : 'there is no such stream';
     if (!info || fault !== undefined) throw unknown(stream, fault);
+    await mustBeWhole(info);
     const end = info.state.last_seq;
     if (end < atLeast) throw unknown(stream, `its leader says ${end}, but ${atLeast} was acknowledged`);
     return end;
