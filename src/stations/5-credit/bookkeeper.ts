@@ -11,7 +11,7 @@ import type {
 import { createPauses } from '../../guard/pauses.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
 import { type Fences, isVoid, passFence } from '../../rules/fences.ts';
-import type { Order } from '../../vocabulary/order.ts';
+import type { Order, SliceUnit } from '../../vocabulary/order.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
 
 /** What a sweep has mended; in ordinary times nothing but a few settled. */
@@ -29,7 +29,7 @@ export interface BookkeeperOptions {
   readonly log: Pick<GrantLog, 'at'>;
   readonly reader: Pick<LogReader, 'begin' | 'end' | 'drained'>;
   readonly book: RestorableBook;
-  readonly ledger: Pick<Ledger, 'wallet'>;
+  readonly ledger: Pick<Ledger, 'wallet' | 'creditedOrdersOf'>;
   /** The bucket's, as its creditor passes them. */
   readonly fences: Fences;
   /** Promises an order again. */
@@ -55,6 +55,9 @@ export interface Bookkeeper {
 function absent(error: unknown): undefined {
   if ((error as Error).name !== 'Error') throw error;
 }
+
+const isOf = (one: SliceUnit, other: SliceUnit): boolean =>
+  one.sliceId === other.sliceId && one.epoch === other.epoch && one.index === other.index;
 
 const INTERVAL_MS = 5_000;
 /** What only waits for its turn is compared with the log once a minute: a backlog is no reason to read it all again. */
@@ -94,16 +97,32 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
       passFence(fences, record.sliceId, record.epoch, record.sequence);
       return 0;
     }
-    const entries = record.orders
-      .map((order, leafIndex) => ({ order, position: { sequence: record.sequence, leafIndex } }))
-      .filter(({ order }) => !isVoid(fences, order.unit, record.sequence));
-    await book.record(entries, begin());
-    if (record.sequence <= reader.drained())
+    const all = record.orders.map((order, leafIndex) => ({
+      order,
+      position: { sequence: record.sequence, leafIndex },
+    }));
+    const counting = all.filter(({ order }) => !isVoid(fences, order.unit, record.sequence));
+    const late = await creditedAmong(all.filter((entry) => !counting.includes(entry)));
+    await book.record([...counting, ...late], begin());
+    const credited = record.sequence <= reader.drained() ? [...counting, ...late] : late;
+    if (credited.length > 0)
       await book.advance(
-        entries.map(({ order }) => order),
+        credited.map(({ order }) => order),
         TOKEN_STATUS.credited,
       );
-    return entries.length;
+    return counting.length + late.length;
+  }
+
+  /**
+   * In a log that was made anew the fences of the closed slices stand before everything. What was credited before they
+   * were set was won, and this is where it stands now; a void order may have the number of one that was won later.
+   */
+  async function creditedAmong<Entry extends Pick<BookEntry, 'order'>>(late: readonly Entry[]): Promise<Entry[]> {
+    if (begin() === 1 || late.length === 0) return [];
+    const credited = await ledger.creditedOrdersOf(late.map(({ order }) => order));
+    return late.filter(({ order }, at) =>
+      credited[at]!.some((one) => one.orderNumber === order.orderNumber && isOf(one.unit, order.unit)),
+    );
   }
 
   /** The records that were compared with the book already: they do not change. */
