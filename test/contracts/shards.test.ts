@@ -176,6 +176,9 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     await moveBucket(moverOf(shards), 1, 'd');
     await old.fence({ sliceId: another.unit.sliceId, epoch: 1 });
     expect((await ledger.creditUnlogged([another])).fenced).toEqual([another.orderNumber]);
+    expect(await ledger.fences()).toEqual(
+      expect.arrayContaining([unit, { sliceId: another.unit.sliceId, epoch: 1 }]),
+    );
     expect(await old.sliceTally(PHASE, another.unit.sliceId)).toEqual({ packets: 0, fen: 0n });
   });
 

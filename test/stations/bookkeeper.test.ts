@@ -183,6 +183,48 @@ describe('the bookkeeper', () => {
     expect(await outstanding(kept!)).toEqual([kept!.orderNumber]);
   });
 
+  it('tells the book where everything stands in a log that was made anew, and nothing of what is void', async () => {
+    const [credited, lateWin] = [newOrders(1, 61)[0]!, newOrders(1, 62)[0]!];
+    // Void, and its number was won later, from another slice.
+    const [never, before] = [newOrders(1, 61)[0]!, { ...lateWin, unit: { ...lateWin.unit, sliceId: credited.unit.sliceId } }];
+    const waiting = newOrders(1, 63)[0]!;
+    await rig.ledger.credit([credited, lateWin]);
+    const at = (sequence: number, leafIndex = 0) => ({ sequence, leafIndex });
+    await book.record([credited, lateWin].map((order) => ({ order, position: at(1) })));
+    await book.advance([credited, lateWin], TOKEN_STATUS.credited);
+    await book.record([{ order: waiting, position: at(2) }]);
+    await promises.log.appendFence(credited.unit);
+    await promises.log.appendFence(lateWin.unit);
+    await promises.promise([before, never, credited]);
+    await promises.promise([waiting, lateWin]);
+    const base = 1_795_000_000_000;
+    const anew = createBookkeeper({
+      bucket: BUCKET,
+      log: {
+        at: async (place) => ({ ...(await promises.log.at(place - base)), sequence: place }),
+      },
+      reader: { begin: () => base + 1, end: () => base + 4, drained: () => base },
+      book,
+      ledger: rig.ledger,
+      fences: promises.fences,
+      promise: async (order) => promisedAgain.push(order),
+      logger: quiet,
+    });
+    expect(await anew.sweepOnce()).toEqual({ refilled: 3, settled: 0, repromised: 0 });
+    const wins = await Promise.all(
+      [credited, lateWin, waiting, never].map((order) => book.winsOf(order.actId, LIVE)),
+    );
+    expect(wins.map((some) => some.map(({ position }) => position))).toEqual([
+      [at(base + 3, 2)],
+      [at(base + 4, 1)],
+      [at(base + 4)],
+      [],
+    ]);
+    expect(await book.outstandingOf(waiting.actId, LIVE)).toMatchObject([{ position: at(base + 4) }]);
+    expect(await book.outstandingCount()).toBe(1);
+    expect(promisedAgain).toEqual([]);
+  });
+
   it('does not take for whole what missed something while it was filled', async () => {
     await noted(newOrders(3));
     await book.tear(BUCKET);

@@ -83,6 +83,30 @@ describe('the book on Redis Cluster', () => {
     expect(await brief.outstandingCount()).toBe(1);
   });
 
+  it('moves what stood in a log that is lost to where it is noted anew, and nothing else', async () => {
+    const [waiting, credited, fresh] = [orderOf(1), orderOf(2), orderOf(3)];
+    const begin = 1_795_000_000_000;
+    const place = (sequence: number, leafIndex: number) => ({ sequence, leafIndex });
+    await book.record([waiting, credited].map((order) => ({ order, position })));
+    await book.advance([waiting], TOKEN_STATUS.crediting);
+    await book.advance([credited], TOKEN_STATUS.credited);
+    // Without a beginning nothing moves.
+    await book.record([{ order: waiting, position: place(begin + 9, 9) }]);
+    expect(await book.winsOf(waiting.actId, LIVE)).toMatchObject([{ position }]);
+    for (const leafIndex of [3, 4])
+      await book.record(
+        [waiting, credited, fresh].map((order) => ({ order, position: place(begin, leafIndex) })),
+        begin,
+      );
+    for (const { actId } of [waiting, credited, fresh])
+      expect(await book.winsOf(actId, LIVE)).toMatchObject([{ position: place(begin, 3) }]);
+    expect(await book.outstandingOf(waiting.actId, LIVE)).toMatchObject([
+      { order: waiting, position: place(begin, 3), status: TOKEN_STATUS.crediting },
+    ]);
+    expect(await book.outstandingOf(credited.actId, LIVE)).toEqual([]);
+    expect(await book.outstandingCount()).toBe(2);
+  });
+
   it('shares nothing with a book of another name on the same servers', async () => {
     const drill = redisBook(client, () => 1_000, 'drill');
     const order = orderOf(1);
