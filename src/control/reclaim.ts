@@ -63,6 +63,8 @@ export function createReclaimer(options: ReclaimerOptions): Reclaimer {
     await Promise.all(logs.map((log, bucket) => log.untilDrained(fences[bucket]!, leaving.signal)));
     // From here on the ledger takes nothing more of it, by whatever way: all that counts is in.
     await ledger.fence(slice);
+    // A log that is lost is made anew behind the fences that the ledger has by then: was this one in time for that?
+    await Promise.all(logs.map((log, bucket) => mustStand(log, slice, fences[bucket]!)));
     const given = await ledger.sliceTally(slice.phaseKey, slice.sliceId);
     await allotments.close(slice, given);
     logger.info(
@@ -193,6 +195,12 @@ async function whereItStands(log: Pick<GrantLog, 'at'>, slice: Slice, place: Pla
     if (error instanceof RetryableFault) throw error;
     return undefined; // The log has no such record any more.
   }
+}
+
+/** Otherwise what it made void may count in the log that was made anew: the slice is fenced there, and counted again. */
+async function mustStand(log: Pick<GrantLog, 'at'>, slice: Slice, place: LogSequence): Promise<void> {
+  if ((await whereItStands(log, slice, place)) !== place)
+    throw new RetryableFault('log-unavailable', `the log has lost the fence at ${place}`, 1_000);
 }
 
 /** As Promise.all, but only once every one of them has ended: nothing goes on behind the caller's back. */

@@ -291,6 +291,27 @@ describe('bringing slices back', () => {
     expect((await remaining()).packets).toBe(100 - end);
   });
 
+  it('does not close by a fence that the log has lost before the ledger’s stood', async () => {
+    const slice = await lease(10);
+    await spend(slice, 4);
+    let isLost = false;
+    const lossy = {
+      ...promises.log,
+      at: (place: number) => (isLost ? Promise.reject(new Error('no such record')) : promises.log.at(place)),
+    };
+    const losing = {
+      ...rig.ledger,
+      fence: async (unit: Parameters<typeof rig.ledger.fence>[0]) => {
+        isLost = true;
+        await rig.ledger.fence(unit);
+      },
+    };
+    expect(await reclaimer({ logs: [lossy], ledger: losing }).sweepOnce()).toBe(0);
+    expect(await rig.allotments.unclosed()).toHaveLength(1);
+    expect(await reclaimer().sweepOnce()).toBe(1);
+    expect((await remaining()).packets).toBe(96);
+  });
+
   it('can’t know of a fence while its log is away, and asks again', async () => {
     const slice = await lease(10);
     await rig.allotments.fence(slice);

@@ -35,8 +35,8 @@ const STREAM_NOT_FOUND = 10059;
 
 /** What is left of a log whose servers have lost it. */
 export interface PastLog {
-  /** Whether there was a stream of this bucket before, as far as this process knows. */
-  wasThere(bucket: number): boolean;
+  /** Whether there was a stream of this bucket before. */
+  wasThere(bucket: number): Promise<boolean>;
   /** The slices of which the ledger takes nothing more: what it has not credited of them is void for good. */
   fences(): Promise<readonly Pick<SliceUnit, 'sliceId' | 'epoch'>[]>;
   /** Of each bucket's stream. */
@@ -130,7 +130,7 @@ async function makeOrMakeAnew(
   bucket: number,
   past: PastLog | undefined,
 ): Promise<StreamInfo> {
-  if (!past || !(past.wasThere(bucket) || (await past.fences()).length > 0)) return make(link, wanted);
+  if (!past || !(await past.wasThere(bucket))) return make(link, wanted);
   if (!past.absences[bucket]!.isProven()) throw new StreamMissing(wanted.name);
   return makeClosed(link, wanted);
 }

@@ -82,6 +82,7 @@ export async function openClusterStores(
   });
 
   // The log: this process's journal, and the stream of each bucket.
+  const allotments = createAllotments({ pool, randomBelow, retry });
   const journal = await openJournal({
     folder: path.join(config.dataFolder, 'journal'),
     logger,
@@ -89,7 +90,12 @@ export async function openClusterStores(
   const settings = { space, buckets, replicas: cluster.logReplicas, bytesMax: cluster.logBucketBytes };
   const remembered = rememberedStreams(path.join(config.dataFolder, 'streams.json'), logger);
   const past: PastLog = {
-    wasThere: (bucket) => remembered.of(bucket) !== undefined || journal.end() > 0,
+    // Where anything was ever leased there was a log.
+    wasThere: async (bucket) =>
+      remembered.of(bucket) !== undefined ||
+      journal.end() > 0 ||
+      (await allotments.unclosed()).length > 0 ||
+      (await ledger.ledger.fences()).length > 0,
     fences: () => ledger.ledger.fences(),
     absences: Array.from({ length: buckets }, () => createAbsence(systemClock)),
     // Nothing that the book knows is promised anew before the journals have had their turn.
@@ -147,7 +153,7 @@ export async function openClusterStores(
     ledgerName: `${ledger.shards} Postgres shards`,
     ledger: ledger.ledger,
     awards: ledger.ledger,
-    allotments: createAllotments({ pool, randomBelow, retry }),
+    allotments,
     control: createControlStore(pool),
     reissues: createReissues(pool),
     operators: createOperators(pool),
