@@ -22,7 +22,8 @@ async function comeBack({ servers: { nats } }: Cluster): Promise<void> {
 
 /** Slices that are fenced and wait for their backlog. */
 async function slicesThatWait({ servers }: Cluster): Promise<number> {
-  const sql = "SELECT count(*)::int AS n FROM allotment.slice WHERE state = 'fenced' AND fenced_at IS NOT NULL";
+  const sql =
+    "SELECT count(*)::int AS n FROM allotment.slice WHERE state = 'fenced' AND fenced_at IS NOT NULL";
   return (await rowsOf<{ n: number }>(servers.control, sql))[0]!.n;
 }
 

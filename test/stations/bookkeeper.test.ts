@@ -186,7 +186,10 @@ describe('the bookkeeper', () => {
   it('tells the book where everything stands in a log that was made anew, and nothing of what is void', async () => {
     const [credited, lateWin] = [newOrders(1, 61)[0]!, newOrders(1, 62)[0]!];
     // Void, and its number was won later, from another slice.
-    const [never, before] = [newOrders(1, 61)[0]!, { ...lateWin, unit: { ...lateWin.unit, sliceId: credited.unit.sliceId } }];
+    const [never, before] = [
+      newOrders(1, 61)[0]!,
+      { ...lateWin, unit: { ...lateWin.unit, sliceId: credited.unit.sliceId } },
+    ];
     const waiting = newOrders(1, 63)[0]!;
     await rig.ledger.credit([credited, lateWin]);
     const at = (sequence: number, leafIndex = 0) => ({ sequence, leafIndex });

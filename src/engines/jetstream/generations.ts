@@ -117,7 +117,11 @@ export function createGenerations(options: GenerationsOptions) {
   }
 
   const lacking = (why: string): RetryableFault =>
-    new RetryableFault('log-unavailable', `nobody knows that ${names.stream} is whole: ${why}`, ANSWER_MS_MAX);
+    new RetryableFault(
+      'log-unavailable',
+      `nobody knows that ${names.stream} is whole: ${why}`,
+      ANSWER_MS_MAX,
+    );
 
   /** Only those who owe answer. */
   async function somebodyOwes(): Promise<boolean> {

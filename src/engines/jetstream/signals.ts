@@ -6,6 +6,7 @@ import { openLastingKv } from './lasting-kv.ts';
 
 const KEY = 'announcement';
 const SEQUENCE_BYTES = 8;
+const LOOK_MS = 5_000;
 
 export interface NatsSignalsOptions {
   readonly link: NatsLink;
@@ -30,12 +31,61 @@ export async function openNatsSignals({ link, space, replicas }: NatsSignalsOpti
   );
   const endings = new Set<() => void>();
 
-  async function watch(onEnvelope: (envelope: Uint8Array) => void, isOver: () => boolean): Promise<void> {
+  /** Gives back how to end it. */
+  async function watch(onEnvelope: (envelope: Uint8Array) => void): Promise<() => void> {
     const entries = await inKv((kv) => kv.watch({ key: KEY }));
-    if (isOver()) return void entries.stop();
-    endings.add(() => entries.stop());
-    for await (const entry of entries)
-      if (entry.operation === 'PUT') onEnvelope(entry.value.subarray(SEQUENCE_BYTES));
+    void (async () => {
+      for await (const entry of entries)
+        if (entry.operation === 'PUT') onEnvelope(entry.value.subarray(SEQUENCE_BYTES));
+    })().catch(sayDeaf);
+    return () => entries.stop();
+  }
+
+  async function latest(): Promise<Uint8Array | undefined> {
+    const entry = await inKv((kv) => kv.get(KEY));
+    return entry?.value.subarray(SEQUENCE_BYTES);
+  }
+
+  const sayDeaf = (error: Error): void =>
+    link.logger.warn({ reason: error.message }, 'announcements can’t be heard by NATS; other ways go on');
+
+  /** A watch on a KV bucket that was lost hears nothing of the one that was made in its place. */
+  function listen(onEnvelope: (envelope: Uint8Array) => void): () => void {
+    let endWatch: (() => void) | undefined;
+    let watching = false;
+    let over = false;
+
+    async function watchAnew(): Promise<void> {
+      if (watching) return;
+      watching = true;
+      try {
+        endWatch = await watch(onEnvelope);
+        if (over) endWatch();
+      } finally {
+        watching = false;
+      }
+    }
+
+    async function look(): Promise<void> {
+      try {
+        const newest = await latest();
+        if (over) return;
+        if (!endWatch) await watchAnew();
+        if (newest) onEnvelope(newest);
+      } catch {
+        endWatch?.();
+        endWatch = undefined;
+      }
+    }
+
+    void watchAnew().catch(sayDeaf);
+    const timer = setInterval(look, LOOK_MS);
+    timer.unref();
+    return () => {
+      over = true;
+      clearInterval(timer);
+      endWatch?.();
+    };
   }
 
   return {
@@ -51,19 +101,13 @@ export async function openNatsSignals({ link, space, replicas }: NatsSignalsOpti
         link.logger.debug({ reason: error.message }, 'another control was faster');
       });
     },
-    async latest() {
-      const entry = await inKv((kv) => kv.get(KEY));
-      return entry?.value.subarray(SEQUENCE_BYTES);
-    },
+    latest,
     subscribe(onEnvelope) {
-      let over = false;
-      void watch(onEnvelope, () => over).catch((error: Error) =>
-        link.logger.warn({ reason: error.message }, 'announcements can’t be heard by NATS; other ways go on'),
-      );
+      const end = listen(onEnvelope);
+      endings.add(end);
       return () => {
-        over = true;
-        for (const end of endings) end();
-        endings.clear();
+        end();
+        endings.delete(end);
       };
     },
     async close() {

@@ -61,11 +61,7 @@ export class WeakStream extends Error {
  * Makes the stream of every bucket that is not there yet, and refuses those that are there but weaker. Says what is
  * known about the servers' fsync.
  */
-export async function ensureStreams(
-  link: NatsLink,
-  settings: StreamSettings,
-  past?: PastLog,
-): Promise<void> {
+export async function ensureStreams(link: NatsLink, settings: StreamSettings, past?: PastLog): Promise<void> {
   // One that is still waited for holds up no other: each needs its own time to prove that it is gone.
   const waits: unknown[] = [];
   for (let bucket = 0; bucket < settings.buckets; bucket += 1) {
@@ -194,7 +190,10 @@ async function openAnew(
     );
   await past.beforeOpening(bucket);
   await link.jsm.streams.update(wanted.name, { ...config, subjects: wanted.subjects });
-  link.logger.warn({ stream: wanted.name, fences: fences.length }, 'a stream that was made anew takes grants');
+  link.logger.warn(
+    { stream: wanted.name, fences: fences.length },
+    'a stream that was made anew takes grants',
+  );
 }
 
 /** Two processes may make it at the same moment: the same settings again are no error. */

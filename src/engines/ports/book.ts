@@ -71,10 +71,7 @@ export interface TokenBook {
  */
 export interface RestorableBook extends TokenBook {
   /** As ever; with `begin`, what is noted at a place before it stands where it is noted now: that log is lost. */
-  record(
-    entries: Parameters<TokenBook['record']>[0],
-    begin?: LogSequence,
-  ): ReturnType<TokenBook['record']>;
+  record(entries: Parameters<TokenBook['record']>[0], begin?: LogSequence): ReturnType<TokenBook['record']>;
   /** Whether nothing can have been lost or kept from the bucket since it was marked; and its state, for `markWhole`. */
   wholeness(bucket: number): Promise<{ readonly whole: boolean; readonly state: string }>;
   /** False, and nothing is marked, when the state is no longer the one that was seen. */

@@ -10,8 +10,8 @@ import { connectNats, type NatsLink } from '../../engines/jetstream/connection.t
 import { createJetStreamLog } from '../../engines/jetstream/grant-log.ts';
 import { openJournaledLog } from '../../engines/jetstream/journaled-log.ts';
 import { createMissedWord } from '../../engines/jetstream/missed.ts';
-import { openNatsSignals } from '../../engines/jetstream/signals.ts';
 import { rememberedStreams } from '../../engines/jetstream/remembered-streams.ts';
+import { openNatsSignals } from '../../engines/jetstream/signals.ts';
 import { ensureStream, ensureStreams, type PastLog } from '../../engines/jetstream/streams.ts';
 import type { GrantLog, Signals } from '../../engines/ports.ts';
 import { createAllotments } from '../../engines/postgres/allotments/index.ts';

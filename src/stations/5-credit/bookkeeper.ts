@@ -117,7 +117,9 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
    * In a log that was made anew the fences of the closed slices stand before everything. What was credited before they
    * were set was won, and this is where it stands now; a void order may have the number of one that was won later.
    */
-  async function creditedAmong<Entry extends Pick<BookEntry, 'order'>>(late: readonly Entry[]): Promise<Entry[]> {
+  async function creditedAmong<Entry extends Pick<BookEntry, 'order'>>(
+    late: readonly Entry[],
+  ): Promise<Entry[]> {
     if (begin() === 1 || late.length === 0) return [];
     const credited = await ledger.creditedOrdersOf(late.map(({ order }) => order));
     return late.filter(({ order }, at) =>
