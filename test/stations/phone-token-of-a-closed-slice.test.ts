@@ -8,6 +8,7 @@ import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { SceneId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import { playerOf, testCampaign } from '../support/campaign.ts';
+import { NOBODY_KNOWS } from '../support/credited-wins.ts';
 import { openMoney } from '../support/money.ts';
 import { anOrder } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
@@ -42,6 +43,7 @@ it('a phone’s token of a closed slice is neither shown nor paid, and its packe
   });
   const granter = createGranter({
     fateOf: async () => 'unknown',
+    creditedWins: NOBODY_KNOWS,
     book: promises.book,
     promise: async (order) => {
       await promises.promise([order]);

@@ -22,6 +22,7 @@ import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, AppId, PhaseKey, SceneId, SponsorId } from '../../src/vocabulary/ids.ts';
 import type { OrderNumber } from '../../src/vocabulary/order-number.ts';
 import { LIVE_OPENS_MS, testCampaign } from './campaign.ts';
+import { NOBODY_KNOWS } from './credited-wins.ts';
 import { quiet } from './postgres.ts';
 import { type Rig, startRig, type TestClock, testClock, until } from './rig.ts';
 
@@ -172,6 +173,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
       controls += 1;
       const granter = createGranter({
         fateOf: async () => 'unknown',
+        creditedWins: NOBODY_KNOWS,
         book: promises.book,
         promise: async (order) => {
           await promises.promise([order]);
