@@ -182,7 +182,7 @@ describe('the end of the stream', () => {
     await other.endNow();
     await until(() => other.health().accepting, 'its first look is over');
     const asked = link.nc.subscribe(info, {
-      callback() {
+      callback: () => {
         questions += 1;
       },
     });
