@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { anOrder } from '../../test/support/orders.ts';
-import type { Account, CreditedOrder, LogSequence } from '../engines/ports.ts';
+import type { Account, CreditedOrder, KnownWins, LogSequence } from '../engines/ports.ts';
 import { RetryableFault } from '../protocol/failures.ts';
 import { createCreditedWins } from './credited-wins.ts';
 
@@ -18,12 +18,14 @@ function world() {
   const asked = { end: 0, accounts: [] as (readonly Account[])[] };
   const state = {
     nowMs: 0,
+    isLogUp: true,
     endNow: async (): Promise<LogSequence> => 7,
     untilDrained: async (_: LogSequence, __: AbortSignal): Promise<void> => {},
     orders: async (accounts: readonly Account[]): Promise<(readonly CreditedOrder[])[]> =>
       accounts.map(({ actId }) => (actId === order.actId ? [order] : [])),
   };
   const log = {
+    health: () => ({ accepting: state.isLogUp }),
     endNow() {
       asked.end += 1;
       return state.endNow();
@@ -41,9 +43,9 @@ function world() {
     monotonicMs: () => state.nowMs,
     patienceMs: 30,
   });
-  const of = (person: number) => {
+  const of = (person: number, book: KnownWins = { wins: [], isAll: false }) => {
     const { actId, phaseKey } = anOrder({ person });
-    return wins.of(actId, phaseKey);
+    return wins.beside(actId, phaseKey, book);
   };
   return { asked, state, of };
 }
@@ -98,9 +100,31 @@ describe('what the ledger says that somebody has won', () => {
 
   it('is asked of the ledger together by all who ask at the same moment', async () => {
     const { asked, of } = world();
-    await Promise.all([1, 2, 3].map(of));
+    await Promise.all([1, 2, 3].map((person) => of(person)));
     expect(asked.accounts).toHaveLength(1);
     expect(asked.accounts[0]).toHaveLength(3);
+  });
+
+  it('is not asked for while the book vouches', async () => {
+    const { asked, of } = world();
+    const book = { wins: [], isAll: true };
+    expect(await of(1, book)).toBe(book);
+    expect(asked).toEqual({ end: 0, accounts: [] });
+  });
+
+  it('is needed beside a whole book while the log is down, and behind what the book says itself', async () => {
+    const { asked, state, of } = world();
+    state.isLogUp = false;
+    const placed = { orderNumber: order.orderNumber, sceneId: order.sceneId, rainId: order.rainId };
+    const [theSame, other] = [
+      placed,
+      { ...placed, orderNumber: anOrder({ person: 1, rain: 9 }).orderNumber },
+    ].map((one) => ({ ...one, position: { sequence: 3, leafIndex: 0 } }));
+    expect(await of(1, { wins: [other!], isAll: true })).toEqual({ wins: [other, win], isAll: true });
+    expect(await of(1, { wins: [theSame!], isAll: true })).toEqual({ wins: [theSame], isAll: true });
+    expect(asked.end).toBe(0);
+    state.orders = away;
+    expect(await of(1, { wins: [other!], isAll: true })).toEqual({ wins: [other], isAll: true });
   });
 
   it('does not hide a mistake', async () => {

@@ -3,12 +3,13 @@ import type { CreditedOrder, GrantLog, KnownWin, KnownWins, Ledger } from '../en
 import { RetryableFault } from '../protocol/failures.ts';
 import { bucketOf } from '../vocabulary/bucket.ts';
 import type { ActId, PhaseKey } from '../vocabulary/ids.ts';
+import { eachOnce } from '../vocabulary/order.ts';
 import { parseOrderNumber } from '../vocabulary/order-number.ts';
 import { gather } from './gather.ts';
 
 export interface CreditedWinsOptions {
   /** Of each bucket. */
-  readonly logs: readonly Pick<GrantLog, 'endNow' | 'untilDrained'>[];
+  readonly logs: readonly Pick<GrantLog, 'endNow' | 'untilDrained' | 'health'>[];
   readonly ledger: Pick<Ledger, 'creditedOrdersOf'>;
   readonly monotonicMs: () => number;
   /** For how long crediting, and then the ledger, are waited for. Default 1,000 ms. */
@@ -18,16 +19,16 @@ export interface CreditedWinsOptions {
 /** What stands in for a book that is away, or may have forgotten something. */
 export interface CreditedWins {
   /**
-   * What the ledger has credited to this person in the phase. All there is when it has everything that stood in the
-   * bucket's log at the call; it is waited for a moment, which is enough unless crediting is held back.
+   * What the book says of this person, and what the ledger has beside it, if that is needed: the book can't vouch, or
+   * the log is down, and what is won goes straight into the ledger. All there is when the ledger has everything that
+   * stood in the bucket's log at the call; it is waited for a moment, which is enough unless crediting is held back.
    */
-  of(actId: ActId, phaseKey: PhaseKey): Promise<KnownWins>;
+  beside(actId: ActId, phaseKey: PhaseKey, book: KnownWins): Promise<KnownWins>;
 }
 
 const PATIENCE_MS = 1_000;
 /** A bucket that was waited for in vain is not waited for again so soon. */
 const AGAIN_MS = 1_000;
-const NOTHING: KnownWins = { wins: [], isAll: false };
 
 /**
  * Without the book the truth is the log, and who credits it writes it down by person: so the ledger is asked, once it
@@ -61,10 +62,13 @@ export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
   }
 
   return {
-    async of(actId, phaseKey) {
-      const isAll = await caughtUp[bucketOf(actId, logs.length)]!();
+    async beside(actId, phaseKey, book) {
+      const bucket = bucketOf(actId, logs.length);
+      if (book.isAll && logs[bucket]!.health().accepting) return book;
+      const isCaughtUp = book.isAll || (await caughtUp[bucket]!());
       const wins = await read(actId, phaseKey);
-      return wins ? { wins, isAll } : NOTHING;
+      // Of two with one number the book's: it knows the place.
+      return wins ? { wins: eachOnce([...book.wins, ...wins]), isAll: isCaughtUp } : book;
     },
   };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
 import type { TokenBook } from '../../src/engines/ports.ts';
 import { isRefusal, RetryableFault } from '../../src/protocol/failures.ts';
 import type { SceneId } from '../../src/vocabulary/ids.ts';
@@ -18,6 +19,15 @@ function withoutBook(): GrantWorld {
 const capOf = (world: GrantWorld, packets: number): void => {
   Object.assign(world.campaign.scenes.get('first' as SceneId)!, { personPacketsMax: packets });
 };
+
+it('a cap holds at one gateway though its book is whole and was never told: the log is down', async () => {
+  const book: TokenBook = { ...createTokenBook(), record: async () => [] };
+  const world = createGrantWorld({ books: [book] });
+  capOf(world, 2);
+  const answers = [];
+  for (let rain = 1; rain <= 4; rain += 1) answers.push(await askOf(world, { scene: 'first', rain }));
+  expect(answers.filter((answer) => !isRefusal(answer))).toHaveLength(2);
+});
 
 describe('while the book is away', () => {
   it('a cap holds at one gateway by what it remembers itself, though the ledger knows nothing', async () => {

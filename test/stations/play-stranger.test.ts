@@ -191,7 +191,7 @@ describe('somebody whom a gateway does not know', () => {
     const wins: KnownWin[] = [won(playerOf(3), 7)];
     const gateway = night.gateway({
       creditedWins: {
-        of: async (actId) => ({
+        beside: async (actId) => ({
           wins: wins.filter(({ orderNumber }) => orderNumber.startsWith(`${actId}_`)),
           isAll,
         }),

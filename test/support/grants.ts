@@ -2,7 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { CampaignSnapshot, Scene } from '../../src/campaign/snapshot.ts';
 import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
-import type { KnownWins, TokenBook, UpstreamCredential } from '../../src/engines/ports.ts';
+import type { TokenBook, UpstreamCredential } from '../../src/engines/ports.ts';
+import type { CreditedWins } from '../../src/guard/credited-wins.ts';
 import { createApp } from '../../src/processes/gateway/app.ts';
 import { RetryableFault, refuse } from '../../src/protocol/failures.ts';
 import { encodeToken } from '../../src/protocol/token-codec.ts';
@@ -12,7 +13,7 @@ import type { SceneSlices } from '../../src/stations/3-grant/slices.ts';
 import { createUpstreamGranter, type UpstreamGranter } from '../../src/stations/3-grant/upstream.ts';
 import { AWARD_TYPES, type AwardType, isMoney } from '../../src/vocabulary/award-type.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
-import type { ActId, CampaignId, PhaseKey, RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
+import type { ActId, CampaignId, RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import { eachOnce, type Order } from '../../src/vocabulary/order.ts';
 import { aloneAs } from '../../src/vocabulary/person.ts';
@@ -140,17 +141,20 @@ export function createGrantWorld(options: GrantWorldOptions = {}): GrantWorld {
     };
   }
 
-  function creditedWins(actId: ActId, phaseKey: PhaseKey): KnownWins {
-    if (!ledgerVouches) return { wins: [], isAll: false };
-    const mine = log.filter((order) => order.actId === actId && order.phaseKey === phaseKey);
-    return { wins: eachOnce(mine).map((order) => ({ ...order, content: order })), isAll: true };
-  }
+  const creditedWins: CreditedWins = {
+    async beside(actId, phaseKey, known) {
+      if (known.isAll || !ledgerVouches) return known;
+      const mine = log.filter((order) => order.actId === actId && order.phaseKey === phaseKey);
+      const wins = mine.map((order) => ({ ...order, content: order }));
+      return { wins: eachOnce([...known.wins, ...wins]), isAll: true };
+    },
+  };
 
   function boot(shared: TokenBook | undefined, gateway: number): Running {
     const book = shared ?? memoryBook();
     const granter = createGranter({
       book,
-      creditedWins: { of: async (actId, phaseKey) => creditedWins(actId, phaseKey) },
+      creditedWins,
       fateOf: async (order) => options.fateOf?.(order) ?? 'unknown',
       campaign: () => campaign,
       async promise(order) {

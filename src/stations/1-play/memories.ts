@@ -8,7 +8,6 @@ import { unlessBookIsAway } from '../../guard/weak.ts';
 import { isShaken, sponsorsTaken } from '../../rules/person-caps.ts';
 import type { ActId, PhaseKey, RainId, SceneId, SponsorId } from '../../vocabulary/ids.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
-import { eachOnce } from '../../vocabulary/order.ts';
 import { idsOf } from '../../vocabulary/person.ts';
 import type { ClaimRecord, RoundWins } from './claims.ts';
 
@@ -49,9 +48,8 @@ export function createMemories(book: Book, creditedWins: CreditedWins, clock: Cl
 
   async function lookUp(actId: ActId, phaseKey: PhaseKey): Promise<KnownWins> {
     const wins = await unlessBookIsAway(() => book.winsOf(actId, phaseKey), undefined);
-    if (wins && (await unlessBookIsAway(() => book.isWhole(actId), false))) return { wins, isAll: true };
-    const credited = await creditedWins.of(actId, phaseKey);
-    return { wins: eachOnce<KnownWin>([...(wins ?? []), ...credited.wins]), isAll: credited.isAll };
+    const isAll = wins !== undefined && (await unlessBookIsAway(() => book.isWhole(actId), false));
+    return creditedWins.beside(actId, phaseKey, { wins: wins ?? [], isAll });
   }
 
   return {

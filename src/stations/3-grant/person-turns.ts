@@ -9,8 +9,8 @@ import { idsOf, type Person } from '../../vocabulary/person.ts';
 import { createTurns } from './turns.ts';
 
 /**
- * While it is held nobody else grants to this person, as far as the book can say so. `wins`: under all their ids; while
- * the book can't vouch for them, by what the ledger has and this process remembers.
+ * While it is held nobody else grants to this person, as far as the book can say so. `wins`: under all their ids, and
+ * what the ledger and this process know beside the book.
  */
 export interface HeldTurn extends KnownWins {
   /** Whether it lasts until a promise that is made now has been noted. */
@@ -28,7 +28,7 @@ export interface PersonTurns {
     phaseKey: PhaseKey,
     act: (turn: HeldTurn) => Promise<Result>,
   ): Promise<Result | Refusal>;
-  /** Remembers what this process has granted, for times without a book. */
+  /** Remembers what this process has granted, for times without a book, or without a log that tells the book. */
   remember(order: Order): void;
 }
 
@@ -68,11 +68,8 @@ export function createPersonTurns(
 
   /** Asked behind the turn, so that nobody adds to it. */
   async function winsOf(actId: ActId, phaseKey: PhaseKey, turn: PersonTurn): Promise<KnownWins> {
-    if (turn.isAll) return turn;
-    const credited = await creditedWins.of(actId, phaseKey);
-    const here = grantedHere.get(keyOf(actId, phaseKey)) ?? [];
-    // Of two with one number the first: the book knows more of it.
-    return { wins: eachOnce<KnownWin>([...turn.wins, ...here, ...credited.wins]), isAll: credited.isAll };
+    const { wins, isAll } = await creditedWins.beside(actId, phaseKey, turn);
+    return { wins: eachOnce([...wins, ...(grantedHere.get(keyOf(actId, phaseKey)) ?? [])]), isAll };
   }
 
   async function lookUp(
@@ -80,8 +77,6 @@ export function createPersonTurns(
     phaseKey: PhaseKey,
     turns: readonly PersonTurn[],
   ): Promise<KnownWins> {
-    const [first] = turns;
-    if (turns.length === 1 && first!.isAll) return first!;
     const found = await Promise.all(
       idsOf(person).map((actId, place) => winsOf(actId, phaseKey, turns[place]!)),
     );
