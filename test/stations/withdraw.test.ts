@@ -10,6 +10,7 @@ import { moneyNight, NIGHT_MS } from '../support/money-night.ts';
 import { anOrder } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
 import { ledgerFaults, until } from '../support/rig.ts';
+import { behave } from '../support/sandbox.ts';
 
 const url = '/v1/campaigns/gala/withdrawals';
 
@@ -325,11 +326,7 @@ describe('withdrawing', () => {
     const { port } = night.money.app.server.address() as AddressInfo;
     const notifyUrl = `http://127.0.0.1:${port}/v1/payouts/notifications`;
     const payout = createHttpPayout({ url: sandbox.url, timeoutMs: 1_000, notifyUrl });
-    await fetch(`${sandbox.url}/behaviour`, {
-      method: 'PUT',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ mode: 'late', lateMs: 150 }),
-    });
+    await behave(sandbox, { mode: 'late', lateMs: 150 });
     payer.start();
     await night.promises.promise([orderOf(1, 100)]);
     const { withdrawalId } = (await post({ amountFen: 60 })).json();
