@@ -159,6 +159,7 @@ export function createLedger(options: LedgerOptions): OneLedger {
     awards: (account) => safely(() => pieces.awards(account)),
     award: (account, orderNumber) => safely(() => pieces.award(account, orderNumber)),
     dueAwards: (nowMs, limit, scenes) => safely(() => pieces.dueAwards(nowMs, limit, scenes)),
+    awardsDueBehind: (afterMs, limit) => safely(() => pieces.awardsDueBehind(afterMs, limit)),
     markAsking: (account, orderNumber, claim) => safely(() => pieces.markAsking(account, orderNumber, claim)),
     stuckAwards: (triesMin, after, limit) => safely(() => pieces.stuckAwards(triesMin, after, limit)),
     awardsOnTheirWay: (nowMs) => safely(() => pieces.awardsOnTheirWay(nowMs)),

@@ -212,11 +212,9 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     awards: (account) => ofAccount(account, (ledger) => ledger.awards(account)),
     award: (account, orderNumber) => ofAccount(account, (ledger) => ledger.award(account, orderNumber)),
     dueAwards: (nowMs, limit, scenes) =>
-      listedAwards(
-        (ledger) => ledger.dueAwards(nowMs, limit, scenes),
-        limit,
-        (a, b) => a.dueAtMs - b.dueAtMs,
-      ),
+      listedAwards((ledger) => ledger.dueAwards(nowMs, limit, scenes), limit, byDueTime),
+    awardsDueBehind: (afterMs, limit) =>
+      listedAwards((ledger) => ledger.awardsDueBehind(afterMs, limit), limit, byDueTime),
     markAsking: (account, orderNumber, claim) =>
       ofAccount(account, (ledger) => ledger.markAsking(account, orderNumber, claim)),
     deferAward: (account, orderNumber, next) =>
@@ -245,6 +243,7 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
   };
 }
 
+const byDueTime = (a: Award, b: Award): number => a.dueAtMs - b.dueAtMs;
 const byOrderNumber = (a: Award, b: Award): number => (a.orderNumber < b.orderNumber ? -1 : 1);
 
 async function healthOf(shard: Shard): Promise<ShardHealth> {

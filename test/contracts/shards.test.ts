@@ -317,9 +317,11 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     const ends = (['given', 'used', 'dead', 'given', 'used', 'given'] as const).map(
       (what, at) => [pieces[at]!, what] as const,
     );
-    const seen = async () =>
-      (await ledger.dueAwards(instantMs(1_900_000_000_000), 99)).length +
-      (await ledger.deadAwards(undefined, 99)).length;
+    const seen = async () => {
+      const due = await ledger.dueAwards(instantMs(1_900_000_000_000), 99);
+      expect(await ledger.awardsDueBehind(instantMs(0), 99)).toEqual(due);
+      return due.length + (await ledger.deadAwards(undefined, 99)).length;
+    };
     await moveBucket(
       moverOf(shards, async (at) => {
         // While nobody owns the bucket, who writes would wait for the mover.
@@ -382,6 +384,9 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     const due = async () =>
       (await ledger.dueAwards(instantMs(1_900_000_000_000), 9)).map((award) => award.orderNumber);
     expect((await due()).sort()).toEqual([here!.orderNumber, there!.orderNumber].sort());
+    const behind = async () =>
+      (await ledger.awardsDueBehind(instantMs(0), 9)).map((award) => award.orderNumber);
+    expect((await behind()).sort()).toEqual([here!.orderNumber, there!.orderNumber].sort());
     await shards.pools.get('b')!.query('ALTER TABLE ledger.award RENAME TO gone');
     expect(await due()).toEqual([here!.orderNumber]);
     await shards.pools.get('a')!.query('ALTER TABLE ledger.award RENAME TO gone');

@@ -4,7 +4,7 @@ import { RetryableFault } from '../../protocol/failures.ts';
 import type { LogSequence } from '../ports.ts';
 import type { NatsLink } from './connection.ts';
 import { quorumFault } from './stream-health.ts';
-import { infoOf } from './streams.ts';
+import { beginOf, infoOf } from './streams.ts';
 
 const DEADLINE_MS = 1_000;
 const FAULT_DELAY_MS = 500;
@@ -32,7 +32,7 @@ export function createEndNow(
     await mustBeWhole(info);
     const end = info.state.last_seq;
     if (end < atLeast) throw unknown(stream, `its leader says ${end}, but ${atLeast} was acknowledged`);
-    return end;
+    return end < beginOf(info.config) ? 0 : end;
   }
 
   return togetherInATurn(ask);

@@ -196,6 +196,8 @@ export interface Awards {
   award(account: Account, orderNumber: OrderNumber): Promise<Award | undefined>;
   /** Pieces that are granted or asking and due, those that have waited longest first; of these scenes, or of all. */
   dueAwards(nowMs: InstantMs, limit: number, scenes?: readonly SceneId[]): Promise<readonly Award[]>;
+  /** Pieces that are granted or asking and due strictly behind a moment, those first that are due first. */
+  awardsDueBehind(afterMs: InstantMs, limit: number): Promise<readonly Award[]>;
   /**
    * granted → asking, before the downstream is first asked. False when it was in neither state. With a claim it is
    * false too when it is due at another time than `dueAtMs`, because somebody else took it up since that was read; and
