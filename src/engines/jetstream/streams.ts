@@ -131,6 +131,9 @@ async function makeOrMakeAnew(
   return makeClosed(link, wanted);
 }
 
+/** 2024 in ms: a clock that has lost its battery gives no place that is surely behind all others. */
+const BEGIN_MIN = 1_704_067_200_000;
+
 /**
  * In place of a stream that the servers have lost. It begins far behind every place of that one, so that a place says
  * which of the two it is of, and it takes no grants yet: a subject that no stream has is heard by nobody.
@@ -144,6 +147,8 @@ async function makeClosed(link: NatsLink, wanted: ReturnType<typeof wantedConfig
     );
   const [, fenceSubject] = wanted.subjects;
   const firstSeq = link.clock.now() as number;
+  if (firstSeq < BEGIN_MIN)
+    throw new RetryableFault('log-unavailable', 'this machine’s clock stands before 2024', 10_000);
   try {
     const info = await link.jsm.streams.add({ ...wanted, subjects: [fenceSubject!], first_seq: firstSeq });
     link.logger.error(
