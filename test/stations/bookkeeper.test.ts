@@ -187,12 +187,20 @@ describe('the bookkeeper', () => {
     await promises.promise([before, never, credited]);
     await promises.promise([waiting, lateWin]);
     const base = 1_795_000_000_000;
+    let compared = 0;
     const anew = createBookkeeper({
       bucket: BUCKET,
       log: {
         at: async (place) => ({ ...(await promises.log.at(place - base)), sequence: place }),
       },
-      reader: { begin: () => base + 1, end: () => base + 4, drained: () => base },
+      reader: {
+        begin: () => base + 1,
+        end: () => base + 4,
+        drained: () => base,
+        compared: () => {
+          compared += 1;
+        },
+      },
       book,
       ledger: rig.ledger,
       fences: promises.fences,
@@ -200,6 +208,7 @@ describe('the bookkeeper', () => {
       logger: quiet,
     });
     expect(await anew.sweepOnce()).toEqual({ refilled: 3, settled: 0, repromised: 0 });
+    expect(compared).toBe(1);
     const wins = await Promise.all(
       [credited, lateWin, waiting, never].map((order) => book.winsOf(order.actId, LIVE)),
     );

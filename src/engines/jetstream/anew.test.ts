@@ -204,12 +204,16 @@ describe('a stream that the servers have lost', () => {
       () => {},
       () => owes,
     );
-    await expect(control.bucket.appendFence(slice(7))).rejects.toThrow('published again');
     await link.nc.reconnect();
     await until(() => owing.told.length > 0, 'everything is published again');
     owes = false;
     await until(() => control.told.length > 0, 'control owes nothing either');
+    await expect(control.bucket.appendFence(slice(7))).rejects.toThrow('nobody credits');
+    const owner = await ownerOf(1);
+    await expect(control.bucket.appendFence(slice(7))).rejects.toThrow('published again');
+    owner.compared?.();
     await control.bucket.appendFence(slice(7));
+    expect(await control.bucket.endNow()).toBe((await begin())! + 1);
     expect((await streamed()).at(-1)).toBe('fence');
   });
 

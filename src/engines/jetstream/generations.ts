@@ -1,4 +1,5 @@
 import type { StreamInfo } from '@nats-io/jetstream';
+import { errors } from '@nats-io/transport-node';
 import { RetryableFault } from '../../protocol/failures.ts';
 import { createAbsence } from './absence.ts';
 import type { NatsLink } from './connection.ts';
@@ -23,9 +24,9 @@ export interface GenerationsOptions {
 }
 
 /**
- * Everybody publishes again what a lost stream had, and a fence that went before would make void what was won. Those
- * who publish are asked; this is for those who have not noticed yet, and for the bookkeepers, who promise anew what the
- * book has of processes that are gone.
+ * Everybody publishes again what a lost stream had, and the bucket's owner promises anew what the book has of processes
+ * that are gone; a fence that went before would make void what was won. They are asked; this is for those who have not
+ * noticed yet.
  */
 const GRACE_MS = 60_000;
 const ANSWER_MS_MAX = 1_000;
@@ -45,8 +46,9 @@ export function createGenerations(options: GenerationsOptions) {
   let onAnew: ((generation: Generation) => void) | undefined;
   let remadeAtMs = Number.NEGATIVE_INFINITY;
   let remaking = false;
-  let young: { generation: Generation; sinceMs: number } | undefined;
+  let met: { generation: Generation; atMs: number } | undefined;
   let settled: Generation | undefined;
+  let fencing: Promise<void> | undefined;
   let owes: () => boolean = () => false;
   const asked = link.nc.subscribe(names.owingSubject, {
     callback: (error, message) => {
@@ -65,8 +67,15 @@ export function createGenerations(options: GenerationsOptions) {
       absence.broken();
       if (!isClosed(found.config)) halfMade.broken();
       else if (halfMade.isProven()) void remake();
+      meet(found.created);
       note(found);
     }
+  }
+
+  /** When this process has met the stream. */
+  function meet(generation: Generation): number {
+    if (met?.generation !== generation) met = { generation, atMs: link.clock.monotonicMs() };
+    return met.atMs;
   }
 
   function note({ created: generation, config }: StreamInfo): void {
@@ -74,7 +83,8 @@ export function createGenerations(options: GenerationsOptions) {
     const isFirst = known === undefined;
     known = generation;
     if (isFirst && beginOf(config) === 1) return options.adopt?.(generation);
-    link.logger.error({ stream: names.stream, generation }, 'the stream is another one than it was');
+    if (!isFirst)
+      link.logger.error({ stream: names.stream, generation }, 'the stream is another one than it was');
     if (onAnew) onAnew(generation);
     else anew = generation;
   }
@@ -98,10 +108,10 @@ export function createGenerations(options: GenerationsOptions) {
   async function mustBeWhole(info: StreamInfo): Promise<void> {
     if (beginOf(info.config) === 1 || settled === info.created) return;
     if (isClosed(info.config)) throw lacking('it is being made anew');
-    const nowMs = link.clock.monotonicMs();
-    if (young?.generation !== info.created) young = { generation: info.created, sinceMs: nowMs };
-    if (nowMs - young.sinceMs < (options.graceMs ?? GRACE_MS)) throw lacking('it was made anew');
-    if (await somebodyOwes()) throw lacking('not everything is published again');
+    const ageMs = link.clock.monotonicMs() - meet(info.created);
+    if (ageMs < (options.graceMs ?? GRACE_MS)) throw lacking('it was made anew');
+    if (!(await answers(names.howFarSubject))) throw lacking('nobody credits from it');
+    if (await answers(names.owingSubject)) throw lacking('not everything is published again');
     settled = info.created;
   }
 
@@ -123,14 +133,14 @@ export function createGenerations(options: GenerationsOptions) {
       ANSWER_MS_MAX,
     );
 
-  /** Only those who owe answer. */
-  async function somebodyOwes(): Promise<boolean> {
+  async function answers(subject: string): Promise<boolean> {
     if (link.downForMs() > 0) throw lacking('there is no connection to NATS');
     try {
-      await link.nc.request(names.owingSubject, undefined, { timeout: ANSWER_MS_MAX });
+      await link.nc.request(subject, undefined, { timeout: ANSWER_MS_MAX });
       return true;
     } catch (error) {
-      if ((error as Error).name === 'TimeoutError') return false;
+      const isUnheard = error instanceof errors.RequestError && error.isNoResponders();
+      if (isUnheard || error instanceof errors.TimeoutError) return false;
       throw lacking((error as Error).message);
     }
   }
@@ -138,8 +148,18 @@ export function createGenerations(options: GenerationsOptions) {
   return {
     look,
     mustBeWhole,
-    /** Before a fence: what stands behind it is void, so all that was won must stand there already. */
-    mayFence: async (): Promise<void> => mustBeWhole(await infoNow()),
+    /**
+     * Before a fence: what stands behind it is void, so all that was won must stand there already. Asked each time, once
+     * for all who ask side by side: nothing is made anew in the time of one question.
+     */
+    mayFence(): Promise<void> {
+      fencing ??= infoNow()
+        .then(mustBeWhole)
+        .finally(() => {
+          fencing = undefined;
+        });
+      return fencing;
+    },
     known: (): Generation | undefined => known,
     whenAnew(listener: (generation: Generation) => void, owing: () => boolean): void {
       onAnew = listener;

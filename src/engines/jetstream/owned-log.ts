@@ -66,10 +66,17 @@ export async function openOwnedLog(options: OwnedLogOptions): Promise<OwnedLog> 
       if (!error) message.respond(String(deliveries.acknowledged()));
     },
   });
+  /** What was made anew may lack what only the book has. */
+  let isCompared = taken.begin === 1;
+  const owing = link.nc.subscribe(names.owingSubject, {
+    callback: (error, message) => {
+      if (!error && !isCompared) message.respond();
+    },
+  });
   const lose = (reason: string): void => {
     if (lost !== undefined) return;
     lost = reason;
-    asked.unsubscribe();
+    for (const one of [asked, owing]) one.unsubscribe();
     void pulling.stop();
     deliveries.finish();
     link.logger.warn({ stream: names.stream, epoch: options.epoch, reason }, 'a bucket was lost');
@@ -131,11 +138,14 @@ export async function openOwnedLog(options: OwnedLogOptions): Promise<OwnedLog> 
     read,
     acknowledge,
     begin: () => taken.begin,
+    compared() {
+      isCompared = true;
+    },
     end: deliveries.end,
     drained: deliveries.acknowledged,
     beyond: deliveries.beyond,
     async close() {
-      asked.unsubscribe();
+      for (const one of [asked, owing]) one.unsubscribe();
       await pulling.stop();
       lost ??= 'it was given up';
       deliveries.finish();

@@ -67,6 +67,8 @@ export interface LogReader {
   read(after: LogSequence, ordersMax: number): Promise<readonly LogRecord[]>;
   /** The place of the first record; 1, but behind that in a log that was made anew after it was lost. */
   begin?(): LogSequence;
+  /** Told once the book was compared with it, and what only the book had is promised anew; or the book is away. */
+  compared?(): void;
   /** The last durable record. */
   end(): LogSequence;
   /** Everything up to here is in the ledger; may be behind after a restart, never ahead. */

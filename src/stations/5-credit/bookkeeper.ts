@@ -27,7 +27,7 @@ export interface Swept {
 export interface BookkeeperOptions {
   readonly bucket: number;
   readonly log: Pick<GrantLog, 'at'>;
-  readonly reader: Pick<LogReader, 'begin' | 'end' | 'drained'>;
+  readonly reader: Pick<LogReader, 'begin' | 'compared' | 'end' | 'drained'>;
   readonly book: RestorableBook;
   readonly ledger: Pick<Ledger, 'wallet' | 'creditedOrdersOf'>;
   /** The bucket's, as its creditor passes them. */
@@ -60,6 +60,7 @@ const isOf = (one: SliceUnit, other: SliceUnit): boolean =>
   one.sliceId === other.sliceId && one.epoch === other.epoch && one.index === other.index;
 
 const INTERVAL_MS = 5_000;
+const FAILURES_MAX = 24;
 /** What only waits for its turn is compared with the log once a minute: a backlog is no reason to read it all again. */
 const THOROUGH_EVERY = 12;
 const READS_AT_ONCE = 32;
@@ -199,12 +200,16 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
       );
       options.onSwept?.(swept);
     }
+    reader.compared?.();
     return swept;
   }
 
   async function run(): Promise<void> {
-    while (!pauses.stopped) {
+    for (let failures = 0; !pauses.stopped; ) {
       await sweepOnce().catch((error: Error) => {
+        failures += 1;
+        // Slices may not wait for ever for a book that is gone.
+        if (failures === FAILURES_MAX) reader.compared?.();
         if (!(error instanceof RetryableFault)) logger.error({ err: error }, 'a bucket could not be swept');
         else logger.info({ reason: error.message }, 'a bucket could not be swept yet');
       });
