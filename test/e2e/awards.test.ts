@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runCommandLine } from '../support/command-line.ts';
 import { sessionOf, startEngineForTest, type TestEngine } from '../support/engine.ts';
+import { behave } from '../support/sandbox.ts';
 
 const CAMPAIGN = 'test/e2e/awards-campaign.yaml';
 const POLL = { timeout: 30_000, interval: 50 };
@@ -37,16 +38,11 @@ describe('pieces in a running engine', { timeout: 120_000 }, () => {
     expect(ran.exitCode, ran.stdout).toBe(exitCode);
     return ran.json();
   };
-  const behave = async (behaviour: object): Promise<void> => {
+  const behaves = (how: object): Promise<void> => {
     const run = JSON.parse(readFileSync(path.join(dataFolder, 'run', 'engine.json'), 'utf8')) as {
       downstreamUrl: string;
     };
-    const answer = await fetch(`${run.downstreamUrl}/behaviour`, {
-      method: 'PUT',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(behaviour),
-    });
-    expect(answer.status).toBe(200);
+    return behave({ url: run.downstreamUrl }, how);
   };
   const grant = async (sceneId: string, user: string, rainId = 1): Promise<string> => {
     const response = await fetch(`${engine.url}/v1/grants`, {
@@ -92,7 +88,7 @@ describe('pieces in a running engine', { timeout: 120_000 }, () => {
   });
 
   it('keeps dead letters for a person, who replays them', async () => {
-    await behave({ mode: 'fail', connector: 'cinema' });
+    await behaves({ mode: 'fail', connector: 'cinema' });
     const films = await Promise.all(['bea', 'cid', 'dan'].map((user) => grant('film', user)));
     await vi.waitFor(async () => expect((await cli('awards dead')).awards).toHaveLength(3), POLL);
     expect(await cli('awards dead --limit 2')).toMatchObject({
@@ -107,7 +103,7 @@ describe('pieces in a running engine', { timeout: 120_000 }, () => {
     expect(metrics).toContain('hongbao_awards_settled_total{connector="cinema",state="dead"} 3');
     expect(metrics).toMatch(/hongbao_awards_on_their_way [0-9]/);
 
-    await behave({ mode: 'ok', connector: 'cinema' });
+    await behaves({ mode: 'ok', connector: 'cinema' });
     expect(await cli(`awards replay ${films[0]}`)).toMatchObject({ replayed: true, state: 'asking' });
     await until('bea', 'fulfilled');
     expect(await cli(`awards replay ${films[0]}`)).toMatchObject({ replayed: false, state: 'fulfilled' });
@@ -123,7 +119,7 @@ describe('pieces in a running engine', { timeout: 120_000 }, () => {
   });
 
   it('hands each out once through a power cut in the middle of it', async () => {
-    await behave({ mode: 'time-out-then-done', connector: 'drinks-shop' });
+    await behaves({ mode: 'time-out-then-done', connector: 'drinks-shop' });
     const users = Array.from({ length: 30 }, (_, at) => `user-${at}`);
     await Promise.all(users.map((user) => grant('tea', user)));
     await vi.waitFor(() => expect(handedOut().size).toBeGreaterThan(8), POLL);

@@ -3,7 +3,6 @@ import type { RestorableBook } from '../../src/engines/ports.ts';
 import type { RedisClient } from '../../src/engines/redis/client.ts';
 import { passFence } from '../../src/rules/fences.ts';
 import { createBookkeeper } from '../../src/stations/5-credit/bookkeeper.ts';
-import { createCreditor } from '../../src/stations/5-credit/creditor.ts';
 import { bucketOf } from '../../src/vocabulary/bucket.ts';
 import type { PhaseKey } from '../../src/vocabulary/ids.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
@@ -13,6 +12,7 @@ import { anOrder } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
 import { BUCKETS, connected, emptied, redisBook, startTestRedis } from '../support/redis.ts';
 import { type Promises, type Rig, startRig, testClock } from '../support/rig.ts';
+import { creditAll } from '../support/stations.ts';
 
 const LIVE = 3 as PhaseKey;
 const BUCKET = bucketOf(anOrder({ person: 0 }).actId, BUCKETS);
@@ -68,21 +68,7 @@ describe('the bookkeeper', () => {
   };
 
   async function drained(): Promise<void> {
-    const creditor = createCreditor({
-      ...promises,
-      book,
-      ledger: rig.ledger,
-      fences: promises.fences,
-      clock: testClock(),
-      logger: quiet,
-      random: Math.random,
-      onFatal: (error) => {
-        throw error;
-      },
-    });
-    creditor.start();
-    await promises.drainedTo(promises.log.end());
-    await creditor.stop();
+    await creditAll({ ...promises, book }, rig.ledger, testClock());
   }
 
   const outstanding = async (order: Order): Promise<string[]> =>

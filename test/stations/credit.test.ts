@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Ledger } from '../../src/engines/ports.ts';
 import { BrokenInvariant, RetryableFault } from '../../src/protocol/failures.ts';
-import { type Creditor, type CreditorOptions, createCreditor } from '../../src/stations/5-credit/creditor.ts';
+import type { Creditor, CreditorOptions } from '../../src/stations/5-credit/creditor.ts';
 import type { SliceId } from '../../src/vocabulary/ids.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import { anOrder, seeded, testSeed } from '../support/orders.ts';
-import { quiet } from '../support/postgres.ts';
 import { ledgerFaults, type Promises, type Rig, startRig, testClock, until } from '../support/rig.ts';
+import { creditorOver } from '../support/stations.ts';
 
 const clock = testClock();
 const sliceOf = (slice: number) => BigInt(slice) as SliceId;
@@ -43,15 +43,7 @@ describe('crediting', () => {
     return sequence;
   };
   const creditor = (more: Partial<CreditorOptions> = {}): Creditor =>
-    createCreditor({
-      ...promises,
-      ledger: rig.ledger,
-      clock,
-      logger: quiet,
-      random: Math.random,
-      onFatal: (error) => fatal.push(error),
-      ...more,
-    });
+    creditorOver(promises, rig.ledger, clock, { onFatal: (error) => fatal.push(error), ...more });
   const balance = async (order: Order) => (await rig.ledger.wallet(order, [])).balanceFen;
   const conserved = (status: ReturnType<Creditor['status']>): boolean =>
     status.acceptedOrders ===

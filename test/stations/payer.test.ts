@@ -13,6 +13,7 @@ import { newWithdrawalId } from '../../src/stations/8-withdraw/withdrawal-id.ts'
 import { anOrder } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
 import { ledgerFaults, type Rig, startRig, testClock, until } from '../support/rig.ts';
+import { behave } from '../support/sandbox.ts';
 
 const FEN = 1_000;
 const clock = testClock();
@@ -68,14 +69,6 @@ describe('paying out', () => {
     payer.start();
     return payer;
   };
-  const behave = async (body: object) => {
-    const init = {
-      method: 'PUT',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    };
-    await fetch(`${sandbox.url}/behaviour`, init);
-  };
   const payments = async () => (await (await fetch(`${sandbox.url}/payments`)).json()) as CountedPayment[];
   /** Somebody with 10 yuan who takes `fen` of them out. */
   const hold = async (fen = 300): Promise<Withdrawal> => {
@@ -114,26 +107,26 @@ describe('paying out', () => {
   const endOf = (mode: string) => (mode === 'reject' ? 'returned' : 'paid');
 
   it.each(PAYOUT_MODES)('ends in mode %s with one payment, or none and the money back', async (mode) => {
-    await behave({ mode, lateMs: 60 });
+    await behave(sandbox, { mode, lateMs: 60 });
     const one = await hold();
     const payer = startPayer();
     payer.take(one);
     if (mode === 'fail' || mode === 'time-out-not-done') {
       await until(() => payer.status().unknownAnswers >= 3, 'it was asked again and again');
       expect(await stateOf(one)).toBe('paying');
-      await behave({ mode: 'ok' });
+      await behave(sandbox, { mode: 'ok' });
     }
     await settled(one);
     await assertRight(one, endOf(mode));
   });
 
   it.each(PAYOUT_MODES)('ends the same in mode %s when the process dies after asking', async (mode) => {
-    await behave({ mode, lateMs: 60 });
+    await behave(sandbox, { mode, lateMs: 60 });
     const one = await hold();
     // The question went out; whatever came back was heard by nobody.
     await rig.ledger.markPaying(one.id, one.account);
     await payout().pay(one);
-    if (mode === 'fail' || mode === 'time-out-not-done') await behave({ mode: 'ok' });
+    if (mode === 'fail' || mode === 'time-out-not-done') await behave(sandbox, { mode: 'ok' });
     startPayer();
     await settled(one);
     await assertRight(one, endOf(mode));
@@ -142,11 +135,11 @@ describe('paying out', () => {
   it.each(PAYOUT_MODES)('ends the same in mode %s when the process dies before asking', async (mode) => {
     const [held, marked] = [await hold(), await hold()];
     await rig.ledger.markPaying(marked.id, marked.account);
-    await behave({ mode, lateMs: 60 });
+    await behave(sandbox, { mode, lateMs: 60 });
     const payer = startPayer();
     if (mode === 'fail' || mode === 'time-out-not-done') {
       await until(() => payer.status().unknownAnswers >= 2, 'both were asked for');
-      await behave({ mode: 'ok' });
+      await behave(sandbox, { mode: 'ok' });
     }
     for (const one of [held, marked]) {
       await settled(one);
@@ -157,7 +150,7 @@ describe('paying out', () => {
   it.each(PAYOUT_MODES)(
     'ends the same in mode %s through restarts of both in quick succession',
     async (mode) => {
-      await behave({ mode, lateMs: 30 });
+      await behave(sandbox, { mode, lateMs: 30 });
       const all = await Promise.all([hold(1), hold(2), hold(3)]);
       for (let restart = 0; restart < 4; restart += 1) {
         const payer = startPayer();
@@ -187,7 +180,7 @@ describe('paying out', () => {
   });
 
   it('lets payouts that are stuck hold up nobody else', async () => {
-    await behave({ mode: 'late', lateMs: 600_000, amountFen: 11 });
+    await behave(sandbox, { mode: 'late', lateMs: 600_000, amountFen: 11 });
     const stuck = await Promise.all(Array.from({ length: 30 }, () => hold(11)));
     const payer = startPayer({ concurrencyMax: 2, retryMs: 2_000, retryMsMax: 2_000 });
     await until(async () => (await payments()).length === 30, 'all the stuck ones were asked for');
@@ -374,7 +367,7 @@ describe('paying out', () => {
   });
 
   it('stops orderly while a payout does not answer, and asks nothing afterwards', async () => {
-    await behave({ mode: 'time-out-not-done' });
+    await behave(sandbox, { mode: 'time-out-not-done' });
     const one = await hold();
     const payer = startPayer();
     await until(() => payer.status().unknownAnswers > 0, 'it was asked for');

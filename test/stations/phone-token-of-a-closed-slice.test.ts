@@ -1,9 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createReclaimer } from '../../src/control/reclaim.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
-import { createGranter } from '../../src/stations/3-grant/grant.ts';
-import { promisedAt } from '../../src/stations/4-seal/sealing-line.ts';
-import { createCreditor } from '../../src/stations/5-credit/creditor.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { SceneId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
@@ -12,6 +9,7 @@ import { openMoney } from '../support/money.ts';
 import { anOrder } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
 import { type Rig, startRig, testClock } from '../support/rig.ts';
+import { creditorOver, granterOver } from '../support/stations.ts';
 
 const { key: phaseKey } = testCampaign.phases[1]!;
 const clock = testClock();
@@ -40,27 +38,9 @@ it('a phone’s token of a closed slice is neither shown nor paid, and its packe
     dealUntilMs: instantMs(1),
     grantUntilMs: instantMs(2),
   });
-  const granter = createGranter({
-    fateOf: async () => 'unknown',
-    book: promises.book,
-    promise: async (order) => {
-      await promises.promise([order]);
-      return { token: new Uint8Array() };
-    },
-    promisedAt: (_, position) => promisedAt(promises.log, position),
-    campaign: () => testCampaign,
-  });
+  const granter = granterOver(promises, () => testCampaign);
   granter.acceptSlice(slice!.sliceId);
-  const crediting = createCreditor({
-    ...promises,
-    ledger: rig.ledger,
-    clock,
-    logger: quiet,
-    random: Math.random,
-    onFatal: (error) => {
-      throw error;
-    },
-  });
+  const crediting = creditorOver(promises, rig.ledger, clock);
   crediting.start();
   const reclaimer = createReclaimer({
     allotments: rig.allotments,

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createReclaimer, type Reclaimer, type ReclaimerOptions } from '../../src/control/reclaim.ts';
 import type { Slice } from '../../src/engines/ports.ts';
 import { BrokenInvariant, RetryableFault } from '../../src/protocol/failures.ts';
-import { type Creditor, createCreditor } from '../../src/stations/5-credit/creditor.ts';
+import type { Creditor } from '../../src/stations/5-credit/creditor.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { PhaseKey, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
@@ -10,6 +10,7 @@ import type { Order } from '../../src/vocabulary/order.ts';
 import { anOrder } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
 import { type Promises, type Rig, startRig, testClock, until } from '../support/rig.ts';
+import { creditorOver } from '../support/stations.ts';
 
 const GRANT_UNTIL_MS = 1_800_000_000_000;
 const MARGIN_MS = 1_000;
@@ -60,14 +61,7 @@ describe('bringing slices back', () => {
   });
 
   function startCreditor(): Creditor {
-    const one = createCreditor({
-      ...promises,
-      ledger: rig.ledger,
-      clock,
-      logger: quiet,
-      random: Math.random,
-      onFatal: (error) => fatal.push(error),
-    });
+    const one = creditorOver(promises, rig.ledger, clock, { onFatal: (error) => fatal.push(error) });
     one.start();
     return one;
   }

@@ -1,62 +1,28 @@
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { startPayoutSandbox } from '../../src/engines/embedded/payout-sandbox/index.ts';
 import { createHttpPayout } from '../../src/engines/payout-http/index.ts';
 import { isRefusal, RetryableFault } from '../../src/protocol/failures.ts';
-import { createCreditor } from '../../src/stations/5-credit/creditor.ts';
 import { createPayer } from '../../src/stations/8-withdraw/payer.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
-import type { Order } from '../../src/vocabulary/order.ts';
 import { LIVE_OPENS_MS, playerOf, testCampaign } from '../support/campaign.ts';
-import { type Money, type MoneyOptions, openMoney } from '../support/money.ts';
+import { moneyNight, NIGHT_MS } from '../support/money-night.ts';
 import { anOrder } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
-import { ledgerFaults, type Promises, type Rig, startRig, testClock, until } from '../support/rig.ts';
+import { ledgerFaults, until } from '../support/rig.ts';
+import { behave } from '../support/sandbox.ts';
 
-const NIGHT_MS = 1_800_000_000_000;
-const clock = testClock(NIGHT_MS);
 const url = '/v1/campaigns/gala/withdrawals';
 
 describe('withdrawing', () => {
-  let rig: Rig;
-  let promises: Promises;
-  let money: Money;
-  let person = 0;
-  let tests = 0;
-
-  beforeAll(async () => {
-    rig = await startRig();
-  });
-  afterAll(() => rig.stop());
-  beforeEach(async () => {
-    tests += 1;
-    person += 1;
-    clock.set(NIGHT_MS);
-    promises = await rig.journal(`withdraw-${tests}`);
-    money = await open();
-    return () => promises.log.close();
-  });
-
-  const open = (more: Partial<MoneyOptions> = {}) =>
-    openMoney({ rig, promises: () => promises, clock, keys: rig.folder('keys'), ...more });
-  const creditor = () =>
-    createCreditor({
-      ...promises,
-      ledger: rig.ledger,
-      clock,
-      logger: quiet,
-      random: Math.random,
-      onFatal: (error) => {
-        throw error;
-      },
-    });
-  const anOrderOf = (rain: number, fen: number): Order => anOrder({ person, rain, fen });
+  const night = moneyNight('withdraw');
+  const orderOf = (rain: number, fen: number) => night.orderOf(rain, { fen });
   const post = (
     payload: unknown,
-    key: string | undefined = `key-${tests}`,
-    who: number | undefined = person,
+    key: string | undefined = `key-${night.tests}`,
+    who: number | undefined = night.person,
   ) =>
-    money.ask(who, {
+    night.money.ask(who, {
       method: 'POST',
       url,
       headers: {
@@ -65,40 +31,40 @@ describe('withdrawing', () => {
       },
       payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
     });
-  const balances = async (who = person) => {
-    const shown = await money.wallet.overview(playerOf(who), testCampaign, []);
-    if (isRefusal(shown)) throw new Error(shown.detail);
-    const { balanceFen, creditedFen, outstandingFen, heldFen, totalIncomeFen } = shown;
-    return [balanceFen, creditedFen, outstandingFen, heldFen, totalIncomeFen].map(Number);
+  const balances = async (who = night.person) => {
+    const shown = await night.overview([], who);
+    return [
+      shown.balanceFen,
+      shown.creditedFen,
+      shown.outstandingFen,
+      shown.heldFen,
+      shown.totalIncomeFen,
+    ].map(Number);
   };
 
   it('takes out what is credited, what is outstanding and what only the phone has, at once', async () => {
-    const [credited, outstanding, phone] = [anOrderOf(1, 100), anOrderOf(2, 20), anOrderOf(3, 3)];
-    await rig.ledger.credit([credited]);
-    await promises.promise([outstanding]);
+    const [credited, outstanding, phone] = [orderOf(1, 100), orderOf(2, 20), orderOf(3, 3)];
+    await night.rig.ledger.credit([credited]);
+    await night.promises.promise([outstanding]);
     expect(await balances()).toEqual([120, 100, 20, 0, 120]);
-    const answer = await post({ amountFen: 123, tokens: [money.tokenOf(phone)] });
+    const answer = await post({ amountFen: 123, tokens: [night.money.tokenOf(phone)] });
     expect(answer.statusCode).toBe(202);
     expect(answer.json()).toEqual({
-      withdrawalId: money.held[0]!.id,
+      withdrawalId: night.money.held[0]!.id,
       state: 'held',
       amountFen: 123,
       requestedAtMs: NIGHT_MS,
     });
     expect(await balances()).toEqual([0, 0, 0, 123, 123]);
-    expect(await promises.book.outstandingCount()).toBe(0);
+    expect(await night.promises.book.outstandingCount()).toBe(0);
     // The log comes later, and changes nothing.
-    const crediting = creditor();
-    crediting.start();
-    await promises.drainedTo(promises.log.end());
-    await crediting.stop();
-    expect(crediting.status().outcomes).toMatchObject({ credited: 0, 'already-credited': 2 });
+    expect((await night.creditAll()).outcomes).toMatchObject({ credited: 0, 'already-credited': 2 });
     expect(await balances()).toEqual([0, 0, 0, 123, 123]);
-    expect(await ledgerFaults(rig.pool)).toEqual([]);
+    expect(await ledgerFaults(night.rig.pool)).toEqual([]);
   });
 
   it('takes out everything that the wallet shows, to the last fen, and not one more', async () => {
-    await promises.promise([anOrderOf(1, 100), anOrderOf(2, 23)]);
+    await night.promises.promise([orderOf(1, 100), orderOf(2, 23)]);
     const more = await post({ amountFen: 124 }, 'more');
     expect([more.statusCode, more.json().code]).toEqual([409, 'insufficient-balance']);
     expect(await balances()).toEqual([123, 0, 123, 0, 123]);
@@ -107,12 +73,12 @@ describe('withdrawing', () => {
   });
 
   it('answers a key once: byte for byte the same, whatever has become of it', async () => {
-    await promises.promise([anOrderOf(1, 100)]);
+    await night.promises.promise([orderOf(1, 100)]);
     const first = await post({ amountFen: 30 });
-    const [held] = money.held;
-    clock.set(NIGHT_MS + 60_000);
-    await rig.ledger.markPaying(held!.id, held!.account);
-    await rig.ledger.settle(held!.id, held!.account, 'paid', clock.now());
+    const [held] = night.money.held;
+    night.clock.set(NIGHT_MS + 60_000);
+    await night.rig.ledger.markPaying(held!.id, held!.account);
+    await night.rig.ledger.settle(held!.id, held!.account, 'paid', night.clock.now());
     const again = await post({ amountFen: 30, tokens: ['anything'] });
     expect([again.statusCode, again.rawPayload]).toEqual([202, first.rawPayload]);
     const other = await post({ amountFen: 31 });
@@ -121,7 +87,7 @@ describe('withdrawing', () => {
   });
 
   it('is done once when the same request comes a hundred times at the same moment', async () => {
-    await promises.promise([anOrderOf(1, 100)]);
+    await night.promises.promise([orderOf(1, 100)]);
     const answers = await Promise.all(Array.from({ length: 100 }, () => post({ amountFen: 10 })));
     const bodies = new Set(
       answers.filter((answer) => answer.statusCode === 202).map((answer) => answer.payload),
@@ -133,10 +99,10 @@ describe('withdrawing', () => {
   });
 
   it('keeps keys of different people apart', async () => {
-    const neighbour = person;
-    await promises.promise([anOrderOf(1, 50)]);
-    person += 1;
-    await promises.promise([anOrderOf(1, 70)]);
+    const neighbour = night.person;
+    await night.promises.promise([orderOf(1, 50)]);
+    night.person += 1;
+    await night.promises.promise([orderOf(1, 70)]);
     const [mine, theirs] = [
       await post({ amountFen: 5 }, 'same'),
       await post({ amountFen: 6 }, 'same', neighbour),
@@ -146,39 +112,39 @@ describe('withdrawing', () => {
   });
 
   it('stays exact when a person asks many times at once while everything is being credited', async () => {
-    const orders = Array.from({ length: 200 }, (_, at) => anOrderOf(at + 1, 10));
-    await promises.promise(orders);
-    const crediting = creditor();
+    const orders = Array.from({ length: 200 }, (_, at) => orderOf(at + 1, 10));
+    await night.promises.promise(orders);
+    const crediting = night.creditor();
     crediting.start();
     const answers = await Promise.all(
       Array.from({ length: 30 }, (_, at) => post({ amountFen: 90 }, `many-${at}`)),
     );
-    await promises.drainedTo(promises.log.end());
+    await night.promises.drainedTo(night.promises.log.end());
     await crediting.stop();
     expect(answers.filter((answer) => answer.statusCode === 202)).toHaveLength(22);
     expect(await balances()).toEqual([20, 20, 0, 22 * 90, 2_000]);
-    expect(await ledgerFaults(rig.pool)).toEqual([]);
+    expect(await ledgerFaults(night.rig.pool)).toEqual([]);
   });
 
   it('tells a withdrawal to its own person only, and in its own phase', async () => {
-    await promises.promise([anOrderOf(1, 100)]);
+    await night.promises.promise([orderOf(1, 100)]);
     const { withdrawalId } = (await post({ amountFen: 30 })).json();
     const get = async (who: number | undefined, id = withdrawalId) =>
-      money.ask(who, { url: `${url}/${encodeURIComponent(id)}` });
-    expect((await get(person)).json()).toEqual({
+      night.money.ask(who, { url: `${url}/${encodeURIComponent(id)}` });
+    expect((await get(night.person)).json()).toEqual({
       withdrawalId,
       state: 'held',
       amountFen: 30,
       requestedAtMs: NIGHT_MS,
     });
-    expect((await get(person + 1_000)).json().code).toBe('withdrawal-unknown');
+    expect((await get(night.person + 1_000)).json().code).toBe('withdrawal-unknown');
     expect((await get(undefined)).json().code).toBe('session-missing');
     for (const id of ['x', '%00', "' OR 1=1", withdrawalId.toUpperCase(), `${withdrawalId}0`]) {
-      const answer = await get(person, id);
+      const answer = await get(night.person, id);
       expect([answer.statusCode, answer.json().code]).toEqual([404, 'withdrawal-unknown']);
     }
-    clock.set(LIVE_OPENS_MS - 1);
-    expect((await get(person)).json().code).toBe('withdrawal-unknown');
+    night.clock.set(LIVE_OPENS_MS - 1);
+    expect((await get(night.person)).json().code).toBe('withdrawal-unknown');
   });
 
   it.each([
@@ -203,7 +169,7 @@ describe('withdrawing', () => {
     {},
     [],
   ])('takes no amount of %j', async (amountFen) => {
-    await promises.promise([anOrderOf(1, 1_000)]);
+    await night.promises.promise([orderOf(1, 1_000)]);
     const answer = await post({ amountFen });
     expect([answer.statusCode, answer.json().code]).toEqual([422, 'amount-invalid']);
     expect(await balances()).toEqual([1_000, 0, 1_000, 0, 1_000]);
@@ -231,7 +197,7 @@ describe('withdrawing', () => {
   ])('refuses the body %.40s', async (payload, status, code) => {
     const answer = await post(payload);
     expect([answer.statusCode, answer.json().code]).toEqual([status, code]);
-    expect(money.held).toEqual([]);
+    expect(night.money.held).toEqual([]);
   });
 
   it('takes the largest amount there is as an amount', async () => {
@@ -240,7 +206,7 @@ describe('withdrawing', () => {
   });
 
   it('asks for a key first', async () => {
-    const answer = await money.ask(person, { method: 'POST', url, payload: { amountFen: 1 } });
+    const answer = await night.money.ask(night.person, { method: 'POST', url, payload: { amountFen: 1 } });
     expect([answer.statusCode, answer.json().code]).toEqual([400, 'idempotency-key-missing']);
   });
 
@@ -253,7 +219,7 @@ describe('withdrawing', () => {
   );
 
   it('takes any other visible text as a key, quotes and 255 characters too', async () => {
-    await promises.promise([anOrderOf(1, 100)]);
+    await night.promises.promise([orderOf(1, 100)]);
     for (const key of ['"8e03978e"', "';DROP-TABLE(x);--", '~'.repeat(255), '!']) {
       expect((await post({ amountFen: 1 }, key)).statusCode).toBe(202);
     }
@@ -261,11 +227,11 @@ describe('withdrawing', () => {
 
   it('says that the ledger is away, and holds nothing', async () => {
     const away = {
-      ...rig.ledger,
+      ...night.rig.ledger,
       hold: () => Promise.reject(new RetryableFault('ledger-unavailable', 'away', 200)),
     };
-    money = await open({ rig: { ...rig, ledger: away } });
-    await promises.promise([anOrderOf(1, 100)]);
+    await night.reopen({ rig: { ...night.rig, ledger: away } });
+    await night.promises.promise([orderOf(1, 100)]);
     const answer = await post({ amountFen: 1 });
     expect([answer.statusCode, answer.json().code, answer.json().retryable]).toEqual([
       503,
@@ -277,16 +243,16 @@ describe('withdrawing', () => {
 
   it('is heard of again when only its answer got lost', async () => {
     const lossy = {
-      ...rig.ledger,
-      hold: async (request: Parameters<typeof rig.ledger.hold>[0]) => {
-        await rig.ledger.hold(request);
+      ...night.rig.ledger,
+      hold: async (request: Parameters<typeof night.rig.ledger.hold>[0]) => {
+        await night.rig.ledger.hold(request);
         throw new RetryableFault('ledger-unavailable', 'the answer got lost', 200);
       },
     };
-    money = await open({ rig: { ...rig, ledger: lossy } });
-    await promises.promise([anOrderOf(1, 100)]);
+    await night.reopen({ rig: { ...night.rig, ledger: lossy } });
+    await night.promises.promise([orderOf(1, 100)]);
     expect((await post({ amountFen: 40 })).statusCode).toBe(503);
-    money = await open();
+    await night.reopen();
     expect((await post({ amountFen: 40 })).statusCode).toBe(202);
     // The book still has the token as outstanding; the ledger knows better.
     expect(await balances()).toEqual([60, 60, 0, 40, 100]);
@@ -294,7 +260,7 @@ describe('withdrawing', () => {
 
   describe('the payout’s notification', () => {
     const notify = (payload: string) =>
-      money.ask(undefined, {
+      night.money.ask(undefined, {
         method: 'POST',
         url: '/v1/payouts/notifications',
         headers: { 'content-type': 'application/json' },
@@ -304,18 +270,18 @@ describe('withdrawing', () => {
 
     it('needs no authority, says nothing, and only makes us ask', async () => {
       const answer = await notify(JSON.stringify({ payoutId: id, state: 'paid', amountFen: 1 }));
-      expect([answer.statusCode, answer.payload, money.nudged]).toEqual([204, '', [id]]);
+      expect([answer.statusCode, answer.payload, night.money.nudged]).toEqual([204, '', [id]]);
     });
 
     it('is passed over when it names nothing', async () => {
       for (const payoutId of ['x', '', id.toUpperCase(), '../..', '红包']) {
         expect((await notify(JSON.stringify({ payoutId }))).statusCode).toBe(204);
       }
-      expect(money.nudged).toEqual([]);
+      expect(night.money.nudged).toEqual([]);
     });
 
     it('is limited a second', async () => {
-      money = await open({ nudge: () => false });
+      await night.reopen({ nudge: () => false });
       const answer = await notify(JSON.stringify({ payoutId: id }));
       expect([answer.statusCode, answer.json().code]).toEqual([429, 'throttled']);
     });
@@ -335,17 +301,17 @@ describe('withdrawing', () => {
   it('goes all the way: asked, held, paid late, notified, settled, shown', async () => {
     const sandbox = await startPayoutSandbox({
       port: 0,
-      folder: rig.folder(`way-${tests}`),
-      clock,
+      folder: night.rig.folder(`way-${night.tests}`),
+      clock: night.clock,
       logger: quiet,
     });
     const payer = createPayer({
-      ledger: rig.ledger,
+      ledger: night.rig.ledger,
       payout: {
         pay: (one) => payout.pay(one),
         query: (one) => payout.query(one),
       },
-      clock,
+      clock: night.clock,
       logger: quiet,
       random: Math.random,
       onFatal: (error) => {
@@ -355,26 +321,22 @@ describe('withdrawing', () => {
       retryMs: 3_600_000,
       retryMsMax: 3_600_000,
     });
-    money = await open({ onHeld: payer.take, nudge: payer.nudge });
-    await money.app.listen({ port: 0, host: '127.0.0.1' });
-    const { port } = money.app.server.address() as AddressInfo;
+    await night.reopen({ onHeld: payer.take, nudge: payer.nudge });
+    await night.money.app.listen({ port: 0, host: '127.0.0.1' });
+    const { port } = night.money.app.server.address() as AddressInfo;
     const notifyUrl = `http://127.0.0.1:${port}/v1/payouts/notifications`;
     const payout = createHttpPayout({ url: sandbox.url, timeoutMs: 1_000, notifyUrl });
-    await fetch(`${sandbox.url}/behaviour`, {
-      method: 'PUT',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ mode: 'late', lateMs: 150 }),
-    });
+    await behave(sandbox, { mode: 'late', lateMs: 150 });
     payer.start();
-    await promises.promise([anOrderOf(1, 100)]);
+    await night.promises.promise([orderOf(1, 100)]);
     const { withdrawalId } = (await post({ amountFen: 60 })).json();
-    const state = async () => (await money.ask(person, { url: `${url}/${withdrawalId}` })).json();
+    const state = async () => (await night.money.ask(night.person, { url: `${url}/${withdrawalId}` })).json();
     await until(async () => (await state()).state === 'paying', 'it is being paid');
     await until(async () => (await state()).state === 'paid', 'it is paid');
     expect(await state()).toMatchObject({ settledAtMs: NIGHT_MS });
     expect(await balances()).toEqual([40, 40, 0, 0, 100]);
     await payer.stop();
-    await money.app.close();
+    await night.money.app.close();
     await sandbox.stop();
   });
 
@@ -385,11 +347,11 @@ describe('withdrawing', () => {
     const medianMs = async (name: string): Promise<number> => {
       const took: number[] = [];
       for (let at = 0; at < TAKES; at += 1) {
-        person += 1;
-        await promises.promise([anOrderOf(1, 50), anOrderOf(2, 50)]);
+        night.person += 1;
+        await night.promises.promise([orderOf(1, 50), orderOf(2, 50)]);
         const ask = { amountFen: 100n as Fen, idempotencyKey: `${name}-${at}`, tokens: [] };
         const startMs = performance.now();
-        const held = await money.withdrawals.request(playerOf(person), testCampaign, ask);
+        const held = await night.money.withdrawals.request(playerOf(night.person), testCampaign, ask);
         took.push(performance.now() - startMs);
         expect(isRefusal(held)).toBe(false);
       }
@@ -398,8 +360,8 @@ describe('withdrawing', () => {
     await medianMs('warm');
     const without = await medianMs('without');
     const backlog = Array.from({ length: BACKLOG }, (_, at) => anOrder({ person: 700_000 + at }));
-    for (let at = 0; at < BACKLOG; at += 1_000) await promises.promise(backlog.slice(at, at + 1_000));
-    expect(await promises.book.outstandingCount()).toBeGreaterThanOrEqual(BACKLOG);
+    for (let at = 0; at < BACKLOG; at += 1_000) await night.promises.promise(backlog.slice(at, at + 1_000));
+    expect(await night.promises.book.outstandingCount()).toBeGreaterThanOrEqual(BACKLOG);
     // Other work on the machine may have begun meanwhile: the best of a few looks tells what the backlog costs.
     let withBacklog = Number.POSITIVE_INFINITY;
     for (let look = 1; look <= LOOKS && withBacklog >= without * 2 + 5; look += 1)

@@ -13,17 +13,16 @@ import { createReissues, reissueMigrations } from '../../src/engines/postgres/re
 import { createOperators } from '../../src/engines/postgres/reissue/operators.ts';
 import { gather } from '../../src/guard/gather.ts';
 import { isRefusal } from '../../src/protocol/failures.ts';
-import { createGranter } from '../../src/stations/3-grant/grant.ts';
+import type { Granter } from '../../src/stations/3-grant/grant.ts';
 import { createSceneSlices } from '../../src/stations/3-grant/slices.ts';
 import { createUpstreamGranter } from '../../src/stations/3-grant/upstream.ts';
-import { promisedAt } from '../../src/stations/4-seal/sealing-line.ts';
-import { createCreditor } from '../../src/stations/5-credit/creditor.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, AppId, PhaseKey, SceneId, SponsorId } from '../../src/vocabulary/ids.ts';
 import type { OrderNumber } from '../../src/vocabulary/order-number.ts';
 import { LIVE_OPENS_MS, testCampaign } from './campaign.ts';
 import { quiet } from './postgres.ts';
 import { type Rig, startRig, type TestClock, testClock, until } from './rig.ts';
+import { creditorOver, granterOver } from './stations.ts';
 
 export const LIVE_KEY = 3 as PhaseKey;
 /** When the lines of `listOf` were drawn. */
@@ -102,17 +101,10 @@ export async function startReissueStage(): Promise<ReissueStage> {
   let campaign: CampaignSnapshot = testCampaign;
   const fatal: unknown[] = [];
   const onFatal = (error: unknown) => void fatal.push(error);
-  const crediting = createCreditor({
-    ...promises,
-    ledger: rig.ledger,
-    clock,
-    logger: quiet,
-    random: Math.random,
-    onFatal,
-  });
+  const crediting = creditorOver(promises, rig.ledger, clock, { onFatal });
   crediting.start();
   let controls = 0;
-  const living = new Set<ReturnType<typeof createGranter>>();
+  const living = new Set<Granter>();
   const reclaimer = createReclaimer({
     allotments: rig.allotments,
     logs: [promises.log],
@@ -170,16 +162,7 @@ export async function startReissueStage(): Promise<ReissueStage> {
     },
     startControl({ plug = PLUGGED_IN, ...more } = {}) {
       controls += 1;
-      const granter = createGranter({
-        fateOf: async () => 'unknown',
-        book: promises.book,
-        promise: async (order) => {
-          await promises.promise([order]);
-          return { token: new Uint8Array() };
-        },
-        promisedAt: (_, position) => promisedAt(promises.log, position),
-        campaign: () => campaign,
-      });
+      const granter = granterOver(promises, () => campaign);
       living.add(granter);
       const slices = createSceneSlices({
         granter,

@@ -67,11 +67,11 @@ export async function startRig(): Promise<Rig> {
   };
 }
 
-/** Waits until something holds, looking every few milliseconds: for what no event tells of. */
+/** Waits until something holds, looking every few milliseconds: for what no event tells of, on a busy machine too. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  withinMs = 10_000,
+  withinMs = 30_000,
 ): Promise<void> {
   const lastMs = performance.now() + withinMs;
   while (!(await holds())) {

@@ -181,7 +181,11 @@ describe('the end of the stream', () => {
     // Health looks at the same subject now and then: those of this log are over before anybody counts.
     await other.endNow();
     await until(() => other.health().accepting, 'its first look is over');
-    const asked = link.nc.subscribe(info, { callback: () => void (questions += 1) });
+    const asked = link.nc.subscribe(info, {
+      callback: () => {
+        questions += 1;
+      },
+    });
     await link.nc.flush();
     expect(await Promise.all(upTo(100).map(() => other.endNow()))).toEqual(upTo(100).map(() => 0));
     await link.nc.flush();

@@ -36,7 +36,6 @@ interface Flags {
   user: string;
 }
 
-/** The command line. Sets the exit code; throws nothing. */
 interface AuditFlags {
   data?: string[];
   ledger?: string;
@@ -46,6 +45,7 @@ interface AuditFlags {
   statement?: string[];
 }
 
+/** The command line. Sets the exit code; throws nothing. */
 export async function main(argv: readonly string[]): Promise<void> {
   const output: Output = { json: argv.includes('--json') };
   try {
