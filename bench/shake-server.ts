@@ -1,5 +1,6 @@
 // The server of the shake bench, in a process of its own: `echo` is bare ws, `shake` is the gateway's play socket with
 // the real decision behind it. Prints its port; answers each line on its input with its CPU time so far, in µs.
+
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import pino from 'pino';
@@ -14,6 +15,7 @@ import { createPlay } from '../src/stations/1-play/play.ts';
 import { attachPlaySocket } from '../src/stations/1-play/socket.ts';
 import type { ActId, AppId, PhaseId, PhaseKey } from '../src/vocabulary/ids.ts';
 import { type Clock, instantMs } from '../src/vocabulary/instant.ts';
+import { NOBODY_KNOWS } from '../test/support/credited-wins.ts';
 
 const clock: Clock = { now: () => instantMs(Date.now()), monotonicMs: () => performance.now() };
 const server = createServer();
@@ -34,6 +36,7 @@ if (process.argv[2] === 'echo') {
     // A night deals fifty thousand packets to ten million shakes: the common answer is none.
     dealer: { start: () => {}, stop: async () => {}, maintain: async () => {}, deal: () => undefined },
     book: createTokenBook(),
+    creditedWins: NOBODY_KNOWS,
     tickets: createSealbox(Buffer.alloc(32, 1), 'bench'),
     claims: createMac(Buffer.alloc(32, 2), 'hongbao.claim.v1'),
     clock,

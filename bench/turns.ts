@@ -11,6 +11,7 @@ import { bucketOf } from '../src/vocabulary/bucket.ts';
 import type { SliceId } from '../src/vocabulary/ids.ts';
 import type { Clock } from '../src/vocabulary/instant.ts';
 import { testCampaign } from '../test/support/campaign.ts';
+import { NOBODY_KNOWS } from '../test/support/credited-wins.ts';
 import { anOrder } from '../test/support/orders.ts';
 import { quiet } from '../test/support/postgres.ts';
 import { BUCKETS, connected, emptied, redisBook } from '../test/support/redis.ts';
@@ -50,6 +51,7 @@ function granterOver(book: TokenBook, log: GrantLog, keyring: Keyring): Granter 
   );
   const granter = createGranter({
     fateOf: async () => 'unknown',
+    creditedWins: NOBODY_KNOWS,
     book,
     campaign: () => testCampaign,
     promisedAt: async () => {
@@ -94,6 +96,7 @@ export async function benchTurns(): Promise<TurnFigures> {
       ...book,
       takeTurn: async (actId, phaseKey) => ({
         wins: await book.winsOf(actId, phaseKey),
+        isAll: true,
         lasts: () => true,
         endsWith() {},
         giveBack() {},

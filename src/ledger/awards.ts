@@ -14,6 +14,7 @@ import putOffSql from './sql/award-put-off.sql';
 import settleSql from './sql/award-settle.sql';
 import deadSql from './sql/awards-dead.sql';
 import dueSql from './sql/awards-due.sql';
+import dueBehindSql from './sql/awards-due-behind.sql';
 import dueOfScenesSql from './sql/awards-due-of-scenes.sql';
 import ofSql from './sql/awards-of.sql';
 import onTheirWaySql from './sql/awards-on-their-way.sql';
@@ -117,6 +118,7 @@ export function awardsOn(base: Base): Awards {
     award: async (account, orderNumber) => (await awardsOf(account, orderNumber))[0],
     dueAwards: (nowMs, limit, scenes) =>
       scenes ? listed(dueOfScenesSql, [nowMs, limit, scenes]) : listed(dueSql, [nowMs, limit]),
+    awardsDueBehind: (afterMs, limit) => listed(dueBehindSql, [afterMs, limit]),
     deadAwards: (after, limit) => listed(deadSql, [after ?? null, limit]),
     stuckAwards: (triesMin, after, limit) => listed(stuckSql, [after ?? null, limit, triesMin]),
     async awardsOnTheirWay(nowMs) {

@@ -8,7 +8,7 @@ import { instantMs } from '../vocabulary/instant.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import { awardsOn } from './awards.ts';
 import { creditFreshOrders } from './credit.ts';
-import { areCredited } from './credited.ts';
+import { areCredited, creditedOrdersOf } from './credited.ts';
 import { type Base, reads } from './partition.ts';
 import schema from './sql/0001-ledger.sql';
 import fenceSchema from './sql/0002-fence.sql';
@@ -112,6 +112,7 @@ export function createLedger(options: LedgerOptions): OneLedger {
         };
       }),
     areCredited: (orders) => safely(() => areCredited(base, orders)),
+    creditedOrdersOf: (accounts) => safely(() => creditedOrdersOf(base, accounts)),
     records: (account, after, limit) =>
       safely(async () => {
         const { rows } = await pool.query<RecordRow>({
@@ -155,6 +156,7 @@ export function createLedger(options: LedgerOptions): OneLedger {
     awards: (account) => safely(() => pieces.awards(account)),
     award: (account, orderNumber) => safely(() => pieces.award(account, orderNumber)),
     dueAwards: (nowMs, limit, scenes) => safely(() => pieces.dueAwards(nowMs, limit, scenes)),
+    awardsDueBehind: (afterMs, limit) => safely(() => pieces.awardsDueBehind(afterMs, limit)),
     markAsking: (account, orderNumber, claim) => safely(() => pieces.markAsking(account, orderNumber, claim)),
     stuckAwards: (triesMin, after, limit) => safely(() => pieces.stuckAwards(triesMin, after, limit)),
     awardsOnTheirWay: (nowMs) => safely(() => pieces.awardsOnTheirWay(nowMs)),

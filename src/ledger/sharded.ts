@@ -1,4 +1,4 @@
-import type { Award, Awards, CreditReceipt, Ledger, OrderName, Withdrawal } from '../engines/ports.ts';
+import type { Award, Awards, CreditReceipt, Ledger, Withdrawal } from '../engines/ports.ts';
 import { RetryableFault } from '../protocol/failures.ts';
 import { bucketOf } from '../vocabulary/bucket.ts';
 import { sumFen } from '../vocabulary/fen.ts';
@@ -33,7 +33,7 @@ const LOOKS = 60;
 const LOOK_AGAIN_MS = 50;
 
 /** Asks one database for its part, wherever it lies. */
-type Look = (act: (ledger: OneLedger) => Promise<readonly boolean[]>) => Promise<readonly boolean[]>;
+type Look<Answer> = (act: (ledger: OneLedger) => Promise<readonly Answer[]>) => Promise<readonly Answer[]>;
 type UnloggedReceipt = CreditReceipt & { readonly fenced: readonly OrderNumber[] };
 
 /**
@@ -74,27 +74,38 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     return allOf([...parts].map(([bucket, part]) => inBucket(bucket, (ledger) => act(ledger, part))));
   }
 
-  /** A statement a shard; for a shard of which a bucket has moved away, one a bucket. */
-  async function areCredited(orders: readonly OrderName[]): Promise<readonly boolean[]> {
-    const credited: boolean[] = orders.map(() => false);
-    const look = async (places: readonly number[], ask: Look) => {
-      const found = await ask((ledger) => ledger.areCredited(places.map((place) => orders[place]!)));
-      for (const [index, place] of places.entries()) credited[place] = found[index]!;
+  /**
+   * Asks about many accounts and gives the answers in their order: a statement a shard; for a shard of which a bucket
+   * has moved away, one a bucket.
+   */
+  async function ofEach<Item extends { readonly actId: ActId }, Answer>(
+    items: readonly Item[],
+    act: (ledger: OneLedger, some: readonly Item[]) => Promise<readonly Answer[]>,
+  ): Promise<readonly Answer[]> {
+    const answers: Answer[] = new Array(items.length);
+    const look = async (places: readonly number[], ask: Look<Answer>) => {
+      const found = await ask((ledger) =>
+        act(
+          ledger,
+          places.map((place) => items[place]!),
+        ),
+      );
+      for (const [index, place] of places.entries()) answers[place] = found[index]!;
     };
-    const bucketAt = (place: number) => bucketOf(orders[place]!.actId, buckets);
-    const byShard = groupsOf(orders.keys(), (place) => directory.shardOf(bucketAt(place)));
+    const bucketAt = (place: number) => bucketOf(items[place]!.actId, buckets);
+    const byShard = groupsOf(items.keys(), (place) => directory.shardOf(bucketAt(place)));
     await allOf(
       [...byShard].map(async ([shard, places]) => {
         try {
-          await look(places, (act) => shard.ask(act));
+          await look(places, (ask) => shard.ask(ask));
         } catch (error) {
           if (!isBucketMoved(error)) throw error;
           const byBucket = groupsOf(places, bucketAt);
-          await allOf([...byBucket].map(([bucket, some]) => look(some, (act) => inBucket(bucket, act))));
+          await allOf([...byBucket].map(([bucket, some]) => look(some, (ask) => inBucket(bucket, ask))));
         }
       }),
     );
-    return credited;
+    return answers;
   }
 
   const everywhere = <Result>(act: (ledger: OneLedger) => Promise<Result>): Promise<Result[]> =>
@@ -161,7 +172,8 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     },
     fence,
     wallet: (account, orderNumbers) => ofAccount(account, (ledger) => ledger.wallet(account, orderNumbers)),
-    areCredited,
+    areCredited: (orders) => ofEach(orders, (ledger, some) => ledger.areCredited(some)),
+    creditedOrdersOf: (accounts) => ofEach(accounts, (ledger, some) => ledger.creditedOrdersOf(some)),
     records: (account, after, limit) => ofAccount(account, (ledger) => ledger.records(account, after, limit)),
     hold: (request) => ofAccount(request.account, (ledger) => ledger.hold(request)),
     ...steps,
@@ -192,11 +204,9 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
     awards: (account) => ofAccount(account, (ledger) => ledger.awards(account)),
     award: (account, orderNumber) => ofAccount(account, (ledger) => ledger.award(account, orderNumber)),
     dueAwards: (nowMs, limit, scenes) =>
-      listedAwards(
-        (ledger) => ledger.dueAwards(nowMs, limit, scenes),
-        limit,
-        (a, b) => a.dueAtMs - b.dueAtMs,
-      ),
+      listedAwards((ledger) => ledger.dueAwards(nowMs, limit, scenes), limit, byDueTime),
+    awardsDueBehind: (afterMs, limit) =>
+      listedAwards((ledger) => ledger.awardsDueBehind(afterMs, limit), limit, byDueTime),
     markAsking: (account, orderNumber, claim) =>
       ofAccount(account, (ledger) => ledger.markAsking(account, orderNumber, claim)),
     deferAward: (account, orderNumber, next) =>
@@ -225,6 +235,7 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
   };
 }
 
+const byDueTime = (a: Award, b: Award): number => a.dueAtMs - b.dueAtMs;
 const byOrderNumber = (a: Award, b: Award): number => (a.orderNumber < b.orderNumber ? -1 : 1);
 
 async function healthOf(shard: Shard): Promise<ShardHealth> {

@@ -106,7 +106,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   let campaigns: ReadonlyMap<string, CampaignSnapshot> = new Map();
   const campaign = (id: string) => campaigns.get(id);
   const promises = createPromises({ stores, keyring, campaign, clock, metrics });
-  const { granter } = promises;
+  const { granter, creditedWins } = promises;
   const creditors = createCreditors({
     stores,
     clock,
@@ -188,6 +188,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         stores,
         keyring,
         granter,
+        creditedWins,
         sessions,
         people,
         authenticate,

@@ -49,8 +49,10 @@ export function sameOrder(a: Order, b: Order): boolean {
 }
 
 /** Each order number once, the first of its kind. */
-export const eachOnce = (orders: readonly Order[]): readonly Order[] => {
-  const byNumber = new Map<OrderNumber, Order>();
+export const eachOnce = <Named extends { readonly orderNumber: OrderNumber }>(
+  orders: readonly Named[],
+): readonly Named[] => {
+  const byNumber = new Map<OrderNumber, Named>();
   for (const order of orders) if (!byNumber.has(order.orderNumber)) byNumber.set(order.orderNumber, order);
   return [...byNumber.values()];
 };

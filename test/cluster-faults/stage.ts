@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -45,10 +45,7 @@ export interface PlayOptions {
   readonly everythingTwice?: boolean;
   /** Whoever gets no answer tries the other gateway. */
   readonly peopleMoveOn?: boolean;
-  /**
-   * The book goes away meanwhile: from then on this cluster may have answered an order with two sealings of it. Caps per
-   * person are out of reach in these rounds: without the book, a phone that shows an older record gets past them.
-   */
+  /** The book goes away meanwhile: from then on this cluster may have answered an order with two sealings of it. */
   readonly bookGoes?: boolean;
   readonly people?: number;
   /** Between two acts of a person. Slower for a fault that takes long, lest everybody reaches their caps. */
@@ -90,7 +87,6 @@ export function onACluster(
             `${title}: ${name}: repeat with HONGBAO_SEED=${seed} HONGBAO_ROUNDS=1 npm run faults -- ${file} -t '${name}'\n`,
           );
           try {
-            if (options.bookGoes && !resealed) await liftCaps(cluster);
             resealed ||= options.bookGoes ?? false;
             await playRound(cluster, { name, act, options, seed, resealed });
           } catch (error) {
@@ -122,16 +118,6 @@ export async function startForFaultsOn(servers: Servers, options: ClusterOptions
     await servers.stop();
     throw error;
   }
-}
-
-/** The same campaign, with so much for everybody that nobody comes near. */
-async function liftCaps(cluster: Cluster): Promise<void> {
-  const file = path.join(path.dirname(cluster.keysFolder), 'lifted-campaign.yaml');
-  const text = readFileSync(CAMPAIGN.campaignFile, 'utf8')
-    .replace(/^limits: .*$/m, 'limits: { packets: 4000, packetsPerSponsor: 4000 }')
-    .replaceAll(/personPackets: \d+/g, 'personPackets: 4000');
-  writeFileSync(file, text);
-  await cluster.applyCampaign(file);
 }
 
 async function playRound(

@@ -246,6 +246,37 @@ describe.each(ledgerEngines())('pieces in the ledger on $name', ({ kind, start }
     expect(await dueOf(9)).toEqual([]);
   });
 
+  it('lists what is due behind a moment, granted, claimed or put off, and nothing that has ended', async () => {
+    const far = (ms: number): InstantMs => later(1_200_000 + ms);
+    const behind = async (limit = 9) =>
+      (await ledger.awardsDueBehind(far(0), limit)).map((award) => award.orderNumber);
+    expect(await behind()).toEqual([]);
+    const pieces = await Promise.all(
+      [3, 0, 1].map((ms, at) => credited({ person: 70 + at, scene: 'plum', atMs: far(ms) })),
+    );
+    const [granted, , claimed] = pieces;
+    const [here, putOff, ended] = await Promise.all([73, 74, 75].map((person) => credited({ person })));
+    await ledger.markAsking(...claimed!, { dueAtMs: far(1), untilMs: far(2) });
+    await ledger.deferAward(...putOff!, { dueAtMs: far(1), reason: 'not now', again: false });
+    await ledger.deferAward(...ended!, { dueAtMs: far(9), reason: 'not now', again: false });
+    await ledger.settleAward(...ended!, { state: 'fulfilled' });
+    expect(await behind()).toEqual([putOff![1], claimed![1], granted![1]]);
+    expect(await behind(2)).toEqual([putOff![1], claimed![1]]);
+    // Made due at once, as whoever finds them does: they keep their state and their tries.
+    for (const [account, orderNumber] of [granted!, claimed!, putOff!])
+      await ledger.deferAward(account, orderNumber, { dueAtMs: NOW, reason: '', again: false, asked: false });
+    expect(await behind()).toEqual([]);
+    const due = await dueBy(NOW, ...[granted!, claimed!, putOff!, here!].map(([account]) => account));
+    expect(
+      Object.fromEntries(due.map(({ orderNumber, state, tries }) => [orderNumber, { state, tries }])),
+    ).toEqual({
+      [granted![1]]: { state: 'granted', tries: 0 },
+      [claimed![1]]: { state: 'asking', tries: 0 },
+      [putOff![1]]: { state: 'granted', tries: 1 },
+      [here![1]]: { state: 'granted', tries: 0 },
+    });
+  });
+
   it('is claimed by one of those who saw it due', async () => {
     const [account, orderNumber] = await credited({ person: 50 });
     const claim = { dueAtMs: NOW, untilMs: later(5_000) };

@@ -68,5 +68,6 @@ grantLogContract('JetStream', async () => {
       },
     };
   };
-  return { open, destroy: () => link.close() };
+  const beside = () => createJetStreamLog({ link, space, bucket: 0, bootId: 'beside', replicas: 1 });
+  return { open, beside, destroy: () => link.close() };
 });

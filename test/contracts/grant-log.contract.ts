@@ -7,6 +7,8 @@ import { aBatch, peopleOf, upTo } from '../support/batches.ts';
 export interface GrantLogEngine {
   /** Opens it; `onRecord` is told of what is there. At most one is open at a time. */
   open(onRecord?: (record: LogRecord) => void): Promise<GrantLog & LogReader>;
+  /** The same log, that is open, as another process has it; where one process alone has it, the one that is open. */
+  beside(open: GrantLog): GrantLog;
   destroy(): Promise<void>;
 }
 
@@ -64,6 +66,37 @@ export function grantLogContract(name: string, make: () => Promise<GrantLogEngin
       expect(await log.append(aBatch([7]))).toBe(5);
     });
 
+    it('says where it ends now, fences counted, whoever appended', async () => {
+      expect(await log.endNow()).toBe(0);
+      const other = engine.beside(log);
+      await log.append(aBatch([1]));
+      expect([await log.endNow(), await other.endNow()]).toEqual([1, 1]);
+      // At once: nothing needs to arrive at whoever asks.
+      await other.append(aBatch([2]));
+      expect(await log.endNow()).toBe(2);
+      await other.appendFence(slice(4, 1));
+      expect(await Promise.all(upTo(20).map(() => log.endNow()))).toEqual(upTo(20).map(() => 3));
+      expect(await other.append(aBatch([3]))).toBe(4);
+      expect(await log.endNow()).toBe(4);
+      if (other !== log) await other.close();
+      await log.close();
+      log = await engine.open();
+      expect(await log.endNow()).toBe(4);
+    });
+
+    it('says no end that leaves out what was acknowledged before it was asked, while others append', async () => {
+      const other = engine.beside(log);
+      const appending = async (into: GrantLog, from: GrantLog) => {
+        for (const person of upTo(20)) {
+          const sequence = await into.append(aBatch([person]));
+          expect(await from.endNow()).toBeGreaterThanOrEqual(sequence);
+        }
+      };
+      await Promise.all([appending(log, other), appending(other, log), appending(other, other)]);
+      expect(await log.endNow()).toBe(60);
+      if (other !== log) await other.close();
+    });
+
     it('reads whole records and stops once it has enough orders', async () => {
       for (const people of [[1, 2], [3, 4], [5], [6, 7, 8]]) await log.append(aBatch(people));
       const read = async () => [
@@ -110,6 +143,7 @@ export function grantLogContract(name: string, make: () => Promise<GrantLogEngin
       await log.close();
       await log.close();
       await expect(log.append(aBatch([1]))).rejects.toMatchObject({ kind: 'log-unavailable' });
+      await expect(log.endNow()).rejects.toMatchObject({ kind: 'log-unavailable' });
       expect(log.health().accepting).toBe(false);
     });
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openJournal } from '../../src/engines/embedded/journal/index.ts';
-import type { LogRecord } from '../../src/engines/ports.ts';
+import type { GrantLog, LogRecord } from '../../src/engines/ports.ts';
 import { quiet } from '../support/postgres.ts';
 import { grantLogContract } from './grant-log.contract.ts';
 
@@ -11,6 +11,7 @@ const journal = (segmentBytesMax: number) => async () => {
   return {
     open: (onRecord: (record: LogRecord) => void = () => {}) =>
       openJournal({ folder, logger: quiet, segmentBytesMax, onRecord }),
+    beside: (open: GrantLog) => open,
     destroy: async () => rmSync(folder, { recursive: true, force: true }),
   };
 };

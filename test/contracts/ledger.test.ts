@@ -158,6 +158,58 @@ describe.each(ledgerEngines())('the ledger on $name', ({ kind, start }) => {
     expect(await ledger.areCredited([])).toEqual([]);
   });
 
+  it('lists all orders that are credited to each of many accounts, money and pieces, and nothing that only moves money', async () => {
+    const money = [
+      anOrder({ person: 211, rain: 2, fen: 250, slice: 61, index: 7, atMs: 1_800_000_000_002 }),
+      anOrder({ person: 211, rain: 1, fen: 100, slice: 62, index: 8, atMs: 1_800_000_000_003 }),
+    ];
+    const piece = anOrder({
+      person: 211,
+      scene: 'tea',
+      award: 'drinks-coupon',
+      fen: 900,
+      atMs: 1_800_000_000_001,
+    });
+    const forced = anOrder({ person: 211, rain: 3, fen: 5, atMs: 1_800_000_000_004 });
+    const elsewhere = anOrder({ person: 211, fen: 40, phase: 'gray', phaseKey: 2 });
+    const others = [213, 214, 215].map((person) => anOrder({ person, fen: person }));
+    const listed = (...orders: readonly Order[]) =>
+      orders.map(({ orderNumber, amountFen, drawnAtMs, unit }) => ({
+        orderNumber,
+        amountFen,
+        drawnAtMs,
+        unit,
+      }));
+    await ledger.credit([...money, piece, elsewhere, ...others.slice(1)]);
+    await ledger.creditUnlogged(others.slice(0, 1));
+    // Two withdrawals, of which one comes back, and transfers there and away: none of that is a credit, or takes one.
+    const [paid, returned] = [request(211, 60, [forced]), request(211, 30)];
+    for (const [asked, end] of [
+      [paid, 'paid'],
+      [returned, 'returned'],
+    ] as const) {
+      await ledger.hold(asked);
+      await ledger.markPaying(asked.id, asked.account);
+      await ledger.settle(asked.id, asked.account, end, instantMs(1_800_000_200_000));
+    }
+    await ledger.moveBalance(accountOf(213), accountOf(211).actId, instantMs(1_800_000_300_000));
+    await ledger.moveBalance(accountOf(211), accountOf(214).actId, instantMs(1_800_000_300_001));
+    expect([await wallet(211), await wallet(213), await wallet(214)]).toEqual([0n, 0n, 722n]);
+
+    const asked = [214, 212, 211, 213, 211].map((person) => accountOf(person));
+    const own = listed(piece, ...money, forced);
+    expect(await ledger.creditedOrdersOf([...asked, accountOf(211, 2), accountOf(211, 99)])).toEqual([
+      listed(others[1]!),
+      [],
+      own,
+      listed(others[0]!),
+      own,
+      listed(elsewhere),
+      [],
+    ]);
+    expect(await ledger.creditedOrdersOf([])).toEqual([]);
+  });
+
   it('tells balance, held, income and which orders are credited', async () => {
     const orders = [anOrder({ person: 4, scene: 'a' }), anOrder({ person: 4, scene: 'b' })];
     await ledger.credit([orders[0]!]);

@@ -198,6 +198,40 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     for (const found of await Promise.all(looks)) expect(found).toEqual(expected);
   });
 
+  it('list what is credited to many accounts at every step of a move, also a process with an old map', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const stale = await openProcess(shards);
+    const piece = anOrder({ person: personIn(0), rain: 3, award: 'drinks-coupon', slice: 2 });
+    const orders = [0, 1, 2, 3].flatMap((bucket) => [orderIn(bucket), orderIn(bucket, 2)]);
+    await ledger.credit([...orders, piece]);
+    const nobody = anOrder({ person: personIn(0, 1) });
+    const asked = [orders[6]!, orders[0]!, nobody, orders[2]!, orders[4]!, orders[0]!].map(
+      ({ actId, phaseKey }) => ({ actId, phaseKey }),
+    );
+    const expected = asked.map(({ actId }) =>
+      [...orders, piece]
+        .filter((order) => order.actId === actId)
+        .map((order) => order.orderNumber)
+        .sort(),
+    );
+    const looks: ReturnType<typeof ledger.creditedOrdersOf>[] = [];
+    const look = () => void looks.push(ledger.creditedOrdersOf(asked), stale.creditedOrdersOf(asked));
+    const target = (await shards.map.read())!.placement.get(0) === 'a' ? 'b' : 'a';
+    await moveBucket(moverOf(shards, look), 0, target);
+    look();
+    expect(looks.length).toBeGreaterThan(6);
+    for (const found of await Promise.all(looks))
+      expect(found.map((one) => one.map((order) => order.orderNumber))).toEqual(expected);
+    // A shard without the bucket says so, also of an account of which nothing lies anywhere.
+    const left = createLedger({
+      pool: shards.pools.get(target === 'a' ? 'b' : 'a')!,
+      retry: shardRetry,
+      buckets: BUCKETS,
+    });
+    await expect(left.creditedOrdersOf([asked[2]!])).rejects.toMatchObject({ code: 'HB001' });
+  });
+
   it('count a slice right at every step of a move', async () => {
     const shards = await openShards();
     const ledger = await openProcess(shards);
@@ -280,9 +314,11 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     const ends = (['given', 'used', 'dead', 'given', 'used', 'given'] as const).map(
       (what, at) => [pieces[at]!, what] as const,
     );
-    const seen = async () =>
-      (await ledger.dueAwards(instantMs(1_900_000_000_000), 99)).length +
-      (await ledger.deadAwards(undefined, 99)).length;
+    const seen = async () => {
+      const due = await ledger.dueAwards(instantMs(1_900_000_000_000), 99);
+      expect(await ledger.awardsDueBehind(instantMs(0), 99)).toEqual(due);
+      return due.length + (await ledger.deadAwards(undefined, 99)).length;
+    };
     await moveBucket(
       moverOf(shards, async (at) => {
         // While nobody owns the bucket, who writes would wait for the mover.
@@ -345,6 +381,9 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     const due = async () =>
       (await ledger.dueAwards(instantMs(1_900_000_000_000), 9)).map((award) => award.orderNumber);
     expect((await due()).sort()).toEqual([here!.orderNumber, there!.orderNumber].sort());
+    const behind = async () =>
+      (await ledger.awardsDueBehind(instantMs(0), 9)).map((award) => award.orderNumber);
+    expect((await behind()).sort()).toEqual([here!.orderNumber, there!.orderNumber].sort());
     await shards.pools.get('b')!.query('ALTER TABLE ledger.award RENAME TO gone');
     expect(await due()).toEqual([here!.orderNumber]);
     await shards.pools.get('a')!.query('ALTER TABLE ledger.award RENAME TO gone');

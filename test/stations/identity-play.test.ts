@@ -12,6 +12,7 @@ import type { Order } from '../../src/vocabulary/order.ts';
 import type { OrderNumber } from '../../src/vocabulary/order-number.ts';
 import type { Person } from '../../src/vocabulary/person.ts';
 import { LIVE_OPENS_MS, testCampaign } from '../support/campaign.ts';
+import { NOBODY_KNOWS } from '../support/credited-wins.ts';
 import { CREDENTIAL, createGrantWorld, type GrantWorld } from '../support/grants.ts';
 
 const NIGHT_MS = LIVE_OPENS_MS + 1_000;
@@ -126,6 +127,7 @@ it('a cap counts what was won under all ids', async () => {
   const cash = world.campaign.scenes.get(order.sceneId)!;
   const granter = createGranter({
     fateOf: async () => 'unknown',
+    creditedWins: NOBODY_KNOWS,
     book: world.book(),
     campaign: () => ({ ...world.campaign, scenes: new Map([[cash.id, { ...cash, personPacketsMax: 2 }]]) }),
     promise: async () => ({ token: new Uint8Array() }),
@@ -180,6 +182,7 @@ function gateway(world: GrantWorld, personsAsked: Person[] = []) {
     return world.granter().grant(order, undefined, person);
   };
   return createPlay({
+    creditedWins: NOBODY_KNOWS,
     dealer: {
       start() {},
       stop: async () => {},

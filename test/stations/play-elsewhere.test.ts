@@ -10,6 +10,7 @@ import type { RainId, SceneId, SliceId, SponsorId } from '../../src/vocabulary/i
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import { LIVE_OPENS_MS, playerOf, testCampaign } from '../support/campaign.ts';
+import { NOBODY_KNOWS } from '../support/credited-wins.ts';
 import { testClock } from '../support/rig.ts';
 
 const NIGHT_MS = LIVE_OPENS_MS + 1_000;
@@ -66,6 +67,7 @@ function gateway(nowMs = NIGHT_MS, dealt: { fen: Fen; grant?: PlayDeps['grant'] 
     clock,
     random: () => 0.99,
     book: book as unknown as TokenBook,
+    creditedWins: NOBODY_KNOWS,
     tickets: createSealbox(Buffer.alloc(32, 1), 'hongbao.ticket.v1'),
     claims: createMac(Buffer.alloc(32, 2), 'hongbao.claim.v1'),
     grant: dealt.grant ?? away,

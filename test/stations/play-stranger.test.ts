@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CampaignSnapshot } from '../../src/campaign/snapshot.ts';
-import type { TokenBook, Win } from '../../src/engines/ports.ts';
+import type { KnownWin, TokenBook, Win } from '../../src/engines/ports.ts';
 import type { Player } from '../../src/guard/player.ts';
 import { createMac, createSealbox } from '../../src/guard/sealbox.ts';
 import { isRefusal, RetryableFault } from '../../src/protocol/failures.ts';
@@ -10,6 +10,7 @@ import type { ActId, RainId, SceneId, SliceId, SponsorId } from '../../src/vocab
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import { formatOrderNumber } from '../../src/vocabulary/order-number.ts';
 import { LIVE_OPENS_MS, playerOf, testCampaign } from '../support/campaign.ts';
+import { NOBODY_KNOWS } from '../support/credited-wins.ts';
 import { createGrantWorld, type Fate, type GrantWorld } from '../support/grants.ts';
 
 /** Rounds of 10 s with a pause of 10 s behind each; the first begins with the phase. */
@@ -96,6 +97,7 @@ function gatewayOf(deps: Pick<PlayDeps, 'clock' | 'book'> & Partial<PlayDeps>, s
   const notAsked = () => Promise.reject(new Error('nobody opens anything here'));
   let index = 0;
   return createPlay({
+    creditedWins: NOBODY_KNOWS,
     dealer: {
       start() {},
       stop: async () => {},
@@ -183,6 +185,27 @@ describe('somebody whom a gateway does not know', () => {
     expect(night.book.asked).toBe(4);
   });
 
+  it('plays in the same round once the ledger has vouched, and what that says counts', async () => {
+    const night = world({ silentOn: 'all' });
+    let isAll = false;
+    const wins: KnownWin[] = [won(playerOf(3), 7)];
+    const gateway = night.gateway({
+      creditedWins: {
+        beside: async (actId) => ({
+          wins: wins.filter(({ orderNumber }) => orderNumber.startsWith(`${actId}_`)),
+          isAll,
+        }),
+      },
+    });
+    for (const player of [person, playerOf(3)]) expect(await prizeOf(gateway, player)).toBe('greeting');
+    isAll = true;
+    night.at(ROUND_7_MS + AGAIN_MS);
+    expect(await prizeOf(gateway, person)).toBe('ticket');
+    expect(await prizeOf(gateway, playerOf(3))).toBe('greeting');
+    night.at(ROUND_8_MS);
+    expect(await prizeOf(gateway, playerOf(3))).toBe('ticket');
+  });
+
   it('misses nothing of a round that began after they came', async () => {
     const night = world({ silentOn: 'all' });
     const gateway = night.gateway();
@@ -244,15 +267,16 @@ describe('a packet that is opened too late', () => {
     return { gateway, ticket: prize.ticket };
   }
 
-  it.each([
-    ['is away', { silentOn: 'all' as const }],
-    ['may have forgotten something', { isWhole: false }],
-  ])('is not given up while the book %s: another gateway may have opened it in time', async (_, said) => {
+  it('is not given up while neither book nor ledger can say whether another gateway opened it in time', async () => {
     const night = world();
-    const { gateway, ticket } = await lateTicket(night, async () => undefined);
-    Object.assign(night.book, said);
+    const grants = createGrantWorld();
+    const { gateway, ticket } = await lateTicket(night, (order, who) => grants.granter().recall(order, who));
+    grants.setBookAway(true);
     await expect(gateway.open(person, campaign, ticket)).rejects.toMatchObject({ kind: 'book-unavailable' });
-    Object.assign(night.book, { silentOn: [], isWhole: true });
+    grants.setLedgerVouches(true);
+    expect(await gateway.open(person, campaign, ticket)).toMatchObject({ refused: 'ticket-expired' });
+    grants.setLedgerVouches(false);
+    grants.setBookAway(false);
     expect(await gateway.open(person, campaign, ticket)).toMatchObject({ refused: 'ticket-expired' });
   });
 

@@ -251,6 +251,7 @@ describe('two gateways that grant to one person at the same moment', () => {
         const turn = (await book!.takeTurn(actId, phaseKey))!;
         return {
           wins: turn.wins,
+          isAll: turn.isAll,
           lasts: () => turn.lasts(),
           endsWith: (order) => turn.endsWith(order),
           giveBack() {
@@ -296,6 +297,7 @@ const withoutTurns = (book: TokenBook): TokenBook => ({
   ...book,
   takeTurn: async (actId, phaseKey) => ({
     wins: await book.winsOf(actId, phaseKey),
+    isAll: await book.isWhole(actId),
     lasts: () => true,
     endsWith() {},
     giveBack() {},

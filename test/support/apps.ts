@@ -17,6 +17,7 @@ import { instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import { TOKEN_STATUS } from '../../src/vocabulary/token-status.ts';
 import { testCampaign } from './campaign.ts';
+import { NOBODY_KNOWS } from './credited-wins.ts';
 import { quiet } from './postgres.ts';
 import { testClock } from './rig.ts';
 
@@ -76,6 +77,7 @@ export function createApps(deps: { ledger: Ledger & Awards; control: ControlStor
     });
     const granter = createGranter({
       fateOf: async () => 'unknown',
+      creditedWins: NOBODY_KNOWS,
       book,
       promise,
       promisedAt: async (_, { sequence }) => promisedAt(sequence),

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { CampaignSnapshot, Scene } from '../../src/campaign/snapshot.ts';
 import { createTokenBook } from '../../src/engines/embedded/token-book.ts';
 import type { TokenBook, UpstreamCredential } from '../../src/engines/ports.ts';
+import type { CreditedWins } from '../../src/guard/credited-wins.ts';
 import { createApp } from '../../src/processes/gateway/app.ts';
 import { RetryableFault, refuse } from '../../src/protocol/failures.ts';
 import { encodeToken } from '../../src/protocol/token-codec.ts';
@@ -14,7 +15,7 @@ import { AWARD_TYPES, type AwardType, isMoney } from '../../src/vocabulary/award
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, CampaignId, RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
-import type { Order } from '../../src/vocabulary/order.ts';
+import { eachOnce, type Order } from '../../src/vocabulary/order.ts';
 import { aloneAs } from '../../src/vocabulary/person.ts';
 import { playerOf, testCampaign } from './campaign.ts';
 import { quiet } from './postgres.ts';
@@ -38,6 +39,8 @@ export interface GrantWorld {
   restart(): Promise<void>;
   /** The book answers nothing until it is back. */
   setBookAway(isAway: boolean): void;
+  /** While the book can't, the ledger says what was granted: everything that stands in the log. */
+  setLedgerVouches(vouches: boolean): void;
 }
 
 export const CREDENTIAL: UpstreamCredential = {
@@ -100,6 +103,7 @@ export function createGrantWorld(options: GrantWorldOptions = {}): GrantWorld {
   let units = 0;
   const sceneOfUnit = new Map<number, string>();
   let isAway = false;
+  let ledgerVouches = false;
   let running: readonly Running[];
 
   const slicesOf = (gateway: number): Pick<SceneSlices, 'take' | 'putBack'> => ({
@@ -137,10 +141,20 @@ export function createGrantWorld(options: GrantWorldOptions = {}): GrantWorld {
     };
   }
 
+  const creditedWins: CreditedWins = {
+    async beside(actId, phaseKey, known) {
+      if (known.isAll || !ledgerVouches) return known;
+      const mine = log.filter((order) => order.actId === actId && order.phaseKey === phaseKey);
+      const wins = mine.map((order) => ({ ...order, content: order }));
+      return { wins: eachOnce([...known.wins, ...wins]), isAll: true };
+    },
+  };
+
   function boot(shared: TokenBook | undefined, gateway: number): Running {
     const book = shared ?? memoryBook();
     const granter = createGranter({
       book,
+      creditedWins,
       fateOf: async (order) => options.fateOf?.(order) ?? 'unknown',
       campaign: () => campaign,
       async promise(order) {
@@ -176,6 +190,9 @@ export function createGrantWorld(options: GrantWorldOptions = {}): GrantWorld {
     },
     setBookAway(away) {
       isAway = away;
+    },
+    setLedgerVouches(vouches) {
+      ledgerVouches = vouches;
     },
   };
 }

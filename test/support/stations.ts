@@ -4,6 +4,7 @@ import { createGranter, type Granter } from '../../src/stations/3-grant/grant.ts
 import { promisedAt } from '../../src/stations/4-seal/sealing-line.ts';
 import { type Creditor, type CreditorOptions, createCreditor } from '../../src/stations/5-credit/creditor.ts';
 import type { Clock } from '../../src/vocabulary/instant.ts';
+import { NOBODY_KNOWS } from './credited-wins.ts';
 import type { Promises } from './promises.ts';
 import { quiet } from './quiet.ts';
 
@@ -11,6 +12,7 @@ import { quiet } from './quiet.ts';
 export const granterOver = (promises: Promises, campaign: () => CampaignSnapshot): Granter =>
   createGranter({
     fateOf: async () => 'unknown',
+    creditedWins: NOBODY_KNOWS,
     book: promises.book,
     promise: async (order) => {
       await promises.promise([order]);

@@ -126,7 +126,8 @@ export function createTokenBook(): TokenBook {
     winsOf,
     // There is no other process.
     async takeTurn(actId, phaseKey) {
-      return { wins: await winsOf(actId, phaseKey), lasts: () => true, endsWith() {}, giveBack() {} };
+      const wins = await winsOf(actId, phaseKey);
+      return { wins, isAll: true, lasts: () => true, endsWith() {}, giveBack() {} };
     },
     outstandingCount: async () => outstandingCount,
   };

@@ -171,3 +171,80 @@ describe('an append', () => {
     expect((await link.jsm.streams.info(`${space}-0`)).state.consumer_count).toBe(1);
   });
 });
+
+describe('the end of the stream', () => {
+  it('is asked for once by all who ask in the same turn, and again by those who come later', async () => {
+    let questions = 0;
+    const info = `$JS.API.STREAM.INFO.${space}-0`;
+    const second = await nats.link();
+    const other = createJetStreamLog({ link: second, space, bucket: 0, bootId: 'other', replicas: 1 });
+    // Health looks at the same subject now and then: those of this log are over before anybody counts.
+    await other.endNow();
+    await until(() => other.health().accepting, 'its first look is over');
+    const asked = link.nc.subscribe(info, {
+      callback: () => {
+        questions += 1;
+      },
+    });
+    await link.nc.flush();
+    expect(await Promise.all(upTo(100).map(() => other.endNow()))).toEqual(upTo(100).map(() => 0));
+    await link.nc.flush();
+    expect(questions).toBeLessThan(10);
+    const before = questions;
+    await other.endNow();
+    await until(() => questions > before, 'it was asked again');
+    asked.unsubscribe();
+    await other.close();
+  });
+
+  it('is not known when the server says nothing, when there is none, and when the stream is gone', async () => {
+    const unknown = { kind: 'log-unavailable' };
+    await log.append(aBatch([1]));
+    const [server] = nats.servers;
+    await server!.freeze();
+    try {
+      await expect(Promise.all(upTo(30).map(() => log.endNow()))).rejects.toMatchObject(unknown);
+    } finally {
+      server!.wake();
+    }
+    await until(
+      () =>
+        log.endNow().then(
+          (end) => end === 1,
+          () => false,
+        ),
+      'it is told again',
+    );
+    await server!.kill();
+    await until(() => link.downForMs() > 0, 'the connection is gone');
+    await expect(log.endNow()).rejects.toMatchObject(unknown);
+    await server!.start();
+    await until(
+      () =>
+        log.endNow().then(
+          (end) => end === 1,
+          () => false,
+        ),
+      'it is told again',
+    );
+    await link.jsm.streams.delete(`${space}-0`);
+    await expect(log.endNow()).rejects.toMatchObject(unknown);
+  });
+
+  it('is not what a stream says that has less than it acknowledged', async () => {
+    for (const person of [1, 2, 3]) await log.append(aBatch([person]));
+    await link.jsm.streams.delete(`${space}-0`);
+    await ensureStreams(link, settings());
+    await expect(log.endNow()).rejects.toMatchObject({ kind: 'log-unavailable' });
+    // Once the loss was noticed and told, what is left counts.
+    await link.nc.reconnect();
+    await until(
+      () =>
+        log.endNow().then(
+          (end) => end === 0,
+          () => false,
+        ),
+      'the loss was noticed',
+    );
+  });
+});

@@ -6,6 +6,7 @@ import { watchDrained } from './drained-watch.ts';
 import { bucketNames } from './names.ts';
 import { createPublisher, dedupesSafely } from './publisher.ts';
 import { recordAt } from './records.ts';
+import { createEndNow } from './stream-end.ts';
 import { watchStream } from './stream-health.ts';
 
 export interface JetStreamLogOptions {
@@ -45,6 +46,7 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
     onShorter(end);
   });
   const drained = watchDrained(link, names);
+  const endNow = createEndNow(link, names.stream, () => confirmed);
   const publish = createPublisher({
     link,
     stream: names.stream,
@@ -128,6 +130,7 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
       return appendFence(encodeFence({ sliceId, epoch }), `${bootId}-${appends}`);
     },
     at: (sequence): Promise<LogRecord> => recordAt(link, names, sequence),
+    endNow: () => (closing ? Promise.reject(closed()) : endNow()),
     untilDrained: drained.until,
     health: watch.health,
     close() {

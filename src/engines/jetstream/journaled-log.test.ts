@@ -226,10 +226,25 @@ describe('the promise in two copies', () => {
     await settled();
   });
 
+  it('ends where the stream does: what only the journal has is not counted', async () => {
+    await close();
+    const logs = streams();
+    const faults: 'unheard'[] = upTo(50).map(() => 'unheard');
+    await open([faulty(logs[0]!, faults), logs[1]!]);
+    await log.bucket(0).appendLocal(even);
+    await expect(log.bucket(0).append(even)).rejects.toMatchObject({ kind: 'outcome-unknown' });
+    expect([await log.bucket(0).endNow(), journal.end()]).toEqual([0, 2]);
+    faults.length = 0;
+    await settled();
+    expect(await log.bucket(0).endNow()).toBeGreaterThan(0);
+    expect(await log.bucket(1).endNow()).toBe(0);
+  });
+
   it('refuses once it is closed', async () => {
     await log.bucket(0).close();
     await expect(log.bucket(0).append(even)).rejects.toMatchObject({ kind: 'log-unavailable' });
     await expect(log.bucket(0).appendFence(slice(1))).rejects.toMatchObject({ kind: 'log-unavailable' });
+    await expect(log.bucket(0).endNow()).rejects.toMatchObject({ kind: 'log-unavailable' });
     await expect(log.bucket(0).appendLocal(even)).rejects.toMatchObject({ kind: 'log-unavailable' });
     expect(await log.bucket(1).append(odd)).toBe(1);
   });

@@ -127,6 +127,11 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
         return tracked(stream.appendFence(unit));
       },
       at: stream.at,
+      // What only the journal has is not in the log yet: nobody else could read it there.
+      async endNow() {
+        mustAccept(closed ? health() : { accepting: true });
+        return stream.endNow();
+      },
       untilDrained: stream.untilDrained,
       health,
       async close() {

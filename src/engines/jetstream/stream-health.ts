@@ -101,9 +101,15 @@ export function watchStream(link: NatsLink, stream: string, onState: (state: Str
 }
 
 /** Why a stream that answers would not take an append. */
-export function faultOf({ config, state, cluster }: StreamInfo): string | undefined {
+export function faultOf(info: StreamInfo): string | undefined {
+  const { config, state } = info;
   if (config.max_bytes > 0 && state.bytes > config.max_bytes * FULL_PART)
     return `${config.name} is as full as it may be: ${state.bytes} of ${config.max_bytes} bytes`;
+  return quorumFault(info);
+}
+
+/** Why what a stream's leader says may be old: it does not hear the others, and they may follow another by now. */
+export function quorumFault({ config, cluster }: StreamInfo): string | undefined {
   if (config.num_replicas === 1) return undefined;
   if (!cluster?.leader) return `${config.name} has no leader`;
   const heard = (cluster.replicas ?? []).filter(

@@ -2,6 +2,7 @@ import type { ActId, PhaseKey, RainId, SceneId } from '../../vocabulary/ids.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { OrderNumber } from '../../vocabulary/order-number.ts';
 import type { TokenStatus } from '../../vocabulary/token-status.ts';
+import type { CreditedOrder } from './ledger.ts';
 import type { LogPosition } from './log.ts';
 
 /** One promised order, as the book knows it. */
@@ -19,14 +20,30 @@ export interface Win {
   readonly position: LogPosition;
 }
 
+/** A win of which it is known what it was, but not where it stands in the log: the ledger keeps no places. */
+export interface UnplacedWin extends Omit<Win, 'position'> {
+  readonly content: CreditedOrder;
+}
+
+export type KnownWin = Win | UnplacedWin;
+
+/** What is known of a person's wins in a phase. */
+export interface KnownWins {
+  readonly wins: readonly KnownWin[];
+  /** Whether these are all there are. */
+  readonly isAll: boolean;
+}
+
 /**
  * A person's turn to be granted to, in one phase. While a process has it no other one gets it, so what it read is all
  * there is, until it gives it back or the turn runs out. It is weak, as the book is: where the book forgets, two
  * processes may go on at once, and the order number's key alone says what is paid.
  */
 export interface PersonTurn {
-  /** Every order of this person in the phase, read in the moment in which the turn was taken. */
+  /** Every order of this person in the phase that the book has, read in the moment in which the turn was taken. */
   readonly wins: readonly Win[];
+  /** Whether these were all there are; see `isWhole`. */
+  readonly isAll: boolean;
   /** Whether it surely is nobody else's until a promise made now was noted. If not, take it anew: it lasts longer then. */
   lasts(): boolean;
   /** The next `record` of this order by this process gives it back, in the same call. */

@@ -16,6 +16,15 @@ export interface OrderName extends Account {
   readonly orderNumber: OrderNumber;
 }
 
+/** An order as it stands in the ledger. */
+export interface CreditedOrder {
+  readonly orderNumber: OrderNumber;
+  /** What the order said; a piece: its worth. */
+  readonly amountFen: Fen;
+  readonly drawnAtMs: InstantMs;
+  readonly unit: SliceUnit;
+}
+
 export interface CreditReceipt {
   readonly credited: number;
   /** Already there with the very same content: a repeat, nothing moved. */
@@ -138,6 +147,11 @@ export interface Ledger {
   wallet(account: Account, orderNumbers: readonly OrderNumber[]): Promise<LedgerWallet>;
   /** Whether each of these orders is credited, pieces too; in their order, however many. */
   areCredited(orders: readonly OrderName[]): Promise<readonly boolean[]>;
+  /**
+   * Every order that is credited to each of these accounts, pieces too, in the order in which they were drawn; by
+   * account, in theirs, however many. What was moved to another of the person's ids stands under the id that won it.
+   */
+  creditedOrdersOf(accounts: readonly Account[]): Promise<readonly (readonly CreditedOrder[])[]>;
   /** Money only (pieces: `Awards`). Newest first, strictly behind the cursor. */
   records(account: Account, after: RecordCursor | undefined, limit: number): Promise<readonly LedgerRecord[]>;
   /**
@@ -182,6 +196,8 @@ export interface Awards {
   award(account: Account, orderNumber: OrderNumber): Promise<Award | undefined>;
   /** Pieces that are granted or asking and due, those that have waited longest first; of these scenes, or of all. */
   dueAwards(nowMs: InstantMs, limit: number, scenes?: readonly SceneId[]): Promise<readonly Award[]>;
+  /** Pieces that are granted or asking and due strictly behind a moment, those first that are due first. */
+  awardsDueBehind(afterMs: InstantMs, limit: number): Promise<readonly Award[]>;
   /**
    * granted → asking, before the downstream is first asked. False when it was in neither state. With a claim it is
    * false too when it is due at another time than `dueAtMs`, because somebody else took it up since that was read; and

@@ -48,6 +48,12 @@ export interface GrantLog {
   appendFence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<LogSequence>;
   /** One record. Throws a plain Error when there is none. */
   at(sequence: LogSequence): Promise<LogRecord>;
+  /**
+   * The last record that stands in the log at a moment behind the call, whoever appended it; 0 when there is none. Not
+   * what has arrived here (`LogReader.end`): the log itself is asked. Throws `RetryableFault('log-unavailable')` when
+   * it can't be.
+   */
+  endNow(): Promise<LogSequence>;
   /** Resolves once everything up to here was acknowledged by whoever credits; rejects when the signal aborts. */
   untilDrained(sequence: LogSequence, signal: AbortSignal): Promise<void>;
   /** Whether an append would be accepted now; the reason when not. */

@@ -163,6 +163,8 @@ describe('the book on Redis Cluster', () => {
       const people = [BUCKET, BUCKET + 1, BUCKET].map((bucket) => BigInt(BUCKETS + bucket) as ActId);
       const areWhole = () => Promise.all(people.map((actId) => book.isWhole(actId)));
       expect(await eventually(areWhole)).toEqual([true, false, true]);
+      const turns = await Promise.all(people.map((actId) => book.takeTurn(actId, LIVE)));
+      expect(turns.map((turn) => turn!.isAll)).toEqual([true, false, true]);
     });
   });
 });

@@ -147,7 +147,10 @@ export function createRedisTokenBook(options: RedisTokenBookOptions): Restorable
       return value ? decodeWins(value, actId) : [];
     },
 
-    takeTurn: (actId, phaseKey) => turns.take(keysOfPerson({ actId }).wins(phaseKey), actId),
+    takeTurn(actId, phaseKey) {
+      const { wins, mark, tears } = keysOfPerson({ actId });
+      return turns.take({ wins: wins(phaseKey), mark, tears }, actId);
+    },
 
     isWhole: (actId) => isWholeNow(bucketOf(actId, buckets)),
 

@@ -25,9 +25,16 @@ export interface RedisTurnsOptions extends TurnTimes {
   readonly random: () => number;
 }
 
+/** Of one bucket and phase. */
+export interface TurnKeys {
+  readonly wins: string;
+  readonly mark: string;
+  readonly tears: string;
+}
+
 export interface RedisTurns {
-  /** `key` is that of the person's wins. Undefined when another process had the turn all the time. */
-  take(key: string, actId: ActId): Promise<PersonTurn | undefined>;
+  /** Undefined when another process had the turn all the time. */
+  take(keys: TurnKeys, actId: ActId): Promise<PersonTurn | undefined>;
   /** Those of our turns that end with a `record` of these orders. */
   endingWith(entries: readonly { readonly order: Order }[]): EndingTurns;
   /** Names this process to the functions. */
@@ -61,6 +68,16 @@ interface Named {
   readonly number: number;
 }
 
+interface Asked extends Named {
+  readonly keys: TurnKeys;
+}
+
+/** A person's packed wins, or for how many ms another process still has their turn. */
+interface Reply {
+  readonly answer: Buffer | number;
+  readonly isAll: boolean;
+}
+
 /**
  * People's turns among the processes of a cluster (functions/turns.lua). They are weak: Redis may forget one when a
  * replica takes over, and then two processes go on at once, as they do without a book.
@@ -71,12 +88,13 @@ export function createRedisTurns(options: RedisTurnsOptions): RedisTurns {
   const ending = new Map<OrderNumber, Turn>();
   let turnsTaken = 0;
 
-  const ask = createGatherer(
-    (key, named: readonly Named[]) =>
-      client.invoke('take_turns', [key], [pack(named), holder, turnMs, EMPTY_HASH_MS]) as Promise<
-        (Buffer | number)[]
-      >,
-  );
+  const ask = createGatherer(async (wins, asked: readonly Asked[]): Promise<readonly Reply[]> => {
+    const { mark, tears } = asked[0]!.keys;
+    const args = [pack(asked), holder, turnMs, EMPTY_HASH_MS];
+    const replies = (await client.invoke('take_turns', [wins, mark, tears], args)) as (Buffer | number)[];
+    const isAll = replies.pop() === 1;
+    return replies.map((answer) => ({ answer, isAll }));
+  });
   const release = createGatherer(async (key, named: readonly Named[]) => {
     await client.invoke('give_turns', [key], [pack(named), holder]);
     return named;
@@ -92,6 +110,7 @@ export function createRedisTurns(options: RedisTurnsOptions): RedisTurns {
       readonly number: number,
       private readonly askedAtMs: number,
       readonly wins: readonly Win[],
+      readonly isAll: boolean,
     ) {}
 
     /** Redis began to count after we had asked. */
@@ -119,16 +138,16 @@ export function createRedisTurns(options: RedisTurnsOptions): RedisTurns {
 
   return {
     holder,
-    async take(key, actId) {
+    async take(keys, actId) {
       const person = personBytes(actId);
       const untilMs = performance.now() + waitMs;
       for (let failures = 0; ; failures += 1) {
         const askedAtMs = performance.now();
         turnsTaken = (turnsTaken + 1) % NUMBERS;
         const number = turnsTaken;
-        const answer = await ask(key, { person, number });
+        const { answer, isAll } = await ask(keys.wins, { person, number, keys });
         if (typeof answer !== 'number')
-          return new Turn(key, person, number, askedAtMs, decodeWins(answer, actId));
+          return new Turn(keys.wins, person, number, askedAtMs, decodeWins(answer, actId), isAll);
         if (performance.now() >= untilMs) return undefined;
         await delay(Math.min(answer + 1, backOffMs(PAUSE, failures, random())));
       }

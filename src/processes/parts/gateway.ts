@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
+import type { CreditedWins } from '../../guard/credited-wins.ts';
 import type { Player } from '../../guard/player.ts';
 import { recent } from '../../guard/recent.ts';
 import { createMac, createSealbox } from '../../guard/sealbox.ts';
@@ -34,6 +35,7 @@ export interface GatewayDeps {
   readonly stores: Stores;
   readonly keyring: Keyring;
   readonly granter: Granter;
+  readonly creditedWins: CreditedWins;
   readonly sessions: Sessions;
   readonly people: People;
   readonly authenticate: (request: FastifyRequest) => Promise<Player | Refusal>;
@@ -59,7 +61,7 @@ export interface Gateway {
 
 /** 1-play and the grants of services upstream. */
 export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
-  const { app, stores, keyring, granter, sessions, clock, logger, metrics, throttle } = deps;
+  const { app, stores, keyring, granter, creditedWins, sessions, clock, logger, metrics, throttle } = deps;
   const { allotments, book, control } = stores;
   const campaign = (id: string) => deps.campaigns().get(id);
   const stock = createStock(allotments, clock);
@@ -84,6 +86,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const play = createPlay({
     dealer,
     book,
+    creditedWins,
     clock,
     random,
     tickets: createSealbox(keyring.secrets.ticket, 'hongbao.ticket.v1'),

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { MicroBatch, TokenBook } from '../../engines/ports.ts';
+import { type CreditedWins, createCreditedWins } from '../../guard/credited-wins.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
 import { givenBy } from '../../rules/hot-total.ts';
 import { createGranter, type Granter } from '../../stations/3-grant/grant.ts';
@@ -16,6 +17,7 @@ import { createSliceStates } from './slice-states.ts';
 
 export interface Promises {
   readonly granter: Granter;
+  readonly creditedWins: CreditedWins;
   /** Seals and appends, asking nothing else: for orders that were granted before. */
   again(order: Order): Promise<unknown>;
   /** Resolves when nothing is under way any more. */
@@ -50,8 +52,14 @@ export function createPromises(deps: {
     }),
   );
   const bucketAt = (order: Pick<Order, 'actId'>): number => bucketOf(order.actId, stores.buckets);
+  const creditedWins = createCreditedWins({
+    logs: stores.logs,
+    ledger: stores.ledger,
+    monotonicMs: clock.monotonicMs,
+  });
   const granter = createGranter({
     book: stores.book,
+    creditedWins,
     promise: (order, untilMs) => lines[bucketAt(order)]!.promise(order, untilMs),
     promisedAt: (actId, position) => promisedAt(stores.logs[bucketAt({ actId })]!, position),
     campaign: (order) => deps.campaign(order.campaignId),
@@ -66,6 +74,7 @@ export function createPromises(deps: {
   });
   return {
     granter,
+    creditedWins,
     again: (order) => lines[bucketAt(order)]!.promise(order),
     async drain() {
       await Promise.all(lines.map((one) => one.drain()));

@@ -7,12 +7,19 @@ export function switchable(logs: readonly GrantLog[]): {
   setOff(off: boolean): void;
 } {
   let isOff = false;
+  const mustBeOn = () => {
+    if (isOff) throw new RetryableFault('log-unavailable', 'the log is switched off', 1_000);
+  };
   return {
     logs: logs.map((log) => ({
       ...log,
       append: async (batch) => {
-        if (isOff) throw new RetryableFault('log-unavailable', 'the log is switched off', 1_000);
+        mustBeOn();
         return log.append(batch);
+      },
+      endNow: async () => {
+        mustBeOn();
+        return log.endNow();
       },
       health: () => (isOff ? { accepting: false, reason: 'the log is switched off' } : log.health()),
     })),

@@ -1,6 +1,7 @@
 import { rainAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot, Phase, Rain } from '../../campaign/snapshot.ts';
-import type { TokenBook, Win } from '../../engines/ports.ts';
+import type { KnownWin, KnownWins, TokenBook } from '../../engines/ports.ts';
+import type { CreditedWins } from '../../guard/credited-wins.ts';
 import type { Player } from '../../guard/player.ts';
 import { recent } from '../../guard/recent.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
@@ -17,7 +18,7 @@ export interface Memory {
   packets: number;
   readonly sponsors: Set<SponsorId>;
   readonly wonHere: Set<string>;
-  /** The book could not vouch that this is all; undefined as soon as it does. */
+  /** Neither the book nor the ledger could vouch that this is all; undefined as soon as one does. */
   doubt: Doubt | undefined;
 }
 
@@ -32,7 +33,7 @@ interface Doubt {
 export interface Memories {
   /** From memory alone; undefined when the book is to be asked first. */
   of(player: Player, phase: Phase): Memory | undefined;
-  /** Asks the book: what was won survives a restart, and a change of gateways. */
+  /** Asks the book, or the ledger in its place: what was won survives a restart, and a change of gateways. */
   recall(player: Player, campaign: CampaignSnapshot, phase: Phase): Promise<Memory>;
 }
 
@@ -42,8 +43,14 @@ const ACCOUNTS_MAX = 500_000;
 /** Short, so that the book's return is noticed; and nobody asks a book in need more often than this. */
 const ASK_AGAIN_MS = 1_000;
 
-export function createMemories(book: Book, clock: Clock): Memories {
+export function createMemories(book: Book, creditedWins: CreditedWins, clock: Clock): Memories {
   const accounts = recent<string, Memory>(ACCOUNTS_MAX);
+
+  async function lookUp(actId: ActId, phaseKey: PhaseKey): Promise<KnownWins> {
+    const wins = await unlessBookIsAway(() => book.winsOf(actId, phaseKey), undefined);
+    const isAll = wins !== undefined && (await unlessBookIsAway(() => book.isWhole(actId), false));
+    return creditedWins.beside(actId, phaseKey, { wins: wins ?? [], isAll });
+  }
 
   return {
     of(player, phase) {
@@ -55,7 +62,7 @@ export function createMemories(book: Book, clock: Clock): Memories {
     async recall(player, campaign, phase) {
       const ids = idsOf(player);
       const cameIn = rainAt(phase, clock.now())?.id;
-      const looks = await Promise.all(ids.map((actId) => lookUp(book, actId, phase.key)));
+      const looks = await Promise.all(ids.map((actId) => lookUp(actId, phase.key)));
       // One memory an account, changed without a pause: others of this person may have asked meanwhile.
       const key = keyOf(player.actId, phase);
       const memory = accounts.get(key) ?? blank();
@@ -81,24 +88,11 @@ export function createMemories(book: Book, clock: Clock): Memories {
 }
 
 /**
- * Whether the person may have won in this round elsewhere, and the book can't tell. Until it can, or the next round
+ * Whether the person may have won in this round elsewhere, and nobody can tell. Until somebody can, or the next round
  * begins, nothing is dealt to them: the ledger would pay only the first packet of two with one order number. What the
  * phone shows is joined, and vouches for nothing: an older record, or another of the person's phones, knows of less.
  */
 export const isStranger = ({ doubt }: Memory, rain: Rain): boolean => doubt?.rainId === rain.id;
-
-/** Whether what was read of this person before was all there is; nobody can say so while the book is away. */
-export const isSureOf = (book: Book, actId: ActId): Promise<boolean> =>
-  unlessBookIsAway(() => book.isWhole(actId), false);
-
-async function lookUp(
-  book: Book,
-  actId: ActId,
-  phaseKey: PhaseKey,
-): Promise<{ readonly wins: readonly Win[]; readonly isAll: boolean }> {
-  const wins = await unlessBookIsAway(() => book.winsOf(actId, phaseKey), undefined);
-  return wins ? { wins, isAll: await isSureOf(book, actId) } : { wins: [], isAll: false };
-}
 
 const keyOf = (actId: ActId, phase: Phase): string => `${phase.key}/${actId}`;
 
@@ -117,7 +111,7 @@ function joinAlias(memory: Memory, alias: Memory | undefined): void {
   for (const won of alias.wonHere) memory.wonHere.add(won);
 }
 
-function joinWins(memory: Memory, wins: readonly Win[], campaign: CampaignSnapshot): void {
+function joinWins(memory: Memory, wins: readonly KnownWin[], campaign: CampaignSnapshot): void {
   const shaken = wins.filter((won) => {
     const scene = campaign.scenes.get(won.sceneId);
     return !scene || isShaken(scene, campaign);

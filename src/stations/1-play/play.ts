@@ -1,9 +1,10 @@
 import { inAudience, phaseAt, rainAt } from '../../campaign/lookup.ts';
 import type { Bilingual, CampaignSnapshot, Phase, Rain, Scene, Sponsor } from '../../campaign/snapshot.ts';
 import type { TokenBook } from '../../engines/ports.ts';
+import type { CreditedWins } from '../../guard/credited-wins.ts';
 import type { Player } from '../../guard/player.ts';
 import type { Mac, Sealbox } from '../../guard/sealbox.ts';
-import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
+import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { SponsorId } from '../../vocabulary/ids.ts';
 import { type Clock, type InstantMs, instantMs } from '../../vocabulary/instant.ts';
@@ -12,7 +13,7 @@ import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-numb
 import { isOneOf, type Person } from '../../vocabulary/person.ts';
 import { decodeClaim, encodeClaim } from './claims.ts';
 import type { Dealer } from './dealer.ts';
-import { createMemories, isStranger, isSureOf, joinClaim, type Memory, winKey, wonIn } from './memories.ts';
+import { createMemories, isStranger, joinClaim, type Memory, winKey, wonIn } from './memories.ts';
 import { openTicket, sealTicket } from './tickets.ts';
 
 export type Prize =
@@ -47,7 +48,9 @@ interface Answer {
 
 export interface PlayDeps {
   readonly dealer: Dealer;
-  readonly book: TokenBook;
+  readonly book: Pick<TokenBook, 'winsOf' | 'isWhole'>;
+  /** Asked in the book's place while that can't vouch. */
+  readonly creditedWins: CreditedWins;
   readonly tickets: Sealbox;
   readonly claims: Mac;
   readonly clock: Clock;
@@ -55,7 +58,7 @@ export interface PlayDeps {
   readonly random: () => number;
   /** 3-grant. */
   readonly grant: (order: Order, leaseUntilMs: number, person: Person) => Promise<Answer | Refusal>;
-  /** The first answer to this order, when there was one. */
+  /** The first answer to this order, when there was one; throws while nobody can say. */
   readonly granted: (order: Order, person: Person) => Promise<Answer | Refusal | undefined>;
 }
 
@@ -70,13 +73,11 @@ export interface Play {
 }
 
 const GREETING_SHARE = 0.35;
-/** When a phone whose packet can't be looked up asks again. */
-const AGAIN_MS = 1_000;
 const NOTHING: ShakeAnswer = { prize: { prize: 'nothing' }, claimRecord: undefined };
 
 export function createPlay(deps: PlayDeps): Play {
   const { clock, dealer } = deps;
-  const memories = createMemories(deps.book, clock);
+  const memories = createMemories(deps.book, deps.creditedWins, clock);
 
   function shake(player: Player, campaign: CampaignSnapshot, claimRecord: Uint8Array) {
     const nowMs = clock.now();
@@ -189,20 +190,12 @@ export function createPlay(deps: PlayDeps): Play {
 
   async function late(order: Order, player: Player) {
     const first = await deps.granted(order, player);
-    if (first && isRefusal(first)) return first;
-    if (first && sameUnit(first.order, order)) return first;
-    // Another gateway may have opened it: "not known" is no "no".
-    if (!first && !(await isSureOf(deps.book, order.actId)))
-      throw new RetryableFault('book-unavailable', 'whether it was opened in time, nobody can say', AGAIN_MS);
-    return refuse('ticket-expired', 'the packet went back into the rain');
+    const isOther = first && isRefusal(first) && first.refused === 'order-conflict';
+    return first && !isOther ? first : refuse('ticket-expired', 'the packet went back into the rain');
   }
 
   return { shake, open };
 }
-
-/** Whether it is the very packet of this ticket. */
-const sameUnit = (one: Order, other: Order): boolean =>
-  one.unit.sliceId === other.unit.sliceId && one.unit.index === other.unit.index;
 
 function orderOf(
   player: Player,

@@ -1,7 +1,7 @@
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
-import type { LogPosition, TokenBook, Win } from '../../engines/ports.ts';
+import type { CreditedOrder, KnownWin, LogPosition, TokenBook, Win } from '../../engines/ports.ts';
+import type { CreditedWins } from '../../guard/credited-wins.ts';
 import { recent } from '../../guard/recent.ts';
-import { unlessBookIsAway } from '../../guard/weak.ts';
 import { type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { capRefusal } from '../../rules/person-caps.ts';
 import type { ActId, PhaseKey, SliceId } from '../../vocabulary/ids.ts';
@@ -19,7 +19,9 @@ export interface Granted {
 }
 
 export interface GranterDeps {
-  readonly book: TokenBook;
+  readonly book: Pick<TokenBook, 'takeTurn'>;
+  /** Asked what somebody has won while the book can't vouch for it. */
+  readonly creditedWins: CreditedWins;
   /** Seals and appends; resolves after the fsync and after the book knows. */
   readonly promise: (order: Order, untilMs?: number) => Promise<{ readonly token: Uint8Array }>;
   /** What was answered at a place of the log, byte for byte. */
@@ -39,7 +41,12 @@ export type OrderName = Pick<Order, 'actId' | 'phaseKey' | 'orderNumber'>;
 
 /** One person, to whom nobody else grants anything meanwhile; for one promise. */
 export interface GrantTurn {
-  /** The first answer to an order number of this person and phase, when there was one. */
+  /** Whether what `find` does not find was never granted; while the book is away nobody may be able to say so. */
+  readonly isSure: boolean;
+  /**
+   * The first answer to an order number of this person and phase, when there was one. Throws
+   * `RetryableFault('book-unavailable')` when there was one that can't be repeated now.
+   */
   find(order: OrderName): Promise<Granted | undefined>;
   /** As `Granter.grant`. `idempotency-in-flight` when somebody else was granted something after all. */
   grant(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal>;
@@ -59,13 +66,11 @@ export interface Granter {
     act: (turn: GrantTurn) => Promise<Result>,
   ): Promise<Result | Refusal>;
   /**
-   * The first answer to an order number, when there was one; waits for one that is being made, and gives one to what was
-   * credited though its outcome was unknown. Refuses with idempotency-in-flight, or throws
-   * `RetryableFault('outcome-unknown')`, while nobody can say whether there is one.
+   * The first answer to an order, when there was one; waits for one that is being made, and gives one to what was
+   * credited though its outcome was unknown. Refuses with idempotency-in-flight, or throws a `RetryableFault`
+   * (`outcome-unknown`, `book-unavailable`), while nobody can say whether there is one.
    */
-  recall(order: OrderName, person?: Person): Promise<Granted | Refusal | undefined>;
-  /** Whether what `recall` does not find was never granted. While the book is away nobody can say so. */
-  isSure(actId: ActId): Promise<boolean>;
+  recall(order: Order, person?: Person): Promise<Granted | Refusal | undefined>;
   /** Orders of this slice are accepted from now on: it was leased, or was open when the process began. */
   acceptSlice(sliceId: SliceId): void;
   /** From now on no order of this slice is accepted. Resolves when those on their way are in the log, or failed. */
@@ -83,7 +88,7 @@ const ANSWER_LATE_MS_MAX = 3_000;
  * number, or two wins against one cap, can't pass each other; different people never wait for one another.
  */
 export function createGranter(deps: GranterDeps): Granter {
-  const turns = createPersonTurns(deps.book);
+  const turns = createPersonTurns(deps.book, deps.creditedWins);
   /** Only these: after a clock that went back, an old ticket may look young, but its slice is not in here. */
   const openSlices = new Set<SliceId>();
   /** The last answers of this process: all that is known of them while the book is away. */
@@ -92,9 +97,28 @@ export function createGranter(deps: GranterDeps): Granter {
   /** Orders that may stand in the log or not: under their numbers nothing else may be promised. */
   const unsettled = recent<OrderNumber, Order>(UNSETTLED_MAX);
 
-  async function findAmong(wins: readonly Win[], order: OrderName): Promise<Granted | undefined> {
-    const win = wins.find((one) => one.orderNumber === order.orderNumber);
-    return win ? firstAnswer(order.actId, win) : lastAnswers.get(order.orderNumber);
+  async function findAmong(wins: readonly KnownWin[], order: OrderName): Promise<Granted | undefined> {
+    const win = winNamed(wins, order);
+    if (win && 'position' in win) return firstAnswer(order.actId, win);
+    const last = lastAnswers.get(order.orderNumber);
+    if (win && !last) throw notLookedUp(`the answer to order ${order.orderNumber}`);
+    return last;
+  }
+
+  /** Of an order that is whole in hand: what only the ledger knows can be sealed anew, if it is the very same. */
+  async function answered(turn: HeldTurn, order: Order): Promise<Granted | Refusal | undefined> {
+    const win = winNamed(turn.wins, order);
+    if (!win || 'position' in win || lastAnswers.has(order.orderNumber)) {
+      const first = await findAmong(turn.wins, order);
+      return first && repeat(first, order);
+    }
+    return isWhat(win.content, order) ? sealAnew(turn, order) : conflict(order);
+  }
+
+  /** Promised once more, which the ledger's key makes harmless. */
+  async function sealAnew(turn: HeldTurn, order: Order): Promise<Granted> {
+    turn.endsWith(order);
+    return { ...given(order, (await promise(order, undefined)).token), replayed: true };
   }
 
   const firstAnswer = async (actId: ActId, win: Win): Promise<Granted> => ({
@@ -121,8 +145,8 @@ export function createGranter(deps: GranterDeps): Granter {
     order: Order,
     leaseUntilMs: number | undefined,
   ): Promise<Granted | Refusal> {
-    const first = await findAmong(turn.wins, order);
-    if (first) return repeat(first, order);
+    const first = await answered(turn, order);
+    if (first) return first;
     const open = unsettled.get(order.orderNumber);
     if (open && !sameOrder(open, order))
       return refuse(
@@ -156,14 +180,14 @@ export function createGranter(deps: GranterDeps): Granter {
       unsettled.delete(order.orderNumber);
       return undefined;
     }
-    // Nobody has its token yet: it is promised once more, which the ledger's key makes harmless.
-    turn.endsWith(order);
-    return given(order, (await promise(order, undefined)).token);
+    // Nobody has its token yet.
+    return { ...(await sealAnew(turn, order)), replayed: false };
   }
 
   function given(order: Order, token: Uint8Array): Granted {
     unsettled.delete(order.orderNumber);
     lastAnswers.set(order.orderNumber, { order, token, replayed: true });
+    turns.remember(order);
     return { order, token, replayed: false };
   }
 
@@ -184,16 +208,22 @@ export function createGranter(deps: GranterDeps): Granter {
     inTurn: (person, phaseKey, act) =>
       turns.inTurn(person, phaseKey, (turn) =>
         act({
+          get isSure() {
+            return turn.isAll;
+          },
           find: (order) => findAmong(turn.wins, order),
           grant: (order, leaseUntilMs) => grantInTurn(turn, order, leaseUntilMs),
         }),
       ),
     recall: (order, person = aloneAs(order.actId)) =>
       turns.inTurn(person, order.phaseKey, async (turn) => {
+        const first = await answered(turn, order);
+        if (first) return first;
         const open = unsettled.get(order.orderNumber);
-        return (await findAmong(turn.wins, order)) ?? (open && settle(turn, open));
+        if (open) return settle(turn, open);
+        if (!turn.isAll) throw notLookedUp(`whether order ${order.orderNumber} was granted`);
+        return undefined;
       }),
-    isSure: (actId) => unlessBookIsAway(() => deps.book.isWhole(actId), false),
     acceptSlice: (sliceId) => void openSlices.add(sliceId),
     async refuseSlice(sliceId) {
       openSlices.delete(sliceId);
@@ -206,7 +236,7 @@ export function createGranter(deps: GranterDeps): Granter {
 export const isUnknown = (error: unknown): boolean =>
   error instanceof RetryableFault && error.kind === 'outcome-unknown';
 
-function overCap(deps: GranterDeps, order: Order, wins: readonly Win[]): Refusal | undefined {
+function overCap(deps: GranterDeps, order: Order, wins: readonly KnownWin[]): Refusal | undefined {
   const campaign = deps.campaign(order);
   const scene = campaign?.scenes.get(order.sceneId);
   if (!campaign || !scene)
@@ -221,6 +251,21 @@ function overCap(deps: GranterDeps, order: Order, wins: readonly Win[]): Refusal
 }
 
 const repeat = (first: Granted, again: Order): Granted | Refusal =>
-  sameOrder(first.order, again)
-    ? first
-    : refuse('order-conflict', `order ${again.orderNumber} stands in the log with other content`);
+  sameOrder(first.order, again) ? first : conflict(again);
+
+const conflict = ({ orderNumber }: Order): Refusal =>
+  refuse('order-conflict', `order ${orderNumber} was granted with other content`);
+
+const winNamed = (wins: readonly KnownWin[], { orderNumber }: OrderName): KnownWin | undefined =>
+  wins.find((one) => one.orderNumber === orderNumber);
+
+const isWhat = (content: CreditedOrder, { amountFen, drawnAtMs, unit }: Order): boolean =>
+  content.amountFen === amountFen &&
+  content.drawnAtMs === drawnAtMs &&
+  content.unit.sliceId === unit.sliceId &&
+  content.unit.epoch === unit.epoch &&
+  content.unit.index === unit.index;
+
+/** A plain "no" would be a lie to whoever has it already. */
+export const notLookedUp = (what: string): RetryableFault =>
+  new RetryableFault('book-unavailable', `${what} can’t be looked up now`, ASK_AGAIN_MS);

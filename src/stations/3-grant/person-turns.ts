@@ -1,15 +1,18 @@
-import type { PersonTurn, TokenBook, Win } from '../../engines/ports.ts';
+import type { KnownWin, KnownWins, PersonTurn, TokenBook } from '../../engines/ports.ts';
+import type { CreditedWins } from '../../guard/credited-wins.ts';
+import { recent } from '../../guard/recent.ts';
 import { unlessBookIsAway } from '../../guard/weak.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
 import type { ActId, PhaseKey } from '../../vocabulary/ids.ts';
-import type { Order } from '../../vocabulary/order.ts';
+import { eachOnce, type Order } from '../../vocabulary/order.ts';
 import { idsOf, type Person } from '../../vocabulary/person.ts';
 import { createTurns } from './turns.ts';
 
-/** While it is held nobody else grants to this person, as far as the book can say so. */
-export interface HeldTurn {
-  /** Every order of this person in the phase, under all their ids; none while the book is away. */
-  readonly wins: readonly Win[];
+/**
+ * While it is held nobody else grants to this person, as far as the book can say so. `wins`: under all their ids, and
+ * what the ledger and this process know beside the book.
+ */
+export interface HeldTurn extends KnownWins {
   /** Whether it lasts until a promise that is made now has been noted. */
   lasts(): boolean;
   /** Makes it last longer. False when somebody else may have granted to this person meanwhile, or does so now. */
@@ -25,20 +28,28 @@ export interface PersonTurns {
     phaseKey: PhaseKey,
     act: (turn: HeldTurn) => Promise<Result>,
   ): Promise<Result | Refusal>;
+  /** Remembers what this process has granted, for times without a book, or without a log that tells the book. */
+  remember(order: Order): void;
 }
 
+const REMEMBERED_MAX = 50_000;
+
 /** What there is while the book is away: nothing is known, and nobody is kept waiting. */
-const WITHOUT_BOOK: PersonTurn = { wins: [], lasts: () => true, endsWith() {}, giveBack() {} };
+const WITHOUT_BOOK: PersonTurn = { wins: [], isAll: false, lasts: () => true, endsWith() {}, giveBack() {} };
 
 /**
  * A person's grants take turns, first in this process and then, by the book, among all processes: so one request a
  * person and process asks the book. A joined person's turns are taken under all ids, rising, so that nobody waits in a
  * circle, and a process that has not heard of the join yet waits for one that has.
  */
-export function createPersonTurns(book: Pick<TokenBook, 'takeTurn'>): PersonTurns {
+export function createPersonTurns(
+  book: Pick<TokenBook, 'takeTurn'>,
+  creditedWins: CreditedWins,
+): PersonTurns {
   const inProcess = createTurns<ActId>();
+  const grantedHere = recent<string, readonly KnownWin[]>(REMEMBERED_MAX);
 
-  /** Undefined when one of them is another's for too long; then none is kept. */
+  /** By rising id; undefined when one of them is another's for too long: then none is kept. */
   async function takeAll(person: Person, phaseKey: PhaseKey): Promise<readonly PersonTurn[] | undefined> {
     const taken: PersonTurn[] = [];
     let isDone = false;
@@ -55,6 +66,23 @@ export function createPersonTurns(book: Pick<TokenBook, 'takeTurn'>): PersonTurn
     }
   }
 
+  /** Asked behind the turn, so that nobody adds to it. */
+  async function winsOf(actId: ActId, phaseKey: PhaseKey, turn: PersonTurn): Promise<KnownWins> {
+    const { wins, isAll } = await creditedWins.beside(actId, phaseKey, turn);
+    return { wins: eachOnce([...wins, ...(grantedHere.get(keyOf(actId, phaseKey)) ?? [])]), isAll };
+  }
+
+  async function lookUp(
+    person: Person,
+    phaseKey: PhaseKey,
+    turns: readonly PersonTurn[],
+  ): Promise<KnownWins> {
+    const found = await Promise.all(
+      idsOf(person).map((actId, place) => winsOf(actId, phaseKey, turns[place]!)),
+    );
+    return { wins: found.flatMap(({ wins }) => wins), isAll: found.every(({ isAll }) => isAll) };
+  }
+
   async function hold<Result>(
     person: Person,
     phaseKey: PhaseKey,
@@ -62,19 +90,22 @@ export function createPersonTurns(book: Pick<TokenBook, 'takeTurn'>): PersonTurn
   ): Promise<Result | Refusal> {
     let turns = await takeAll(person, phaseKey);
     if (!turns) return anotherHasIt();
-    let wins = winsOf(turns);
     try {
+      let known = await lookUp(person, phaseKey, turns);
       return await act({
         get wins() {
-          return wins;
+          return known.wins;
+        },
+        get isAll() {
+          return known.isAll;
         },
         lasts: () => turns!.every((turn) => turn.lasts()),
         async renew() {
           turns = await takeAll(person, phaseKey);
           if (!turns) return false;
-          const known = new Set(wins.map(({ orderNumber }) => orderNumber));
-          wins = winsOf(turns);
-          return wins.every(({ orderNumber }) => known.has(orderNumber));
+          const before = new Set(known.wins.map(({ orderNumber }) => orderNumber));
+          known = await lookUp(person, phaseKey, turns);
+          return known.wins.every(({ orderNumber }) => before.has(orderNumber));
         },
         // The order is made under the person's own id; what is held under their aliases is given back behind it.
         endsWith: ({ orderNumber }) => turns![0]!.endsWith(orderNumber),
@@ -86,11 +117,16 @@ export function createPersonTurns(book: Pick<TokenBook, 'takeTurn'>): PersonTurn
 
   return {
     inTurn: (person, phaseKey, act) => inProcess.takeAll(idsOf(person), () => hold(person, phaseKey, act)),
+    remember(order) {
+      const key = keyOf(order.actId, order.phaseKey);
+      const { orderNumber, sceneId, rainId } = order;
+      const win: KnownWin = { orderNumber, sceneId, rainId, content: order };
+      grantedHere.set(key, eachOnce([...(grantedHere.get(key) ?? []), win]));
+    },
   };
 }
 
-const winsOf = (turns: readonly PersonTurn[]): readonly Win[] =>
-  turns.length === 1 ? turns[0]!.wins : turns.flatMap(({ wins }) => wins);
+const keyOf = (actId: ActId, phaseKey: PhaseKey): string => `${phaseKey}/${actId}`;
 
 function giveBack(turns: readonly PersonTurn[]): void {
   for (const turn of turns) turn.giveBack();

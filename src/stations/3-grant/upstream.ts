@@ -10,7 +10,7 @@ import type { Clock, InstantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
 import { idsOf, type Person } from '../../vocabulary/person.ts';
-import { type Granted, type Granter, type GrantTurn, isUnknown } from './grant.ts';
+import { type Granted, type Granter, type GrantTurn, isUnknown, notLookedUp } from './grant.ts';
 import type { SceneSlices } from './slices.ts';
 
 export interface UpstreamGrant {
@@ -34,7 +34,7 @@ export interface UpstreamGranter {
 }
 
 export interface UpstreamGranterOptions {
-  readonly granter: Pick<Granter, 'inTurn' | 'isSure'>;
+  readonly granter: Pick<Granter, 'inTurn'>;
   readonly slices: Pick<SceneSlices, 'take' | 'putBack'>;
   readonly clock: Clock;
 }
@@ -76,7 +76,8 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
       (granted) => granted ?? [],
     );
     const first = found.find(({ order }) => order.appId === draw.appId) ?? found[0];
-    if (!first && !(await isSureOfAll(draw.person.aliases))) throw notLookedUp('what was granted before');
+    if (!first && draw.person.aliases.length > 0 && !turn.isSure)
+      throw notLookedUp('what was granted before');
     return first;
   }
 
@@ -87,9 +88,6 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     const other = consolation && (await turn.find(nameOf(draw, consolation, actId)));
     return other?.order.insteadOf === draw.scene.id ? other : undefined;
   }
-
-  const isSureOfAll = async (actIds: readonly ActId[]): Promise<boolean> =>
-    (await Promise.all(actIds.map((actId) => granter.isSure(actId)))).every((sure) => sure);
 
   async function grantInTurn(turn: GrantTurn, draw: Draw): Promise<Granted | Refusal> {
     const asked = askedOf(draw);
@@ -102,8 +100,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     const own = await give(turn, draw, draw.scene);
     if (!isRefusal(own) || own.refused !== 'budget-exhausted') return own;
     // "Nothing left" would be a lie to whoever has it already, and a consolation would come on top.
-    if (!(await granter.isSure(draw.person.actId)))
-      throw notLookedUp('nothing is left, and what was granted before');
+    if (!turn.isSure) throw notLookedUp('nothing is left, and what was granted before');
     return (await instead(turn, draw)) ?? own;
   }
 
@@ -225,9 +222,6 @@ function nameOf(
 /** The number of what is asked for, under each id of the person. */
 const askedOf = (draw: Draw): readonly OrderNumber[] =>
   idsOf(draw.person).map((actId) => nameOf(draw, draw.scene, actId).orderNumber);
-
-const notLookedUp = (what: string) =>
-  new RetryableFault('book-unavailable', `${what} can’t be looked up now`, ASK_AGAIN_MS);
 
 /** The first answer, if this asks for the same: what the caller named must be what it named then. */
 const again = (first: Granted, draw: Draw): Granted | Refusal =>

@@ -7,6 +7,7 @@ import { BrokenInvariant, RetryableFault } from '../../protocol/failures.ts';
 import { backOffMs } from '../../rules/back-off.ts';
 import { type AfterAnswer, afterAnswer, firstQuestion } from '../../rules/fulfilment.ts';
 import { type Clock, instantMs } from '../../vocabulary/instant.ts';
+import { hurryDueAhead } from './hurry.ts';
 import { inHouse } from './in-house.ts';
 import { createLane, IN_HAND_FOR_EACH, type Lane, type LaneLimits, type Question } from './lane.ts';
 import { type Errand, errandOf, scenesByConnector } from './scenes.ts';
@@ -85,6 +86,8 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
   const { awards, clock, logger } = options;
   const sweepMs = options.sweepMs ?? 500;
   const strayMs = options.strayMs ?? 5_000;
+  const strayLeftAloneMs = strayMs * STRAY_LEFT_ALONE_TIMES;
+  const retryMsMax = options.retryMsMax ?? 300_000;
   const pauses = createPauses();
   const lanes = new Map<string, { readonly lane: Lane; readonly downstream: Downstream }>();
   let running: Promise<void> = Promise.resolve();
@@ -108,7 +111,7 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
     else await letGo(award);
   }
 
-  /** Stopping in the middle of a turn, or giving up before asking: whoever comes next need not wait for our claim. */
+  /** Nobody was asked, or nobody shall wait any more: due now, whatever our claim or another one said. */
   async function letGo({ account, orderNumber, reason = '' }: Award): Promise<void> {
     const dueAtMs = clock.now();
     await awards.deferAward(account, orderNumber, { dueAtMs, reason, again: false, asked: false });
@@ -136,7 +139,7 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
     }
     const reason = 'reason' in after ? after.reason : 'no such order';
     const pauseMs = backOffMs(
-      { firstMs: options.retryMs ?? 1_000, maxMs: options.retryMsMax ?? 300_000 },
+      { firstMs: options.retryMs ?? 1_000, maxMs: retryMsMax },
       award.tries,
       options.random(),
     );
@@ -239,9 +242,23 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
       if (reason === undefined) continue;
       const { account, orderNumber } = award;
       logger.warn({ orderNumber, reason }, 'a piece waits for its configuration');
-      const dueAtMs = later(strayMs * STRAY_LEFT_ALONE_TIMES);
+      const dueAtMs = later(strayLeftAloneMs);
       await awards.deferAward(account, orderNumber, { dueAtMs, reason, again: false });
     }
+  }
+
+  /** What waits for a time that a clock wrote which was ahead. */
+  async function hurry(): Promise<void> {
+    const claimsMs = [...lanes.values()].map(({ downstream }) => claimMsOf(downstream));
+    const aheadMsMax = Math.max(retryMsMax, strayLeftAloneMs, ...claimsMs);
+    const pieces = await hurryDueAhead({
+      awards,
+      clock,
+      aheadMsMax,
+      letGo,
+      isStopped: () => pauses.stopped,
+    });
+    if (pieces > 0) logger.warn({ pieces }, 'pieces were due by a clock that was ahead; they are due now');
   }
 
   const missing = (name: string): string | undefined =>
@@ -255,6 +272,7 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
       if (clock.monotonicMs() - straysAtMs >= strayMs) {
         straysAtMs = clock.monotonicMs();
         await noteStrays().catch(onFault);
+        await hurry().catch(onFault);
       }
       await pauses.pause(sweepMs);
     }

@@ -24,6 +24,7 @@ import { createCreditor } from '../../../src/stations/5-credit/creditor.ts';
 import type { Fen } from '../../../src/vocabulary/fen.ts';
 import type { ActId, AppId, PhaseId, PhaseKey, RainId, SceneId } from '../../../src/vocabulary/ids.ts';
 import { aloneAs } from '../../../src/vocabulary/person.ts';
+import { NOBODY_KNOWS } from '../credited-wins.ts';
 import { seeded } from '../orders.ts';
 import { openPromises } from '../promises.ts';
 import { quiet } from '../quiet.ts';
@@ -77,6 +78,7 @@ const line = createSealingLine({
 });
 const granter = createGranter({
   fateOf: async () => 'unknown',
+  creditedWins: NOBODY_KNOWS,
   book: promises.book,
   promise: (order, untilMs) => line.promise(order, untilMs),
   promisedAt: (_, position) => promisedAt(promises.log, position),

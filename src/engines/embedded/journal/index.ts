@@ -114,6 +114,10 @@ async function openLocked(
       append(encodeFence({ sliceId, epoch }), 1, (sequence) => ({ kind: 'fence', sequence, sliceId, epoch })),
     read: reader.read,
     at: reader.at,
+    async endNow() {
+      if (closing) throw new RetryableFault('log-unavailable', 'the log is closed', 1_000);
+      return index.count;
+    },
     end: () => index.count,
     drained: drainedMark.at,
     acknowledge: async (sequence) => {

@@ -1,14 +1,16 @@
 -- Takes people's turns to be granted to, and reads what they have won so far: nobody else adds to it meanwhile.
 --
 -- keys     1 hash of wins: person → win*, and turns (turns.lua)   of one bucket and phase
+--          2 the bucket's mark, and 3 its counter of tears: whether it is whole (wholeness.lua)
 -- args     1 packed people: (u8 length | person | u32 number)*, at most 512, each once
 --          2 holder: 8 bytes, this process
 --          3 how long a turn lasts if nobody gives it back, in ms
 --          4 for how long a hash that was not there is kept, in ms
--- returns  for each person the wins, '' when there are none; or, as an integer, for how many ms another still has the turn
--- example  FCALL <library>_take_turns 1 {gala.b3}w2 <bytes> <8 bytes> 4000 604800000
+-- returns  for each person the wins, '' when there are none; or, as an integer, for how many ms another still has the
+--          turn. Behind them 1 when these wins are all there are, 0 when the bucket may have forgotten some
+-- example  FCALL <library>_take_turns 3 {gala.b3}w2 {gala.b3}g {gala.b3}t <bytes> <8 bytes> 4000 604800000
 local packed, holder, turn_ms = args[1], args[2], tonumber(args[3])
-if #packed == 0 then return {} end
+if #packed == 0 then return { 0 } end
 prepare()
 local people, numbers = unpack_items(packed, number_bytes)
 local fields = {}
@@ -33,4 +35,5 @@ if #taken > 0 then
   redis.call('HSET', keys[1], unpack(taken))
   redis.call('PEXPIRE', keys[1], args[4], 'NX')
 end
+replies[#replies + 1] = redis.call('GET', keys[2]) == state_of(keys[3]) and 1 or 0
 return replies

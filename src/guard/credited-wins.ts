@@ -1,0 +1,85 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { CreditedOrder, GrantLog, KnownWin, KnownWins, Ledger } from '../engines/ports.ts';
+import { RetryableFault } from '../protocol/failures.ts';
+import { bucketOf } from '../vocabulary/bucket.ts';
+import type { ActId, PhaseKey } from '../vocabulary/ids.ts';
+import { eachOnce } from '../vocabulary/order.ts';
+import { parseOrderNumber } from '../vocabulary/order-number.ts';
+import { gather } from './gather.ts';
+
+export interface CreditedWinsOptions {
+  /** Of each bucket. */
+  readonly logs: readonly Pick<GrantLog, 'endNow' | 'untilDrained' | 'health'>[];
+  readonly ledger: Pick<Ledger, 'creditedOrdersOf'>;
+  readonly monotonicMs: () => number;
+  /** For how long crediting, and then the ledger, are waited for. Default 1,000 ms. */
+  readonly patienceMs?: number;
+}
+
+/** What stands in for a book that is away, or may have forgotten something. */
+export interface CreditedWins {
+  /**
+   * What the book says of this person, and what the ledger has beside it, if that is needed: the book can't vouch, or
+   * the log is down, and what is won goes straight into the ledger. All there is when the ledger has everything that
+   * stood in the bucket's log at the call; it is waited for a moment, which is enough unless crediting is held back.
+   */
+  beside(actId: ActId, phaseKey: PhaseKey, book: KnownWins): Promise<KnownWins>;
+}
+
+const PATIENCE_MS = 1_000;
+/** A bucket that was waited for in vain is not waited for again so soon. */
+const AGAIN_MS = 1_000;
+
+/**
+ * Without the book the truth is the log, and who credits it writes it down by person: so the ledger is asked, once it
+ * has caught up. Slower than the book by a credit's way, and asked only while the book can't vouch.
+ */
+export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
+  const { logs, ledger, monotonicMs, patienceMs = PATIENCE_MS } = options;
+  const caughtUp = logs.map(catcherUp);
+  const creditedOrdersOf = gather(ledger.creditedOrdersOf);
+
+  /** Tells whether the ledger has all that the log held when it was asked. */
+  function catcherUp(log: (typeof logs)[number]): () => Promise<boolean> {
+    let failedAtMs = Number.NEGATIVE_INFINITY;
+    return async () => {
+      if (monotonicMs() - failedAtMs < AGAIN_MS) return false;
+      const signal = AbortSignal.timeout(patienceMs);
+      const isDone = await log
+        .endNow()
+        .then((end) => log.untilDrained(end, signal))
+        .then(() => true)
+        .catch((error: unknown) => (signal.aborted ? false : (awayToo(error) ?? false)));
+      if (!isDone) failedAtMs = monotonicMs();
+      return isDone;
+    };
+  }
+
+  async function read(actId: ActId, phaseKey: PhaseKey): Promise<readonly KnownWin[] | undefined> {
+    const orders = creditedOrdersOf({ actId, phaseKey });
+    const found = await Promise.race([orders, delay(patienceMs, undefined, { ref: false })]).catch(awayToo);
+    return found?.map(winOf);
+  }
+
+  return {
+    async beside(actId, phaseKey, book) {
+      const bucket = bucketOf(actId, logs.length);
+      if (book.isAll && logs[bucket]!.health().accepting) return book;
+      const isCaughtUp = book.isAll || (await caughtUp[bucket]!());
+      const wins = await read(actId, phaseKey);
+      // Of two with one number the book's: it knows the place.
+      return wins ? { wins: eachOnce([...book.wins, ...wins]), isAll: isCaughtUp } : book;
+    },
+  };
+}
+
+/** The log or the ledger is away as well: nobody knows. */
+function awayToo(error: unknown): undefined {
+  if (!(error instanceof RetryableFault)) throw error;
+}
+
+function winOf(content: CreditedOrder): KnownWin {
+  const { orderNumber } = content;
+  const { sceneId, rainId } = parseOrderNumber(orderNumber)!;
+  return { orderNumber, sceneId, rainId, content };
+}
