@@ -14,6 +14,7 @@ import type { PhaseKey, SceneId, SliceId } from '../src/vocabulary/ids.ts';
 import { testCampaign } from '../test/support/campaign.ts';
 import { seeded } from '../test/support/orders.ts';
 import { startPostgres, startRedisCluster } from '../tools/services.ts';
+import { twoPlaces } from './figures.ts';
 
 export interface BudgetFigures {
   /** Grants a second out of leased slices, every lease and return on one Postgres with fsync, four holders. */
@@ -214,7 +215,7 @@ export async function benchBudgets(): Promise<BudgetFigures> {
       incr100KeysUnder: under(many),
       incr100KeysPlus5PercentOver: over(plus),
       incr100KeysPlus5PercentUnder: under(plus),
-      leaseOverIncr: Number((own.perSecond / Math.max(one.perSecond, many.perSecond)).toFixed(2)),
+      leaseOverIncr: twoPlaces(own.perSecond / Math.max(one.perSecond, many.perSecond)),
       leaseError: (over(own) + under(own)) / STOCK,
     };
   } finally {

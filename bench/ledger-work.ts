@@ -8,9 +8,6 @@ import type { Order } from '../src/vocabulary/order.ts';
 
 export const SLICES = 5;
 
-export const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-
 /** Runs over all batches on so many connections at once; gives the time in ms. */
 async function timed<Batch>(
   batches: readonly Batch[],

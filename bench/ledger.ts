@@ -4,7 +4,8 @@ import { ledgerMigrations } from '../src/ledger/index.ts';
 import type { Order } from '../src/vocabulary/order.ts';
 import { anOrder, seeded, shuffled } from '../test/support/orders.ts';
 import { quiet, startTestPostgres } from '../test/support/postgres.ts';
-import { copy, createBareTable, credit, median, SLICES } from './ledger-work.ts';
+import { median } from './figures.ts';
+import { copy, createBareTable, credit, SLICES } from './ledger-work.ts';
 import { serverCpu } from './server-cpu.ts';
 
 export interface LedgerFigures {

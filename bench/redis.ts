@@ -1,13 +1,11 @@
 import { Cluster } from 'ioredis';
-import pino from 'pino';
 import { PackedOrders, personBytes } from '../src/engines/redis/book-codec.ts';
-import { connectRedis } from '../src/engines/redis/client.ts';
-import { bucketTag, createRedisTokenBook } from '../src/engines/redis/token-book.ts';
 import { bucketOf } from '../src/vocabulary/bucket.ts';
 import type { Order } from '../src/vocabulary/order.ts';
 import { anOrder } from '../test/support/orders.ts';
-import { markAllWhole } from '../test/support/redis.ts';
-import { startRedisCluster } from '../tools/services.ts';
+import { BUCKETS, connected, emptied, markAllWhole, redisBook, tagOf } from '../test/support/redis.ts';
+import { type RedisCluster, startRedisCluster } from '../tools/services.ts';
+import { median, twoPlaces } from './figures.ts';
 
 export interface RedisFigures {
   /** Orders of distinct people recorded a second, in batches of 64, one function call each. */
@@ -24,12 +22,10 @@ export interface RedisFigures {
   readonly bookOverBareRedis: number;
 }
 
-const BUCKETS = 16;
 const BATCH_ORDERS = 64;
 const BATCHES_UNDER_WAY = 32;
 const ORDERS = 100_000;
 const ROUNDS = 3;
-const DAY_MS = 86_400_000;
 
 const BARE = `#!lua name=bare
 redis.register_function('bare_set', function(keys, args)
@@ -68,7 +64,7 @@ function bareBatch(batch: Batch): BareBatch {
     packed.addEntry(order, position);
     return Buffer.from(packed.bytes().subarray(1 + people[index]!.length));
   });
-  return { tag: Buffer.from(bucketTag('bench', bucketOf(batch[0]!.actId, BUCKETS))), people, values };
+  return { tag: Buffer.from(tagOf(bucketOf(batch[0]!.actId, BUCKETS))), people, values };
 }
 
 /** Orders a second with so many batches under way at once. */
@@ -90,27 +86,15 @@ const best = (rates: readonly number[]): number => Math.round(Math.max(...rates)
 /** Three primaries, no replicas, one client process: everything on the cores of this machine. */
 export async function benchRedis(): Promise<RedisFigures> {
   const cluster = await startRedisCluster({ replicas: 0 });
-  const client = connectRedis({
-    url: cluster.url,
-    logger: pino({ level: 'silent' }),
-    random: Math.random,
-    callTimeoutMs: 30_000,
-  });
+  const client = await connected(cluster.url);
   const bare = new Cluster(cluster.urls.map(String), { redisOptions: { protocol: 2 } });
   try {
-    await client.ready;
     await Promise.all((await cluster.primaries()).map((node) => node.call('FUNCTION', 'LOAD', BARE)));
-    const book = createRedisTokenBook({
-      client,
-      space: 'bench',
-      buckets: BUCKETS,
-      winsTtlMs: () => DAY_MS,
-      random: Math.random,
-    });
+    const book = redisBook(client);
     /** Nothing in it, and whole: as it is at night. */
     const empty = async () => {
-      await Promise.all((await cluster.primaries()).map((one) => one.call('FLUSHALL')));
-      await markAllWhole(book, BUCKETS);
+      await emptied(cluster);
+      await markAllWhole(book);
     };
     const all = batches();
     const allBare = all.map(bareBatch);
@@ -146,14 +130,13 @@ export async function benchRedis(): Promise<RedisFigures> {
     const ratios = rates.record.map(
       (own, round) => own / Math.max(rates.pipelined[round]!, rates.fn[round]!),
     );
-    const median = ratios.sort((a, b) => a - b)[ROUNDS >> 1]!;
     return {
       bookRecordsPerSecond: best(rates.record),
       barePipelinedSetsPerSecond: best(rates.pipelined),
       bareFunctionSetsPerSecond: best(rates.fn),
       bookAdvancesPerSecond: best(rates.advance),
       bookBytesPerPendingToken: Math.round(bytesPerToken),
-      bookOverBareRedis: Number(median.toFixed(2)),
+      bookOverBareRedis: twoPlaces(median(ratios)),
     };
   } finally {
     bare.disconnect();
@@ -162,7 +145,7 @@ export async function benchRedis(): Promise<RedisFigures> {
   }
 }
 
-async function usedMemory(nodes: Awaited<ReturnType<typeof startRedisCluster>>['nodes']): Promise<number> {
+async function usedMemory(nodes: RedisCluster['nodes']): Promise<number> {
   const infos = await Promise.all(nodes.map((node) => node.call('INFO', 'memory')));
   return infos.reduce<number>(
     (sum, info) => sum + Number(/used_memory_dataset:(\d+)/.exec(String(info))?.[1]),

@@ -13,6 +13,7 @@ import { anOrder } from '../test/support/orders.ts';
 import { quiet } from '../test/support/postgres.ts';
 import { BUCKETS, connected, markAllWhole, redisBook, startTestRedis } from '../test/support/redis.ts';
 import { type SdkRig, startSdkRig } from '../test/support/sdk.ts';
+import { median } from './figures.ts';
 
 export interface SdkFigures {
   /** Balances looked up in the caller's process, nothing remembered. */
@@ -187,5 +188,3 @@ const get = (agent: http.Agent, url: string, actId: ActId): Promise<unknown> =>
     });
     request.on('error', reject);
   });
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;

@@ -8,6 +8,7 @@ import { type Keyring, openKeyring } from '../src/stations/4-seal/keyring.ts';
 import { createSealingLine } from '../src/stations/4-seal/sealing-line.ts';
 import type { Clock } from '../src/vocabulary/instant.ts';
 import { anOrder } from '../test/support/orders.ts';
+import { twoPlaces } from './figures.ts';
 
 export interface SealFigures {
   /** Orders promised a second (sealed, appended, fsynced, answered), micro-batches of 64. */
@@ -87,7 +88,7 @@ export async function benchSeal(): Promise<SealFigures> {
       tokensPerSecond: Math.round(tokensPerSecond),
       singleSignatureTokensPerSecond: Math.round(singleSignatureTokensPerSecond),
       journalOrdersPerSecond: Math.round(await journalRate(log)),
-      sealOverSingleSignature: Number((tokensPerSecond / singleSignatureTokensPerSecond).toFixed(2)),
+      sealOverSingleSignature: twoPlaces(tokensPerSecond / singleSignatureTokensPerSecond),
     };
   } finally {
     await log.close();

@@ -1,11 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import pino from 'pino';
 import { openJournal } from '../src/engines/embedded/journal/index.ts';
 import type { GrantLog, TokenBook } from '../src/engines/ports.ts';
-import { connectRedis } from '../src/engines/redis/client.ts';
-import { createRedisTokenBook } from '../src/engines/redis/token-book.ts';
 import { isRefusal } from '../src/protocol/failures.ts';
 import { createGranter, type Granter } from '../src/stations/3-grant/grant.ts';
 import { type Keyring, openKeyring } from '../src/stations/4-seal/keyring.ts';
@@ -16,7 +13,10 @@ import type { Clock } from '../src/vocabulary/instant.ts';
 import { testCampaign } from '../test/support/campaign.ts';
 import { NOBODY_KNOWS } from '../test/support/credited-wins.ts';
 import { anOrder } from '../test/support/orders.ts';
+import { quiet } from '../test/support/postgres.ts';
+import { BUCKETS, connected, emptied, redisBook } from '../test/support/redis.ts';
 import { startRedisCluster } from '../tools/services.ts';
+import { median, twoPlaces } from './figures.ts';
 import { processCpuMs } from './server-cpu.ts';
 
 export interface TurnFigures {
@@ -33,11 +33,9 @@ export interface TurnFigures {
   readonly noTurnOverTurnCpu: number;
 }
 
-const BUCKETS = 16;
 const GRANTS = 40_000;
 const UNDER_WAY = 2_048;
 const ROUNDS = 5;
-const DAY_MS = 86_400_000;
 
 const ORDERS = Array.from({ length: GRANTS }, (_, person) => anOrder({ person }));
 
@@ -86,27 +84,14 @@ interface Measured {
 
 /** Three primaries, no replicas, one gateway: everything on the cores of this machine. */
 export async function benchTurns(): Promise<TurnFigures> {
-  const logger = pino({ level: 'silent' });
   const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-bench-turns-'));
   const clock: Clock = { now: () => ORDERS[0]!.drawnAtMs, monotonicMs: () => 0 };
   const keyring = openKeyring(path.join(folder, 'keys'), clock);
-  const log = await openJournal({ folder: path.join(folder, 'journal'), logger });
+  const log = await openJournal({ folder: path.join(folder, 'journal'), logger: quiet });
   const cluster = await startRedisCluster({ replicas: 0 });
-  const client = connectRedis({
-    url: cluster.url,
-    logger,
-    random: Math.random,
-    callTimeoutMs: 30_000,
-  });
+  const client = await connected(cluster.url);
   try {
-    await client.ready;
-    const book = createRedisTokenBook({
-      client,
-      space: 'bench',
-      buckets: BUCKETS,
-      winsTtlMs: () => DAY_MS,
-      random: Math.random,
-    });
+    const book = redisBook(client);
     const withoutTurns: TokenBook = {
       ...book,
       takeTurn: async (actId, phaseKey) => ({
@@ -119,7 +104,7 @@ export async function benchTurns(): Promise<TurnFigures> {
     };
     const serversMs = () => cluster.nodes.reduce((ms, node) => ms + processCpuMs(node.pid), 0);
     const measured = async (one: TokenBook): Promise<Measured> => {
-      await Promise.all((await cluster.primaries()).map((node) => node.call('FLUSHALL')));
+      await emptied(cluster);
       const granter = granterOver(one, log, keyring);
       const before = { atMs: performance.now(), own: process.cpuUsage(), serversMs: serversMs() };
       await grantAll(granter);
@@ -139,15 +124,16 @@ export async function benchTurns(): Promise<TurnFigures> {
       without.push(await measured(withoutTurns));
       inTurn.push(await measured(book));
     }
+    const middle = (values: readonly number[]) => twoPlaces(median(values));
     const cpuOf = (one: Measured) => one.gatewayMicros + one.serverMicros;
     return {
       grantsInTurnPerSecond: Math.round(Math.max(...inTurn.map((one) => one.perSecond))),
       grantsWithoutTurnPerSecond: Math.round(Math.max(...without.map((one) => one.perSecond))),
-      gatewayMicrosOfAGrantInTurn: median(inTurn.map((one) => one.gatewayMicros)),
-      gatewayMicrosOfAGrantWithoutTurn: median(without.map((one) => one.gatewayMicros)),
-      serverMicrosOfAGrantInTurn: median(inTurn.map((one) => one.serverMicros)),
-      serverMicrosOfAGrantWithoutTurn: median(without.map((one) => one.serverMicros)),
-      noTurnOverTurnCpu: median(without.map((one, round) => cpuOf(one) / cpuOf(inTurn[round]!))),
+      gatewayMicrosOfAGrantInTurn: middle(inTurn.map((one) => one.gatewayMicros)),
+      gatewayMicrosOfAGrantWithoutTurn: middle(without.map((one) => one.gatewayMicros)),
+      serverMicrosOfAGrantInTurn: middle(inTurn.map((one) => one.serverMicros)),
+      serverMicrosOfAGrantWithoutTurn: middle(without.map((one) => one.serverMicros)),
+      noTurnOverTurnCpu: middle(without.map((one, round) => cpuOf(one) / cpuOf(inTurn[round]!))),
     };
   } finally {
     await client.close();
@@ -156,6 +142,3 @@ export async function benchTurns(): Promise<TurnFigures> {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-const median = (values: readonly number[]): number =>
-  Number([...values].sort((a, b) => a - b)[values.length >> 1]!.toFixed(2));

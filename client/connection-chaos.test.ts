@@ -1,16 +1,14 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { createConnection } from './connection.ts';
 import { HongbaoProblem } from './problem.ts';
-import { createSessionKeeper } from './session-keeper.ts';
-import { createManualTime, settle } from './testing/manual-time.ts';
+import { settle } from './testing/manual-time.ts';
+import { ANSWER_WITHIN_MS, scriptedConnection } from './testing/scripted-connection.ts';
 import {
   aShake,
   goodbye,
   nothing,
   problemFrame,
   type ScriptedSocket,
-  scriptedSockets,
   welcome,
 } from './testing/scripted-sockets.ts';
 
@@ -34,42 +32,22 @@ const ACTS = [
 ] as const;
 type Act = (typeof ACTS)[number];
 
-const ANSWER_WITHIN_MS = 8_000;
 const RUNS = 120;
 /** Longer than the longest pause. */
 const FINDS_BACK_WITHIN_MS = 180_000;
 const STEP_MS = 500;
 
 function arrange(draw: number) {
-  const time = createManualTime();
-  const sockets = scriptedSockets();
   const hungUp = new Set<ScriptedSocket>();
   const unforeseen: unknown[] = [];
   let isBackendUp = true;
   let number = 0;
   let open = 0;
-  const sessions = createSessionKeeper({
-    fetch: async () => {
-      if (!isBackendUp) throw new Error('down');
-      return `s${++number}`;
-    },
-    person: 'alice',
-    nowMs: time.nowMs,
-    timers: time.timers,
-    answerWithinMs: ANSWER_WITHIN_MS,
-  });
-  const connection = createConnection({
-    url: 'ws://gateway/v1/play',
-    campaignId: 'gala',
-    sessions,
-    socket: sockets.socket,
-    random: () => draw,
-    timers: time.timers,
-    answerWithinMs: ANSWER_WITHIN_MS,
-    onState: () => {},
-    onThrottle: () => {},
-    onServerTime: () => {},
-  });
+  const session = async () => {
+    if (!isBackendUp) throw new Error('down');
+    return `s${++number}`;
+  };
+  const { time, sockets, connection } = scriptedConnection(session, { random: () => draw });
   const track = (promise: Promise<unknown>): void => {
     open += 1;
     promise

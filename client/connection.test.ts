@@ -1,48 +1,30 @@
 import { describe, expect, it, vi } from 'vitest';
-import { type ConnectionState, createConnection } from './connection.ts';
-import { createSessionKeeper } from './session-keeper.ts';
+import type { ConnectionState } from './connection.ts';
 import { unsignedJwt } from './testing/jwt.ts';
-import { createManualTime, settle } from './testing/manual-time.ts';
+import { settle } from './testing/manual-time.ts';
+import { ANSWER_WITHIN_MS, scriptedConnection } from './testing/scripted-connection.ts';
 import {
   aShake,
   goodbye,
   nothing,
   problemFrame,
   type ScriptedSocket,
-  scriptedSockets,
   throttleFrame,
   welcome,
 } from './testing/scripted-sockets.ts';
-
-const ANSWER_WITHIN_MS = 8_000;
 
 /** Good for ever, as far as the phone can tell. */
 const sessionNo = (number: number): string => unsignedJwt({ jti: number, exp: 9e9 });
 
 /** A connection, its sockets and its time; sessions are no. 1, 2, … unless they are handed in. */
 function start(options: { session?: () => Promise<string>; random?: number } = {}) {
-  const time = createManualTime();
-  const sockets = scriptedSockets();
   const states: ConnectionState[] = [];
   const throttles: number[] = [];
   const onServerTime = vi.fn();
   let number = 0;
   const fetch = vi.fn(options.session ?? (async () => sessionNo(++number)));
-  const sessions = createSessionKeeper({
-    fetch,
-    person: 'alice',
-    nowMs: time.nowMs,
-    timers: time.timers,
-    answerWithinMs: ANSWER_WITHIN_MS,
-  });
-  const connection = createConnection({
-    url: 'ws://gateway/v1/play',
-    campaignId: 'gala',
-    sessions,
-    socket: sockets.socket,
+  const { time, sockets, connection } = scriptedConnection(fetch, {
     random: () => options.random ?? 0.5,
-    timers: time.timers,
-    answerWithinMs: ANSWER_WITHIN_MS,
     onState: (state) => states.push(state),
     onThrottle: (throttle) => throttles.push(throttle.level),
     onServerTime,

@@ -5,42 +5,23 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
+/** What every room below the stations may build on. */
+const RULES = ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules'];
+const GUARDED = [...RULES, 'src/engines/ports.ts', 'src/guard'];
+
 /** Who may import whom, by room. A station never imports a sibling; the auditor shares no code with the engine. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/vocabulary': [],
   'src/protocol': ['src/vocabulary'],
   'src/campaign': ['src/vocabulary', 'src/protocol'],
   'src/rules': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/engines/ports.ts'],
-  'src/engines': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules'],
-  'src/ledger': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules', 'src/engines'],
-  'src/guard': ['src/vocabulary', 'src/protocol', 'src/campaign', 'src/rules', 'src/engines/ports.ts'],
-  'src/identity': [
-    'src/vocabulary',
-    'src/protocol',
-    'src/campaign',
-    'src/rules',
-    'src/engines/ports.ts',
-    'src/guard',
-  ],
+  'src/engines': RULES,
+  'src/ledger': [...RULES, 'src/engines'],
+  'src/guard': [...RULES, 'src/engines/ports.ts'],
+  'src/identity': GUARDED,
   'src/telemetry': ['src/vocabulary', 'src/protocol'],
-  'src/stations': [
-    'src/vocabulary',
-    'src/protocol',
-    'src/campaign',
-    'src/rules',
-    'src/engines/ports.ts',
-    'src/guard',
-    'src/telemetry',
-  ],
-  'src/control': [
-    'src/vocabulary',
-    'src/protocol',
-    'src/campaign',
-    'src/rules',
-    'src/engines/ports.ts',
-    'src/guard',
-    'src/telemetry',
-  ],
+  'src/stations': [...GUARDED, 'src/telemetry'],
+  'src/control': [...GUARDED, 'src/telemetry'],
   'src/processes': ['src', 'rehearsal'],
   client: ['src/protocol/gen', 'src/protocol/error-kinds.ts'],
   // What talks to a gateway knows the wire and nothing else; the library beside it stands on the engine's own rooms.

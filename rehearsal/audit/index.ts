@@ -29,11 +29,8 @@ import { readStreams, type StreamsToRead } from './streams.ts';
 export type { AuditReport, Conserved, Finding } from './report.ts';
 export { fileOf } from './statement.ts';
 
-export interface AuditOptions {
-  readonly dataFolder: string;
-  /** Where the keyring lies; `keys` in the data folder when it is not said. */
-  readonly keysFolder?: string;
-  readonly ledgerUrl: string;
+/** What an audit is told beside where things lie. */
+interface Told {
   readonly historyFile?: string;
   /** The backlog is drained: every promise must be in the ledger. */
   readonly settled?: boolean;
@@ -43,6 +40,13 @@ export interface AuditOptions {
   readonly gatewayUrls?: readonly string[];
   /** What partners say they handed out: `connector=file` (statement.ts). */
   readonly statements?: readonly string[];
+}
+
+export interface AuditOptions extends Told {
+  readonly dataFolder: string;
+  /** Where the keyring lies; `keys` in the data folder when it is not said. */
+  readonly keysFolder?: string;
+  readonly ledgerUrl: string;
 }
 
 /**
@@ -88,7 +92,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   });
 }
 
-export interface ClusterAuditOptions {
+export interface ClusterAuditOptions extends Told {
   /** Of every process that promises: the data folders of gateways and wallets. */
   readonly dataFolders: readonly string[];
   /** JetStream: addresses, the name that begins every stream's, and how many buckets there are. */
@@ -98,12 +102,6 @@ export interface ClusterAuditOptions {
   /** Control's database: budgets, slices, campaigns. */
   readonly controlUrl: string;
   readonly keyFile: string;
-  readonly historyFile?: string;
-  readonly settled?: boolean;
-  readonly closedBeforeMs?: number;
-  readonly gatewayUrls?: readonly string[];
-  /** What partners say they handed out: `connector=file` (statement.ts). */
-  readonly statements?: readonly string[];
   /** The book was away while people changed gateways: an order may have been sealed by two of them. */
   readonly resealed?: boolean;
 }

@@ -7,7 +7,7 @@ import { RetryableFault } from '../protocol/failures.ts';
 import { bucketOf } from '../vocabulary/bucket.ts';
 import type { Order } from '../vocabulary/order.ts';
 import { TOKEN_STATUS } from '../vocabulary/token-status.ts';
-import { createGuardedBook, type GuardedBook } from './guarded-book.ts';
+import { createGuardedBook, type GuardedBook, type GuardedBookOptions } from './guarded-book.ts';
 
 const BUCKETS = 4;
 const PROBE_MS = 100;
@@ -68,21 +68,22 @@ describe('a book that may be away', () => {
       },
       async *pendingIn() {},
     };
-    book = createGuardedBook({
-      book: distant,
-      buckets: BUCKETS,
-      random: () => 1,
-      logger: quiet,
-      faultsToOpen: 3,
-      probeMsFirst: PROBE_MS,
-      probeMsMax: PROBE_MS,
-    });
+    book = guarded({ probeMsFirst: PROBE_MS, probeMsMax: PROBE_MS });
   });
   afterEach(() => {
     book.stop();
     vi.useRealTimers();
   });
 
+  const guarded = (more: Partial<GuardedBookOptions>) =>
+    createGuardedBook({
+      book: distant,
+      buckets: BUCKETS,
+      random: () => 1,
+      logger: quiet,
+      faultsToOpen: 3,
+      ...more,
+    });
   const open = async (bucket: number) => {
     away.add(bucket);
     for (let time = 0; time < 3; time += 1) await book.record([entry(orderIn(bucket, time))]);
@@ -180,12 +181,7 @@ describe('a book that may be away', () => {
     beforeEach(() => {
       passed = [];
       heard = 'yes';
-      mine = createGuardedBook({
-        book: distant,
-        buckets: BUCKETS,
-        random: () => 1,
-        logger: quiet,
-        faultsToOpen: 3,
+      mine = guarded({
         probeMsFirst: 60_000,
         probeMsMax: 60_000,
         others: {
@@ -242,11 +238,8 @@ describe('a book that may be away', () => {
   });
 
   it('throws on what is no absence', async () => {
-    const broken = createGuardedBook({
+    const broken = guarded({
       book: { ...distant, winsOf: () => Promise.reject(new Error('a mistake')) },
-      buckets: 1,
-      random: () => 0,
-      logger: quiet,
     });
     for (let time = 0; time < 9; time += 1)
       await expect(broken.winsOf(orderIn(0).actId, orderIn(0).phaseKey)).rejects.toThrow('a mistake');

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { runCommandLine } from '../support/command-line.ts';
+import { cliSays } from '../support/command-line.ts';
 import { sessionOf, startEngineForTest, type TestEngine } from '../support/engine.ts';
 import { behave } from '../support/sandbox.ts';
 
@@ -33,11 +33,7 @@ describe('pieces in a running engine', { timeout: 120_000 }, () => {
     rmSync(dataFolder, { recursive: true, force: true });
   });
 
-  const cli = async (command: string, exitCode = 0): Promise<Record<string, unknown>> => {
-    const ran = await runCommandLine([...command.split(' '), '--json'], { HONGBAO_DATA: dataFolder });
-    expect(ran.exitCode, ran.stdout).toBe(exitCode);
-    return ran.json();
-  };
+  const cli = (command: string, exitCode?: number) => cliSays(command, dataFolder, exitCode);
   const behaves = (how: object): Promise<void> => {
     const run = JSON.parse(readFileSync(path.join(dataFolder, 'run', 'engine.json'), 'utf8')) as {
       downstreamUrl: string;

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { runCommandLine } from '../support/command-line.ts';
+import { cliSays, runCommandLine } from '../support/command-line.ts';
 import { sessionOf, startEngineForTest, type TestEngine } from '../support/engine.ts';
 
 const POLL = { timeout: 60_000, interval: 100 };
@@ -56,11 +56,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const cli = async (command: string): Promise<Record<string, unknown>> => {
-  const ran = await runCommandLine([...command.split(' '), '--json'], { HONGBAO_DATA: dataFolder });
-  expect(ran.exitCode, ran.stdout).toBe(0);
-  return ran.json();
-};
+const cli = (command: string) => cliSays(command, dataFolder);
 const inForce = async () =>
   (await cli('status')).connectorsFile as { version: string; refused?: { report: string } };
 const metrics = async (): Promise<string> =>

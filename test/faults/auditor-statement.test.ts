@@ -6,25 +6,7 @@ import { checkStatements, statementStation } from '../../rehearsal/audit/check-s
 import type { AwardRow } from '../../rehearsal/audit/ledger.ts';
 import { Findings } from '../../rehearsal/audit/report.ts';
 import { readStatements } from '../../rehearsal/audit/statement.ts';
-
-const TEA = '1000001_tea_1_drinks-coupon_live';
-const LUCK = '1000001_luck_1_greeting_live';
-const VOUCHER = 'AAAA-BBBB-CCCC';
-
-const scenes = [{ id: 'tea', fulfil: { connector: 'tea', item: 'cup' } }, { id: 'luck' }];
-const catalog = {
-  campaigns: [{ campaign_id: 'gala', source: JSON.stringify({ rewards: [{ items: [{ scenes }] }] }) }],
-  phases: [{ campaign_id: 'gala', phase_id: 'live', phase_key: 3 }],
-};
-
-const award = (ref: string, state: string, voucher: string | null = null): AwardRow => ({
-  act_id: BigInt(ref.split('_')[0]!),
-  phase_key: 3,
-  ref,
-  state,
-  voucher,
-});
-const fulfilled = award(TEA, 'fulfilled', VOUCHER);
+import { award, catalog, fulfilled, LUCK, TEA, VOUCHER } from '../support/audited-pieces.ts';
 
 /** A real downstream's own words, as CSV or JSON lines: held against the ledger as the sandbox's record is. */
 describe('the auditor of partners’ statements', () => {

@@ -1,4 +1,4 @@
-import { vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { main } from '../../src/processes/cli/main.ts';
 
 export interface Ran {
@@ -38,6 +38,17 @@ export async function runCommandLine(
     process.env = before;
     process.exitCode = exitCodeBefore;
   }
+}
+
+/** What `hongbao COMMAND --json` says over a data folder, when it ends as it should. */
+export async function cliSays(
+  command: string,
+  dataFolder: string,
+  exitCode = 0,
+): Promise<Record<string, unknown>> {
+  const ran = await runCommandLine([...command.split(' '), '--json'], { HONGBAO_DATA: dataFolder });
+  expect(ran.exitCode, ran.stdout).toBe(exitCode);
+  return ran.json();
 }
 
 function jsonLine(stdout: string): Record<string, unknown> {

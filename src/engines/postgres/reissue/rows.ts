@@ -30,31 +30,39 @@ export const jobOf = (row: JobRow): ReissueJob => ({
   perSecond: row.per_second,
 });
 
-export interface LineRow {
+/** What a line of the list says. */
+export interface AskedRow {
   readonly line: number;
   readonly campaign_id: CampaignId;
   readonly scene_id: SceneId;
   readonly rain_id: RainId;
   readonly app_id: AppId;
-  readonly act_id: ActId;
-  readonly phase_key: PhaseKey;
   readonly amount_fen: Fen | null;
   readonly drawn_at_ms: bigint;
-  readonly order_number: OrderNumber;
-  readonly asked_before: boolean;
-  readonly given_before: boolean;
 }
 
-export const dueOf = (row: LineRow): ReissueLineDue => ({
+export const askedOf = (row: AskedRow) => ({
   line: row.line,
   campaignId: row.campaign_id,
   sceneId: row.scene_id,
   rainId: row.rain_id,
   appId: row.app_id,
-  actId: row.act_id,
-  phaseKey: row.phase_key,
   amountFen: row.amount_fen ?? undefined,
   drawnAtMs: instantMs(Number(row.drawn_at_ms)),
+});
+
+export interface DueRow extends AskedRow {
+  readonly act_id: ActId;
+  readonly phase_key: PhaseKey;
+  readonly order_number: OrderNumber;
+  readonly asked_before: boolean;
+  readonly given_before: boolean;
+}
+
+export const dueOf = (row: DueRow): ReissueLineDue => ({
+  ...askedOf(row),
+  actId: row.act_id,
+  phaseKey: row.phase_key,
   orderNumber: row.order_number,
   askedBefore: row.asked_before,
   givenBefore: row.given_before,

@@ -1,12 +1,11 @@
 import type { PoolClient } from 'pg';
 import type { PhaseKey } from '../../../vocabulary/ids.ts';
-import { instantMs } from '../../../vocabulary/instant.ts';
 import type { ReissueLineUnchecked, Reissues } from '../../ports.ts';
 import claimSql from './claim.sql';
 import { lockHeld, noteEvent } from './job-row.ts';
 import markDuplicatesSql from './mark-duplicates.sql';
 import noteCheckedSql from './note-checked.sql';
-import { dueOf, jobOf, type LineRow } from './rows.ts';
+import { type AskedRow, askedOf, type DueRow, dueOf, jobOf } from './rows.ts';
 import settleSql from './settle.sql';
 import takeSql from './take.sql';
 
@@ -57,23 +56,12 @@ export function createWork(safely: Safely): Work {
       }),
     unchecked: (hold, limit) =>
       safely(async (client) => {
-        const { rows } = await client.query<LineRow & { user_key: Buffer }>(
+        const { rows } = await client.query<AskedRow & { user_key: Buffer }>(
           `SELECT line, campaign_id, scene_id, rain_id, app_id, user_key, amount_fen, drawn_at_ms
            FROM reissue.line WHERE job_id = $1 AND state = 'unchecked' ORDER BY line LIMIT $2`,
           [hold.jobId, limit],
         );
-        return rows.map(
-          (row): ReissueLineUnchecked => ({
-            line: row.line,
-            campaignId: row.campaign_id,
-            sceneId: row.scene_id,
-            rainId: row.rain_id,
-            appId: row.app_id,
-            userKey: row.user_key,
-            amountFen: row.amount_fen ?? undefined,
-            drawnAtMs: instantMs(Number(row.drawn_at_ms)),
-          }),
-        );
+        return rows.map((row): ReissueLineUnchecked => ({ ...askedOf(row), userKey: row.user_key }));
       }),
     noteChecked: (hold, checked) =>
       safely(async (client) => {
@@ -103,7 +91,7 @@ export function createWork(safely: Safely): Work {
       safely(async (client) => {
         const row = await lockHeld(client, hold);
         if (!row) return [];
-        const { rows } = await client.query<LineRow>(takeSql, [
+        const { rows } = await client.query<DueRow>(takeSql, [
           hold.jobId,
           limit,
           row.state === 'running',
