@@ -87,13 +87,19 @@ describe('a stream that the servers have lost', () => {
   }
 
   /** A process with a journal. */
-  async function process(name: string, graceMs = 0) {
-    const remembered = rememberedStreams(path.join(folder, `${name}.json`), quiet);
+  async function process(name: string, { graceMs = 0, cluster = 'this' } = {}) {
     const journal = await openJournal({ folder: path.join(folder, name), logger: quiet });
+    const remembered = rememberedStreams({
+      file: path.join(folder, `${name}.json`),
+      cluster,
+      drained: journal.drained(),
+      logger: quiet,
+    });
     const log = logOf(
       {
         graceMs,
         known: remembered.of(0),
+        isFirst: remembered.areForeign,
         adopt: (generation) => remembered.note(0, generation),
       },
       name,
@@ -103,6 +109,7 @@ describe('a stream that the servers have lost', () => {
       journal,
       streams: [log],
       logger: quiet,
+      foreignUpTo: remembered.foreignUpTo,
       onComplete: (bucket, generation) => {
         remembered.note(bucket, generation);
         told.push(generation);
@@ -189,10 +196,29 @@ describe('a stream that the servers have lost', () => {
     expect(await again.bucket.append(aBatch([8]))).toBe((await begin())! + 3);
   });
 
+  it('gets nothing that was promised in another cluster', async () => {
+    const drill = await process('reused', { cluster: 'drill' });
+    await drill.bucket.append(aBatch([2]));
+    await until(() => drill.journaled.owed() === 0, 'nothing is owed');
+    await drill.close();
+    await lose();
+    await makeAnew();
+    const live = await process('reused', { cluster: 'live' });
+    await live.bucket.append(aBatch([4]));
+    expect([await streamed(), live.told]).toEqual([[[4]], []]);
+    // Nor when it is lost once more.
+    await live.close();
+    await lose();
+    await makeAnew();
+    const again = await process('reused', { cluster: 'live' });
+    await until(() => again.told.length > 0, 'everything is published again');
+    expect(await streamed()).toEqual([[4]]);
+  });
+
   it('takes a fence only once nobody owes it anything, and a while after it was met', async () => {
     const [owing, control] = [await process('owing'), await process('control')];
     await owing.bucket.append(aBatch([2]));
-    const slow = await process('slow', 60_000);
+    const slow = await process('slow', { graceMs: 60_000 });
     await lose();
     await makeAnew();
     // Has not heard of it yet: his fence may not go before what the others publish.

@@ -15,6 +15,8 @@ export interface GenerationsOptions {
   readonly names: BucketNames;
   /** The one in which everything stands that this process has published and may forget, if that is known. */
   readonly known?: Generation | undefined;
+  /** Nothing of what was promised before concerns this stream, whichever it is. */
+  readonly isFirst?: boolean | undefined;
   /** Told of the first one that is met when none is known, and nothing says that there was another. */
   readonly adopt?: ((generation: Generation) => void) | undefined;
   /** Makes the stream anew, or finishes what somebody has begun. Without it that is left to others. */
@@ -82,7 +84,7 @@ export function createGenerations(options: GenerationsOptions) {
     if (generation === known) return;
     const isFirst = known === undefined;
     known = generation;
-    if (isFirst && beginOf(config) === 1) return options.adopt?.(generation);
+    if (isFirst && (options.isFirst || beginOf(config) === 1)) return options.adopt?.(generation);
     if (!isFirst)
       link.logger.error({ stream: names.stream, generation }, 'the stream is another one than it was');
     if (onAnew) onAnew(generation);

@@ -20,7 +20,7 @@ export interface JetStreamLogOptions {
   readonly replicas: number;
   readonly deadlineMs?: number;
   /** What is known of the stream, and what is done when its servers have lost it. */
-  readonly life?: Pick<GenerationsOptions, 'known' | 'adopt' | 'remake' | 'graceMs'>;
+  readonly life?: Pick<GenerationsOptions, 'known' | 'isFirst' | 'adopt' | 'remake' | 'graceMs'>;
 }
 
 /** The GrantLog of one bucket, for everybody who appends; who credits reads it as its owner (owned-log.ts). */

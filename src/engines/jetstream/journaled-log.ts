@@ -19,6 +19,8 @@ export interface JournaledLogOptions {
   readonly onReplayed?: (bucket: number) => void;
   /** Told that everything the journal has for a bucket stands in this stream of it, which was made anew. */
   readonly onComplete?: (bucket: number, generation: Generation) => void;
+  /** What the journal has up to here is never published into a stream that was made anew. Default 0. */
+  readonly foreignUpTo?: LogSequence;
 }
 
 /** One bucket, promised in two copies. */

@@ -22,6 +22,8 @@ export interface ReplayOptions {
   readonly onReplayed?: (bucket: number) => void;
   /** Told that everything the journal has for a bucket stands in this stream of it. */
   readonly onComplete?: (bucket: number, generation: Generation) => void;
+  /** What the journal has up to here is never published into a stream that was made anew. Default 0. */
+  readonly foreignUpTo?: LogSequence;
 }
 
 type OnSettled = (sequence: LogSequence, bucket: number, standsAt: LogSequence | undefined) => void;
@@ -105,7 +107,7 @@ export function createReplay(options: ReplayOptions) {
   async function gatherAnew(): Promise<void> {
     for (let wanted = ungathered(); wanted.size > 0 && !stopped; wanted = ungathered()) {
       try {
-        await eachSince(0, (sequence, bucket) => {
+        await eachSince(options.foreignUpTo ?? 0, (sequence, bucket) => {
           if (wanted.has(bucket)) debts.oweAnew(sequence, bucket);
         });
         for (const [bucket, generation] of wanted) gathered.set(bucket, generation);

@@ -19,6 +19,7 @@ import { createControlStore } from '../../engines/postgres/control-store/index.t
 import { openPool } from '../../engines/postgres/pool.ts';
 import { createReissues } from '../../engines/postgres/reissue/index.ts';
 import { createOperators } from '../../engines/postgres/reissue/operators.ts';
+import { createShardMap } from '../../engines/postgres/shard-map/index.ts';
 import { connectRedis } from '../../engines/redis/client.ts';
 import { createRedisSignals } from '../../engines/redis/signals.ts';
 import { createRedisTokenBook } from '../../engines/redis/token-book.ts';
@@ -88,14 +89,23 @@ export async function openClusterStores(
     logger,
   });
   const settings = { space, buckets, replicas: cluster.logReplicas, bytesMax: cluster.logBucketBytes };
-  const remembered = rememberedStreams(path.join(config.dataFolder, 'streams.json'), logger);
+  const remembered = rememberedStreams({
+    file: path.join(config.dataFolder, 'streams.json'),
+    // Who starts while control's database is away goes by what is on its disk, here as elsewhere.
+    cluster: await createShardMap(pool)
+      .clusterId()
+      .catch(() => undefined),
+    drained: journal.drained(),
+    logger,
+  });
+  let hadLife = false;
   const past: PastLog = {
     // Where anything was ever leased there was a log.
-    wasThere: async (bucket) =>
-      remembered.of(bucket) !== undefined ||
-      journal.end() > 0 ||
-      (await allotments.unclosed()).length > 0 ||
-      (await ledger.ledger.fences()).length > 0,
+    async wasThere(bucket) {
+      if (remembered.of(bucket) !== undefined) return true;
+      hadLife ||= (await allotments.unclosed()).length > 0 || (await ledger.ledger.fences()).length > 0;
+      return hadLife;
+    },
     fences: () => ledger.ledger.fences(),
     absences: Array.from({ length: buckets }, () => createAbsence(systemClock)),
     // Nothing that the book knows is promised anew before the journals have had their turn.
@@ -113,6 +123,7 @@ export async function openClusterStores(
       replicas: cluster.logReplicas,
       life: {
         known: remembered.of(bucket),
+        isFirst: remembered.areForeign,
         adopt: (generation) => remembered.note(bucket, generation),
         // One of many processes is enough.
         remake: async () => {
@@ -130,6 +141,7 @@ export async function openClusterStores(
     // What is replayed may be void, which only a look from the log's beginning tells: the bookkeeper's.
     onReplayed: tear,
     onComplete: remembered.note,
+    foreignUpTo: remembered.foreignUpTo,
   });
   const log = switchable(Array.from({ length: buckets }, (_, bucket): GrantLog => journaled.bucket(bucket)));
   const ways = await openWays(

@@ -3,8 +3,12 @@ import type { Migration } from '../migrate.ts';
 import { asFault } from '../retryable.ts';
 import { transaction } from '../transaction.ts';
 import schema from './0001-shard-map.sql';
+import clusterId from './0002-cluster-id.sql';
 
-export const shardMapMigrations: readonly Migration[] = [{ name: 'shard-map/0001-shard-map', sql: schema }];
+export const shardMapMigrations: readonly Migration[] = [
+  { name: 'shard-map/0001-shard-map', sql: schema },
+  { name: 'shard-map/0002-cluster-id', sql: clusterId },
+];
 
 export interface ShardAddress {
   readonly name: string;
@@ -33,6 +37,8 @@ export interface BucketMove {
 
 /** The plan of the ledger's shards, in control's database. Every call may be repeated. */
 export interface ShardMap {
+  /** Of this cluster, and of no other one, for its life. */
+  clusterId(): Promise<string>;
   /** Undefined before the cluster is founded. */
   read(): Promise<ShardPlan | undefined>;
   /**
@@ -68,6 +74,14 @@ export function createShardMap(pool: Pool): ShardMap {
   };
 
   return {
+    async clusterId() {
+      try {
+        const { rows } = await pool.query<{ id: string }>('SELECT id::text FROM shard_map.cluster');
+        return rows[0]!.id;
+      } catch (error) {
+        throw asFault(error);
+      }
+    },
     async read() {
       try {
         return await transaction(pool, async (client) => {
