@@ -33,17 +33,21 @@ describe('the dealer, when little is left', () => {
   let leases: SliceLeaseAsk[];
   let returned: { sliceId: SliceId; fromIndex: number }[];
   let isLow: boolean;
+  let isEmpty: boolean;
+  /** What has passed, whatever the wall clock says. */
+  let passedMs: number;
   let dealer: Dealer;
 
   beforeEach(() => {
     leases = [];
     returned = [];
-    isLow = false;
+    [isLow, isEmpty, passedMs] = [false, false, 0];
     clock.set(STARTS_MS - 1_000);
     const allotments: Pick<Allotments, 'setBudgets' | 'lease' | 'returnTail'> = {
       setBudgets: async () => undefined,
-      async lease(ask): Promise<Slice> {
+      async lease(ask): Promise<Slice | undefined> {
         leases.push(ask);
+        if (isEmpty) return undefined;
         const packetsFen = Array.from({ length: ask.packetsWanted }, () => 100n as Fen);
         return {
           ...ask,
@@ -62,7 +66,7 @@ describe('the dealer, when little is left', () => {
       allotments: allotments as Allotments,
       campaigns: () => [campaign],
       holder: 'test',
-      clock,
+      clock: { ...clock, monotonicMs: () => passedMs },
       logger: quiet,
       onLeased: () => {},
       isLow: () => isLow,
@@ -107,5 +111,18 @@ describe('the dealer, when little is left', () => {
     expect(returned).toEqual([]);
     await at(30_000);
     expect(returned).toEqual([{ sliceId: 1n, fromIndex: 0 }]);
+  });
+
+  it('asks an empty budget again after a second, also when the clock was set back meanwhile', async () => {
+    isEmpty = true;
+    await at(20_000);
+    expect(leases).toHaveLength(1);
+    isEmpty = false;
+    passedMs = 999;
+    await at(5_000);
+    expect(leases).toHaveLength(1);
+    passedMs = 1_000;
+    await at(5_001);
+    expect(leases).toHaveLength(2);
   });
 });

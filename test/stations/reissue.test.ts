@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isRefusal, RetryableFault } from '../../src/protocol/failures.ts';
+import { instantMs } from '../../src/vocabulary/instant.ts';
 import { seeded, testSeed } from '../support/orders.ts';
 import {
   creditedOf,
@@ -216,6 +217,24 @@ describe('a list that is given after the fact', () => {
     // No time passes: the lease of before does not end.
     await until(isDone(id), 'the end of the list');
     expect(stage.clock.now()).toBe(nowMs);
+    await control.stop();
+    expect(await outcomes(id)).toEqual({ granted: 10 });
+  });
+
+  it('is taken from a control that died while its clock was ahead, once clocks are right again', async () => {
+    await stage.addScene('ahead', { fen: 100_000, packets: 1_000 });
+    const { id } = await stage.approved(listOf('ahead', people(10, 'ahead')));
+    await start(id);
+    const nowMs = stage.clock.now();
+    const claimed = (worker: string, fromMs: number) =>
+      stage.reissues.claim(worker, instantMs(fromMs), instantMs(fromMs + 15_000), []);
+    expect(await claimed('dead', nowMs + 1_200_000)).toMatchObject({ jobId: id });
+    // No longer than a lease lasts, and a little: it may be alive.
+    expect(await claimed('another', nowMs + 1_200_000 - 60_000)).toBeUndefined();
+    expect(await claimed('another', nowMs)).toMatchObject({ jobId: id });
+    expect(await claimed('third', nowMs)).toBeUndefined();
+    const control = stage.startControl({ worker: 'another' });
+    await until(isDone(id), 'the end of the list', 30_000);
     await control.stop();
     expect(await outcomes(id)).toEqual({ granted: 10 });
   });

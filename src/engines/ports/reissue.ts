@@ -167,7 +167,8 @@ export interface Reissues {
 
   /**
    * Takes a job that has work and that nobody else holds at this moment; passes over those that are named. `worker` is
-   * the same after a restart: what it held when it died is its own at once.
+   * the same after a restart: what it held when it died is its own at once. All workers hold on for equally long: what
+   * is held for a minute longer than `untilMs` is of a clock that was ahead, and may be taken.
    */
   claim(
     worker: string,

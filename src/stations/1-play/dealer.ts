@@ -46,6 +46,7 @@ const SLICES_PER_ROUND_MIN = 10;
 const SLICE_DEALS_FOR_MS = 30_000;
 const SLICE_PACKETS_MAX = 20_000;
 const LEASE_AHEAD_MS = 3_000;
+const EXHAUSTED_MS = 1_000;
 const MAINTAIN_EVERY_MS = 100;
 
 interface Held {
@@ -63,6 +64,7 @@ interface Table {
   held: Held[];
   dealt: number;
   leasing: boolean;
+  /** For so long, by the monotonic clock, an empty budget is not asked again. */
   exhaustedUntilMs: number;
   /** When somebody last shook for it. */
   askedAtMs: number;
@@ -92,7 +94,7 @@ export function createDealer(options: DealerOptions): Dealer {
         held: [],
         dealt: 0,
         leasing: false,
-        exhaustedUntilMs: 0,
+        exhaustedUntilMs: Number.NEGATIVE_INFINITY,
         askedAtMs: Math.max(clock.now(), rain.startsAtMs),
         isParked: false,
       };
@@ -123,8 +125,8 @@ export function createDealer(options: DealerOptions): Dealer {
   async function leaseFor(table: Table, campaign: CampaignSnapshot): Promise<void> {
     const nowMs = clock.now();
     const wanted = wantedPackets(table);
-    if (table.isParked || table.leasing || nowMs < table.exhaustedUntilMs || undealt(table) * 2 >= wanted)
-      return;
+    const isExhausted = clock.monotonicMs() < table.exhaustedUntilMs;
+    if (table.isParked || table.leasing || isExhausted || undealt(table) * 2 >= wanted) return;
     table.leasing = true;
     try {
       await setRainLines(campaign, table);
@@ -140,7 +142,7 @@ export function createDealer(options: DealerOptions): Dealer {
         dealUntilMs,
         grantUntilMs: instantMs(dealUntilMs + table.ticketTtlMs),
       });
-      if (!slice) table.exhaustedUntilMs = nowMs + 1_000;
+      if (!slice) table.exhaustedUntilMs = clock.monotonicMs() + EXHAUSTED_MS;
       else {
         options.onLeased(slice.sliceId);
         table.held.push({ slice, nextIndex: 0 });
