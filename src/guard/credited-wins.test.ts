@@ -98,9 +98,10 @@ describe('what the ledger says that somebody has won', () => {
     expect(await of(1)).toEqual({ wins: [], isAll: false });
   });
 
-  it('is asked of the ledger together by all who ask at the same moment', async () => {
+  it('is asked of log and ledger together by all who ask at the same moment', async () => {
     const { asked, of } = world();
     await Promise.all([1, 2, 3].map((person) => of(person)));
+    expect(asked.end).toBe(1);
     expect(asked.accounts).toHaveLength(1);
     expect(asked.accounts[0]).toHaveLength(3);
   });

@@ -39,11 +39,10 @@ export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
   const caughtUp = logs.map(catcherUp);
   const creditedOrdersOf = gather(ledger.creditedOrdersOf);
 
-  /** Tells whether the ledger has all that the log held when it was asked. */
+  /** Tells whether the ledger has all that the log held when it was asked: once for all who ask side by side. */
   function catcherUp(log: (typeof logs)[number]): () => Promise<boolean> {
     let failedAtMs = Number.NEGATIVE_INFINITY;
-    return async () => {
-      if (monotonicMs() - failedAtMs < AGAIN_MS) return false;
+    const catchUp = gather<void, boolean>(async (asked) => {
       const signal = AbortSignal.timeout(patienceMs);
       const isDone = await log
         .endNow()
@@ -51,8 +50,9 @@ export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
         .then(() => true)
         .catch((error: unknown) => (signal.aborted ? false : (awayToo(error) ?? false)));
       if (!isDone) failedAtMs = monotonicMs();
-      return isDone;
-    };
+      return asked.map(() => isDone);
+    });
+    return async () => monotonicMs() - failedAtMs >= AGAIN_MS && (await catchUp());
   }
 
   async function read(actId: ActId, phaseKey: PhaseKey): Promise<readonly KnownWin[] | undefined> {

@@ -23,8 +23,3 @@ export async function admit(
     return refuse('forbidden', 'this app does not take part in the campaign');
   return { player, campaign };
 }
-
-export interface Admitted {
-  readonly player: Player;
-  readonly campaign: CampaignSnapshot;
-}

@@ -1,4 +1,4 @@
-import { createHmac, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHmac, generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isRefusal } from '../protocol/failures.ts';
@@ -270,6 +270,6 @@ describe('a user’s name', () => {
     ['a\tb', false],
     [null, false],
     [{ length: 3 }, false],
-    [randomBytes(64).toString('hex'), true],
+    ['0123456789abcdef'.repeat(8), true],
   ])('%j: %s', (name, expected) => expect(isUserName(name)).toBe(expected));
 });

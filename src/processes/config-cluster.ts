@@ -30,7 +30,7 @@ export interface ClusterConfig {
 
 type Wrong = (variable: string, message: string) => undefined;
 
-export const BUCKETS_DEFAULT = 16;
+const BUCKETS_DEFAULT = 16;
 const BUCKETS_MAX = 1_024;
 const LOG_REPLICAS_DEFAULT = 3;
 const LOG_BUCKET_MB_DEFAULT = 1_024;

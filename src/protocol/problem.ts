@@ -40,4 +40,4 @@ export function problemOf(failure: unknown, traceId = newTraceId()): Problem {
 }
 
 /** 16 random bytes in hex, as in W3C Trace Context. */
-export const newTraceId = (): string => randomBytes(16).toString('hex');
+const newTraceId = (): string => randomBytes(16).toString('hex');

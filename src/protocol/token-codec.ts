@@ -225,7 +225,7 @@ export interface SealedTokenFields {
   readonly signature: Uint8Array;
 }
 
-export const SEAL_VERSION = 1;
+const SEAL_VERSION = 1;
 export const SEALED_TOKEN_BYTES_MAX = 1_024;
 export const TREE_SIZE_MAX = 1_024;
 

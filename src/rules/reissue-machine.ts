@@ -2,7 +2,7 @@ import type { ReissueAct, ReissueJob, ReissueState } from '../engines/ports.ts';
 import { type Refusal, refuse } from '../protocol/failures.ts';
 
 /** What an operator may do with a job in each state, and what it becomes. Not in the table: refused. */
-export const NEXT_REISSUE_STATE: Readonly<
+const NEXT_REISSUE_STATE: Readonly<
   Record<ReissueState, Readonly<Record<ReissueAct, ReissueState | undefined>>>
 > = {
   checking: { approve: undefined, start: undefined, pause: undefined, cancel: 'cancelled' },

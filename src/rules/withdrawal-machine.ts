@@ -6,7 +6,7 @@ export type WithdrawalEvent = 'hold' | 'ask-for-payment' | 'payment-known' | 're
 export type Step = WithdrawalStateName | 'same' | 'broken';
 
 /** Every state × event; a missing cell does not compile. */
-export const WITHDRAWAL_MACHINE: Record<WithdrawalStateName, Record<WithdrawalEvent, Step>> = {
+const WITHDRAWAL_MACHINE: Record<WithdrawalStateName, Record<WithdrawalEvent, Step>> = {
   requested: {
     hold: 'held',
     'ask-for-payment': 'broken',

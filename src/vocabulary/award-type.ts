@@ -2,7 +2,7 @@
  * What a scene gives (seed 2022, 1.1 and 3.2). Each has an order number, a slice that pays for it and a place in the
  * wallet; a greeting card that a shake brings is no award. New types append a number, none is ever reused.
  */
-export const AWARD_TYPE_NUMBER = {
+const AWARD_TYPE_NUMBER = {
   /** 现金红包: the only one whose amount is money in the wallet; all others are pieces, worth something elsewhere. */
   cash: 1,
   /** 补贴视频红包 */

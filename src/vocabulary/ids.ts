@@ -47,20 +47,12 @@ export const parseRainId = (value: unknown): RainId | undefined =>
   isInt32(value) ? (value as RainId) : undefined;
 export const parseAppId = (value: unknown): AppId | undefined =>
   isInt32(value) ? (value as AppId) : undefined;
-export const parsePhaseKey = (value: unknown): PhaseKey | undefined =>
-  isInt32(value) ? (value as PhaseKey) : undefined;
-
-const positiveInt64 = (value: unknown): bigint | undefined => {
-  if (typeof value === 'bigint') return value > 0n && value <= INT64_MAX ? value : undefined;
-  if (typeof value !== 'string' || !/^[1-9][0-9]{0,18}$/.test(value)) return undefined;
-  const number = BigInt(value);
-  return number <= INT64_MAX ? number : undefined;
-};
 
 /** From a bigint, or from decimal digits without sign or leading zero. */
-export const parseActId = (value: unknown): ActId | undefined => positiveInt64(value) as ActId | undefined;
-export const parseSliceId = (value: unknown): SliceId | undefined =>
-  positiveInt64(value) as SliceId | undefined;
+export const parseActId = (value: unknown): ActId | undefined => {
+  if (typeof value === 'string' && /^[1-9][0-9]{0,18}$/.test(value)) return parseActId(BigInt(value));
+  return typeof value === 'bigint' && value > 0n && value <= INT64_MAX ? (value as ActId) : undefined;
+};
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 export const parseWithdrawalId = (value: unknown): WithdrawalId | undefined =>

@@ -1,4 +1,2 @@
 /** Every accepted order ends in exactly one of these (I8). `void` stands behind its slice's fence: nobody was told "won". */
 export type Outcome = 'credited' | 'already-credited' | 'conflicting' | 'void';
-
-export const OUTCOMES: readonly Outcome[] = ['credited', 'already-credited', 'conflicting', 'void'];

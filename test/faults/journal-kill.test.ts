@@ -3,30 +3,15 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { build } from 'esbuild';
 import { expect, it } from 'vitest';
 import { openJournal } from '../../src/engines/embedded/journal/index.ts';
 import type { LogRecord } from '../../src/engines/ports.ts';
 import { peopleOf, upTo } from '../support/batches.ts';
 import { seeded, testSeed } from '../support/orders.ts';
 import { quiet } from '../support/postgres.ts';
+import { bundleScript } from '../support/script.ts';
 
 const ROUNDS = Number(process.env.HONGBAO_ROUNDS ?? 40);
-
-/** The writer as one file. It lies among the packages, so that it finds them. */
-async function bundleWriter(): Promise<string> {
-  const outfile = path.resolve('node_modules', `.journal-writer-${process.pid}.mjs`);
-  const entry = path.join(import.meta.dirname, '../support/journal-writer.ts');
-  await build({
-    entryPoints: [entry],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    packages: 'external',
-  });
-  return outfile;
-}
 
 /** Lets the writer append until it is killed after so many ms; the last sequence that it said was durable. */
 async function appendUntilKilled(script: string, folder: string, killAfterMs: number): Promise<number> {
@@ -45,7 +30,8 @@ it(`has every acknowledged record after a kill at any moment, ${ROUNDS} times ov
   const random = seeded(testSeed('journal under SIGKILL'));
   const root = mkdtempSync(path.join(tmpdir(), 'hongbao-kill-'));
   const folder = path.join(root, 'journal');
-  const script = await bundleWriter();
+  const script = path.join(root, 'writer.mjs');
+  await bundleScript('journal-writer.ts', script);
   let acknowledged = 0;
   try {
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -57,7 +43,6 @@ it(`has every acknowledged record after a kill at any moment, ${ROUNDS} times ov
       await log.close();
     }
   } finally {
-    rmSync(script, { force: true });
     rmSync(root, { recursive: true, force: true });
   }
   expect(acknowledged).toBeGreaterThan(ROUNDS);

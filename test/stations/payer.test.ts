@@ -248,40 +248,39 @@ describe('paying out', () => {
     expect([paid, await stateOf(one), fatal]).toEqual([0, 'returned', []]);
   });
 
-  it('takes up nothing twice when a look comes back after it was settled', async () => {
-    const one = await hold();
-    let looks = 0;
-    const questions: string[] = [];
-    const payer = startPayer({
-      payout: {
-        pay: async () => {
-          questions.push('pay');
-          await until(() => looks > 0, 'a look has begun');
-          return { answer: 'paid' };
+  it.each(['before', 'behind'])(
+    'takes up nothing twice when a look that began %s it was taken up comes back after it was settled',
+    async (when) => {
+      const one = await hold();
+      let looks = 0;
+      const questions: string[] = [];
+      const asked = (question: string) => async () => {
+        questions.push(question);
+        await until(() => looks > 0, 'a look has begun');
+        return { answer: 'paid' } as const;
+      };
+      const payer = startPayer({
+        payout: { pay: asked('pay'), query: asked('query') },
+        ledger: {
+          ...rig.ledger,
+          unsettled: async (limit) => {
+            if (when === 'before') await until(() => questions.length > 0, 'it was taken up');
+            const found = await rig.ledger.unsettled(limit);
+            if (found.length === 0 || questions.length === 0) return found;
+            looks += 1;
+            await settled(one);
+            await until(() => payer.status().trackedWithdrawals === 0, 'it let go of it');
+            return found;
+          },
         },
-        query: async () => {
-          questions.push('query');
-          return { answer: 'paid' };
-        },
-      },
-      ledger: {
-        ...rig.ledger,
-        unsettled: async (limit) => {
-          const found = await rig.ledger.unsettled(limit);
-          if (found.length === 0 || questions.length === 0) return found;
-          looks += 1;
-          await settled(one);
-          await until(() => payer.status().trackedWithdrawals === 0, 'it let go of it');
-          return found;
-        },
-      },
-    });
-    payer.take(one);
-    await settled(one);
-    await until(() => looks > 0, 'an old look has come back');
-    await payer.stop();
-    expect(questions).toEqual(['pay']);
-  });
+      });
+      payer.take(one);
+      await settled(one);
+      await until(() => looks > 0, 'an old look has come back');
+      await payer.stop();
+      expect(questions).toEqual(['pay']);
+    },
+  );
 
   it('asks at once when nudged, and not otherwise', async () => {
     const one = await hold();

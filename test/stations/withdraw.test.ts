@@ -172,6 +172,7 @@ describe('withdrawing', () => {
     await night.promises.promise([orderOf(1, 1_000)]);
     const answer = await post({ amountFen });
     expect([answer.statusCode, answer.json().code]).toEqual([422, 'amount-invalid']);
+    expect(answer.headers['content-type']).toContain('application/problem+json');
     expect(await balances()).toEqual([1_000, 0, 1_000, 0, 1_000]);
   });
 

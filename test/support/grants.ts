@@ -52,7 +52,7 @@ export const CREDENTIAL: UpstreamCredential = {
 };
 
 /** A scene of each award type under its type's name, and two that share a consolation. */
-export function awardCampaign(): CampaignSnapshot {
+function awardCampaign(): CampaignSnapshot {
   const cash = testCampaign.scenes.get('cash' as SceneId)!;
   const scenes: Scene[] = AWARD_TYPES.map((award, at) =>
     sceneOf(cash, award, award, isMoney(award) ? 0 : at),

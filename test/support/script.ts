@@ -1,8 +1,12 @@
 import path from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
-/** Makes one file of a script and everything it imports, packages too: it runs wherever it lies. */
-export async function bundleScript(entry: string, outfile: string): Promise<void> {
+/** Makes one file of a script of this folder and everything it imports, packages too: it runs wherever it lies. */
+export async function bundleScript(
+  entry: string,
+  outfile: string,
+  plugins: readonly Plugin[] = [],
+): Promise<void> {
   await build({
     entryPoints: [path.join(import.meta.dirname, entry)],
     outfile,
@@ -16,6 +20,7 @@ export async function bundleScript(entry: string, outfile: string): Promise<void
     banner: {
       js: "import { createRequire as bundleRequireOf } from 'node:module'; const require = bundleRequireOf(import.meta.url);",
     },
+    plugins: [...plugins],
     logLevel: 'error',
   });
 }

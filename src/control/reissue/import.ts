@@ -23,7 +23,7 @@ export interface ImportDeps {
 }
 
 /** Lines of a file, its header not counted. */
-export const REISSUE_LINES_MAX = 200_000;
+const REISSUE_LINES_MAX = 200_000;
 const BYTES_MAX = 64 << 20;
 const BATCH_LINES = 1_000;
 const PER_SECOND = 100;

@@ -3,7 +3,7 @@ import type { FulfilAnswer } from '../ports.ts';
 import type { AnswerRuleDraft } from './schema.ts';
 
 /** What stands at a JSON pointer (RFC 6901); undefined for nothing. */
-export function atPointer(value: unknown, pointer: string): unknown {
+function atPointer(value: unknown, pointer: string): unknown {
   let at = value;
   for (const part of pointer.split('/').slice(1)) {
     if (typeof at !== 'object' || at === null) return undefined;

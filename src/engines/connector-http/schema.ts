@@ -31,7 +31,7 @@ const Request = Type.Object(
   strict,
 );
 
-export const AUTH_KINDS = ['none', 'bearer', 'basic', 'hmac-sha256'] as const;
+const AUTH_KINDS = ['none', 'bearer', 'basic', 'hmac-sha256'] as const;
 
 const Auth = Type.Object(
   {
@@ -52,7 +52,7 @@ const Auth = Type.Object(
   { ...strict, description: 'Authorization; secrets stand in environment variables only.' },
 );
 
-export const MEANINGS = ['fulfilled', 'rejected', 'failed', 'processing', 'unheard-of', 'unknown'] as const;
+const MEANINGS = ['fulfilled', 'rejected', 'failed', 'processing', 'unheard-of', 'unknown'] as const;
 
 const AnswerRule = Type.Object(
   {

@@ -159,7 +159,7 @@ describe('the promise in two copies', () => {
     await open();
     await settled();
     expect(await streamed(0)).toEqual([[2, 4], [6]]);
-    // Side by side, in whichever order.
+    // What is published again goes side by side, in any order.
     expect((await streamed(1)).sort()).toEqual([[1, 3], [5], [7]]);
     expect(journal.drained()).toBe(5);
   });

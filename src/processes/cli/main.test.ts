@@ -25,7 +25,7 @@ describe('used wrongly', () => {
       'NaN',
       'all',
     ].map((amount) => ['withdraw', '--user', 'a', '--amount', amount]),
-    ...['0', '-1', '1e9', '100001'].map((times) => ['shake', '--user', 'a', '--times', times]),
+    ...['0', '-1', '1e3', '1e9', '100001'].map((times) => ['shake', '--user', 'a', '--times', times]),
     ['shake', '--user', 'a', '--interval', '-1'],
     ['withdraw', '--user', 'a'],
     ['withdraw', '--amount', '5'],
@@ -141,7 +141,8 @@ describe('without an engine', () => {
 });
 
 describe('what needs no engine', () => {
-  it('campaign check: 0 for a good file', async () => {
+  it('campaign check: 0 for a good file, 1 for one with mistakes', async () => {
+    expect((await run('campaign', 'check', 'examples/broken.yaml')).exitCode).toBe(1);
     expect((await run('campaign', 'check', 'examples/gala.yaml', '--json')).json()).toMatchObject({
       ok: true,
       problems: [],

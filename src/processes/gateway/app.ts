@@ -7,8 +7,6 @@ import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/
 import { PROBLEM_CONTENT_TYPE, problemOf } from '../../protocol/problem.ts';
 
 const BODY_BYTES_MAX = 64 << 10;
-/** A wallet brings up to 200 tokens of about 700 characters each. */
-export const TOKENS_BODY_BYTES_MAX = 320 << 10;
 
 /** An HTTP application with our manners: typed routes, problem+json for every failure, time-outs, no surprises. */
 export function createApp(options: {

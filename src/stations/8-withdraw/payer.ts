@@ -61,6 +61,8 @@ export function createPayer(options: PayerOptions): Payer {
   const nudges = newRate(nudgesPerSecond, clock.monotonicMs() - 1_000);
   const sweeps = createPauses();
   const tracked = new Map<WithdrawalId, Pauses>();
+  /** What was worked on at any moment since the last look began: it may be settled by the time its answer is here. */
+  let underWay = new Set<WithdrawalId>();
   const jobs = new Set<Promise<void>>();
   let unknownAnswers = 0;
   let running: Promise<void> = Promise.resolve();
@@ -132,6 +134,7 @@ export function createPayer(options: PayerOptions): Payer {
     if (withdrawal.state !== 'held' && withdrawal.state !== 'paying') return;
     const pauses = createPauses();
     tracked.set(withdrawal.id, pauses);
+    underWay.add(withdrawal.id);
     const job = payOut(withdrawal, pauses)
       .catch((error: unknown) => onJobFailed(withdrawal, error))
       .finally(() => {
@@ -150,9 +153,8 @@ export function createPayer(options: PayerOptions): Payer {
   async function sweep(): Promise<void> {
     while (!sweeps.stopped) {
       try {
-        // Those that are tracked are among the oldest: room for as many again and some more finds the others. What is
-        // worked on while we look may be settled by the time the answer is here.
-        const underWay = new Set(tracked.keys());
+        // Those that are tracked are among the oldest: room for as many again and some more finds the others.
+        underWay = new Set(tracked.keys());
         const found = await ledger.unsettled(underWay.size + SWEEP_ROWS);
         for (const withdrawal of found) if (!underWay.has(withdrawal.id)) take(withdrawal);
       } catch (error) {

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { build, type Plugin } from 'esbuild';
+import type { Plugin } from 'esbuild';
 import type { Pool } from 'pg';
 import { createCampaigns } from '../../../src/control/campaigns.ts';
 import type { Allotments } from '../../../src/engines/ports.ts';
@@ -17,6 +17,7 @@ import { openKeyring } from '../../../src/stations/4-seal/keyring.ts';
 import type { PhaseKey } from '../../../src/vocabulary/ids.ts';
 import { seeded } from '../orders.ts';
 import { quiet, startTestPostgres } from '../postgres.ts';
+import { bundleScript } from '../script.ts';
 import { campaignFile } from './campaign.ts';
 import { faultsOf, type Told } from './judge.ts';
 import type { SpenderPlan } from './spender.ts';
@@ -49,23 +50,6 @@ const SPENDERS = 16;
 const ROUNDS_MAX = 6;
 const WITHIN_MS = 150_000;
 
-/** The spender as one file among the packages, so that it finds them. */
-async function bundle(mutation: Mutation | undefined): Promise<string> {
-  const outfile = path.resolve('node_modules', `.spender-${process.pid}-${performance.now()}.mjs`);
-  await build({
-    entryPoints: [path.join(import.meta.dirname, 'spender.ts')],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    packages: 'external',
-    loader: { '.sql': 'text', '.lua': 'text' },
-    plugins: mutation ? [mutating(mutation)] : [],
-    logLevel: 'error',
-  });
-  return outfile;
-}
-
 function mutating({ file, from, to }: Mutation): Plugin {
   return {
     name: 'mutation',
@@ -86,7 +70,11 @@ function mutating({ file, from, to }: Mutation): Plugin {
 export async function spendEverything(options: Spending): Promise<SpendingReport> {
   const random = seeded(options.seed);
   const root = mkdtempSync(path.join(tmpdir(), 'hongbao-budgets-'));
-  const [server, script] = await Promise.all([startTestPostgres(), bundle(options.mutation)]);
+  const script = path.join(root, 'spender.mjs');
+  const [server] = await Promise.all([
+    startTestPostgres(),
+    bundleScript('budgets/spender.ts', script, options.mutation ? [mutating(options.mutation)] : []),
+  ]);
   const url = await server.createDatabase();
   const pool = openPool({ url, logger: quiet, connectionsMax: 4, applicationName: 'stage' });
   const crew = createCrew(random, options.kills);
@@ -128,7 +116,6 @@ export async function spendEverything(options: Spending): Promise<SpendingReport
     crew.stop();
     await pool.end();
     await server.stop();
-    rmSync(script, { force: true });
     rmSync(root, { recursive: true, force: true });
   }
 }

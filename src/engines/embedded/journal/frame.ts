@@ -13,7 +13,7 @@ import { crc32 } from 'node:zlib';
 export const FRAME_HEAD_BYTES = 8;
 export const FRAME_TAIL_BYTES = 8;
 export const RECORD_HEAD_BYTES = 16;
-export const FRAME_BODY_BYTES_MAX = 64 << 20;
+const FRAME_BODY_BYTES_MAX = 64 << 20;
 const END_MARK = 0x48424a45;
 
 export function buildFrame(records: readonly Buffer[], firstSequence: number): Buffer {
