@@ -147,7 +147,7 @@ const PARTS: readonly Part[] = [
     aims: [
       {
         name: 'noTurnOverTurnCpu',
-        atLeast: 0.9,
+        atLeast: 0.8,
         meaning:
           'CPU of a grant that only reads what the person won / of one that takes their turn too, gateway and Redis',
       },

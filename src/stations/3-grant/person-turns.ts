@@ -68,8 +68,9 @@ export function createPersonTurns(
 
   /** Asked behind the turn, so that nobody adds to it. */
   async function winsOf(actId: ActId, phaseKey: PhaseKey, turn: PersonTurn): Promise<KnownWins> {
-    const { wins, isAll } = await creditedWins.beside(actId, phaseKey, turn);
-    return { wins: eachOnce([...wins, ...(grantedHere.get(keyOf(actId, phaseKey)) ?? [])]), isAll };
+    const known = await creditedWins.beside(actId, phaseKey, turn);
+    const here = grantedHere.get(keyOf(actId, phaseKey));
+    return here ? { wins: eachOnce([...known.wins, ...here]), isAll: known.isAll } : known;
   }
 
   async function lookUp(
@@ -77,6 +78,7 @@ export function createPersonTurns(
     phaseKey: PhaseKey,
     turns: readonly PersonTurn[],
   ): Promise<KnownWins> {
+    if (turns.length === 1) return winsOf(person.actId, phaseKey, turns[0]!);
     const found = await Promise.all(
       idsOf(person).map((actId, place) => winsOf(actId, phaseKey, turns[place]!)),
     );
