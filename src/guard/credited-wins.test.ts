@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { anOrder } from '../../test/support/orders.ts';
 import type { Account, CreditedOrder, KnownWins, LogSequence } from '../engines/ports.ts';
 import { RetryableFault } from '../protocol/failures.ts';
+import { bucketOf } from '../vocabulary/bucket.ts';
 import { createCreditedWins } from './credited-wins.ts';
 
-const away = () => Promise.reject(new RetryableFault('log-unavailable', 'away, as the test has it', 1));
+const unanswered = () => Promise.reject(new RetryableFault('log-unavailable', 'away, as the test has it', 1));
 const order = anOrder({ person: 1 });
 const win = {
   orderNumber: order.orderNumber,
@@ -13,8 +14,8 @@ const win = {
   content: expect.objectContaining({ amountFen: order.amountFen, unit: order.unit }),
 };
 
-/** One bucket whose log ends at 7; the ledger has credited one order of person 1. */
-function world() {
+/** Buckets whose logs end at 7; the ledger has credited one order of person 1. */
+function world(buckets = 1) {
   const asked = { end: 0, accounts: [] as (readonly Account[])[] };
   const state = {
     nowMs: 0,
@@ -33,7 +34,7 @@ function world() {
     untilDrained: (sequence: LogSequence, signal: AbortSignal) => state.untilDrained(sequence, signal),
   };
   const wins = createCreditedWins({
-    logs: [log],
+    logs: Array.from({ length: buckets }, () => log),
     ledger: {
       creditedOrdersOf(accounts) {
         asked.accounts.push(accounts);
@@ -86,13 +87,13 @@ describe('what the ledger says that somebody has won', () => {
 
   it('is not all there is while the log is away', async () => {
     const { state, of } = world();
-    state.endNow = away;
+    state.endNow = unanswered;
     expect(await of(1)).toEqual({ wins: [win], isAll: false });
   });
 
   it('is nothing while the ledger is away, or does not answer', async () => {
     const { state, of } = world();
-    state.orders = away;
+    state.orders = unanswered;
     expect(await of(1)).toEqual({ wins: [], isAll: false });
     state.orders = () => new Promise(() => {});
     expect(await of(1)).toEqual({ wins: [], isAll: false });
@@ -104,6 +105,22 @@ describe('what the ledger says that somebody has won', () => {
     expect(asked.end).toBe(1);
     expect(asked.accounts).toHaveLength(1);
     expect(asked.accounts[0]).toHaveLength(3);
+  });
+
+  it('is asked of each bucket apart: a shard that is away keeps nobody else waiting', async () => {
+    const { asked, state, of } = world(2);
+    const [there, away] = [anOrder({ person: 1 }), anOrder({ person: 2 })].map(({ actId }) =>
+      bucketOf(actId, 2),
+    );
+    expect(there).not.toBe(away);
+    const answer = state.orders;
+    state.orders = (accounts) =>
+      accounts.some(({ actId }) => bucketOf(actId, 2) === away) ? unanswered() : answer(accounts);
+    expect(await Promise.all([of(1), of(2)])).toEqual([
+      { wins: [win], isAll: true },
+      { wins: [], isAll: false },
+    ]);
+    expect(asked.accounts).toHaveLength(2);
   });
 
   it('is not asked for while the book vouches', async () => {
@@ -124,7 +141,7 @@ describe('what the ledger says that somebody has won', () => {
     expect(await of(1, { wins: [other!], isAll: true })).toEqual({ wins: [other, win], isAll: true });
     expect(await of(1, { wins: [theSame!], isAll: true })).toEqual({ wins: [theSame], isAll: true });
     expect(asked.end).toBe(0);
-    state.orders = away;
+    state.orders = unanswered;
     expect(await of(1, { wins: [other!], isAll: true })).toEqual({ wins: [other], isAll: true });
   });
 

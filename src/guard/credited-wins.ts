@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { CreditedOrder, GrantLog, KnownWin, KnownWins, Ledger } from '../engines/ports.ts';
+import type { Account, CreditedOrder, GrantLog, KnownWin, KnownWins, Ledger } from '../engines/ports.ts';
 import { RetryableFault } from '../protocol/failures.ts';
 import { bucketOf } from '../vocabulary/bucket.ts';
 import type { ActId, PhaseKey } from '../vocabulary/ids.ts';
@@ -37,7 +37,8 @@ const AGAIN_MS = 1_000;
 export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
   const { logs, ledger, monotonicMs, patienceMs = PATIENCE_MS } = options;
   const caughtUp = logs.map(catcherUp);
-  const creditedOrdersOf = gather(ledger.creditedOrdersOf);
+  /** A bucket lies on one shard: who asks together with others waits for no shard but theirs. */
+  const creditedOrdersOf = logs.map(() => gather(ledger.creditedOrdersOf));
 
   /** Tells whether the ledger has all that the log held when it was asked: once for all who ask side by side. */
   function catcherUp(log: (typeof logs)[number]): () => Promise<boolean> {
@@ -55,8 +56,8 @@ export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
     return async () => monotonicMs() - failedAtMs >= AGAIN_MS && (await catchUp());
   }
 
-  async function read(actId: ActId, phaseKey: PhaseKey): Promise<readonly KnownWin[] | undefined> {
-    const orders = creditedOrdersOf({ actId, phaseKey });
+  async function read(account: Account, bucket: number): Promise<readonly KnownWin[] | undefined> {
+    const orders = creditedOrdersOf[bucket]!(account);
     const found = await Promise.race([orders, delay(patienceMs, undefined, { ref: false })]).catch(awayToo);
     return found?.map(winOf);
   }
@@ -66,7 +67,7 @@ export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
       const bucket = bucketOf(actId, logs.length);
       if (book.isAll && logs[bucket]!.health().accepting) return book;
       const isCaughtUp = book.isAll || (await caughtUp[bucket]!());
-      const wins = await read(actId, phaseKey);
+      const wins = await read({ actId, phaseKey }, bucket);
       // Of two with one number the book's: it knows the place.
       return wins ? { wins: eachOnce([...book.wins, ...wins]), isAll: isCaughtUp } : book;
     },
