@@ -75,22 +75,6 @@ export function encodeToken(order: Order): Buffer {
   return writer.take();
 }
 
-/** What was written and read back, for as long as the order is in somebody's hands. */
-const readable = new WeakMap<Order, Buffer>();
-
-/**
- * `encodeToken` of an order that goes into a log: sealing it and writing it down need the same bytes, which are made
- * once. Nobody writes into what is handed out. Throws a RangeError for what could not be read back.
- */
-export function encodeReadableToken(order: Order): Buffer {
-  const known = readable.get(order);
-  if (known) return known;
-  const token = encodeToken(order);
-  if (!decodeToken(token)) throw new RangeError(`order ${order.orderNumber} can't be written as a token`);
-  readable.set(order, token);
-  return token;
-}
-
 /**
  * Reads a token strictly: only what `encodeToken` can write is accepted, and the order number must be the format of
  * the other fields. Undefined for anything else; never throws.

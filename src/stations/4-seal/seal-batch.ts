@@ -1,6 +1,6 @@
 import { createCipheriv, randomBytes, sign } from 'node:crypto';
 import type { BatchSeal } from '../../engines/ports.ts';
-import { encodeReadableToken, encodeSealedToken } from '../../protocol/token-codec.ts';
+import { encodeSealedToken, encodeToken } from '../../protocol/token-codec.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { SealKey } from './keyring.ts';
 import { buildTree, HASH_BYTES, leafHash, pathOf } from './merkle.ts';
@@ -60,7 +60,7 @@ export function sealBatch(orders: readonly Order[], key: SealKey): SealedBatch {
   const batchNonce = nextBatchNonce();
   const context = tokenContext(key.keyId);
   const ciphertexts = orders.map((order, at) =>
-    encrypt(encodeReadableToken(order), key, nonceOf(batchNonce, at), context),
+    encrypt(encodeToken(order), key, nonceOf(batchNonce, at), context),
   );
   const levels = treeOf(batchNonce, ciphertexts);
   const signature = sign(null, treeHead(key.keyId, orders.length, levels.at(-1)![0]!), key.signing);

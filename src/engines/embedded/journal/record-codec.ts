@@ -1,4 +1,4 @@
-import { decodeToken, encodeReadableToken, TREE_SIZE_MAX } from '../../../protocol/token-codec.ts';
+import { decodeToken, encodeToken, TREE_SIZE_MAX } from '../../../protocol/token-codec.ts';
 import type { SliceId } from '../../../vocabulary/ids.ts';
 import type { Order, SliceUnit } from '../../../vocabulary/order.ts';
 import type { LogRecord, LogSequence, MicroBatch } from '../../ports.ts';
@@ -36,7 +36,7 @@ function encodeAnew(batch: MicroBatch): Buffer {
     ciphertexts.length !== batch.orders.length
   )
     throw new RangeError(`${batch.orders.length} orders with ${ciphertexts.length} ciphertexts are no batch`);
-  const tokens = batch.orders.map(encodeReadableToken);
+  const tokens = batch.orders.map(encodeReadable);
   let bytes = GRANTS_HEAD_BYTES;
   for (let at = 0; at < tokens.length; at += 1) bytes += 4 + tokens[at]!.length + ciphertexts[at]!.length;
   const out = Buffer.allocUnsafe(bytes);
@@ -56,6 +56,12 @@ function encodeAnew(batch: MicroBatch): Buffer {
     put(ciphertexts[at]!);
   }
   return out;
+}
+
+function encodeReadable(order: Order): Buffer {
+  const token = encodeToken(order);
+  if (!decodeToken(token)) throw new RangeError(`order ${order.orderNumber} can't be written as a token`);
+  return token;
 }
 
 export function encodeFence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Buffer {
