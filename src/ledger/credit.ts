@@ -7,6 +7,7 @@ import { certainlyDistinct, inKeyOrder, sliceSums } from '../rules/credit-sums.t
 import { isMoney } from '../vocabulary/award-type.ts';
 import type { Order } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
+import type { CreditedRow } from './credited.ts';
 import { type Base, writes } from './partition.ts';
 import creditSql from './sql/credit.sql';
 import creditFreshSql from './sql/credit-fresh.sql';
@@ -127,15 +128,6 @@ async function creditKind(
   }
   const conflicting = [...batch.conflicting, ...(await differing(db, batch.distinct))];
   return { credited: fresh, alreadyCredited: orders.length - fresh - conflicting.length, conflicting };
-}
-
-interface CreditedRow {
-  readonly ref: OrderNumber;
-  readonly amount_fen: bigint;
-  readonly at_ms: bigint;
-  readonly slice_id: bigint;
-  readonly slice_epoch: number;
-  readonly slice_index: number;
 }
 
 /** Those of the orders that are credited already, with whatever content. */

@@ -33,15 +33,19 @@ export async function areCredited({ pool, buckets }: Base, orders: readonly Orde
   return orders.map((_, index) => credited.has(index + 1));
 }
 
-interface CreditedRow {
-  /** Of its account among those that were asked for, from 1. */
-  readonly place: number;
+/** The posting of a credited order. */
+export interface CreditedRow {
   readonly ref: OrderNumber;
   readonly amount_fen: bigint;
   readonly at_ms: bigint;
   readonly slice_id: bigint;
   readonly slice_epoch: number;
   readonly slice_index: number;
+}
+
+interface PlacedRow extends CreditedRow {
+  /** Of its account among those that were asked for, from 1. */
+  readonly place: number;
 }
 
 const creditedOf = (row: CreditedRow): CreditedOrder => ({
@@ -57,7 +61,7 @@ export async function creditedOrdersOf(
   accounts: readonly Account[],
 ): Promise<CreditedOrder[][]> {
   if (accounts.length === 0) return [];
-  const { rows } = await pool.query<CreditedRow>({
+  const { rows } = await pool.query<PlacedRow>({
     name: 'ledger-credited-of',
     text: creditedOfSql,
     values: [

@@ -173,6 +173,16 @@ describe('an append', () => {
 });
 
 describe('the end of the stream', () => {
+  const untilItEndsAt = (end: number) =>
+    until(
+      () =>
+        log.endNow().then(
+          (told) => told === end,
+          () => false,
+        ),
+      `it is told again that it ends at ${end}`,
+    );
+
   it('is asked for once by all who ask in the same turn, and again by those who come later', async () => {
     let questions = 0;
     const info = `$JS.API.STREAM.INFO.${space}-0`;
@@ -207,26 +217,12 @@ describe('the end of the stream', () => {
     } finally {
       server!.wake();
     }
-    await until(
-      () =>
-        log.endNow().then(
-          (end) => end === 1,
-          () => false,
-        ),
-      'it is told again',
-    );
+    await untilItEndsAt(1);
     await server!.kill();
     await until(() => link.downForMs() > 0, 'the connection is gone');
     await expect(log.endNow()).rejects.toMatchObject(unknown);
     await server!.start();
-    await until(
-      () =>
-        log.endNow().then(
-          (end) => end === 1,
-          () => false,
-        ),
-      'it is told again',
-    );
+    await untilItEndsAt(1);
     await link.jsm.streams.delete(`${space}-0`);
     await expect(log.endNow()).rejects.toMatchObject(unknown);
   });
@@ -238,13 +234,6 @@ describe('the end of the stream', () => {
     await expect(log.endNow()).rejects.toMatchObject({ kind: 'log-unavailable' });
     // Once the loss was noticed and told, what is left counts.
     await link.nc.reconnect();
-    await until(
-      () =>
-        log.endNow().then(
-          (end) => end === 0,
-          () => false,
-        ),
-      'the loss was noticed',
-    );
+    await untilItEndsAt(0);
   });
 });
