@@ -8,16 +8,22 @@ import { createJetStreamLog } from '../src/engines/jetstream/grant-log.ts';
 import { openJournaledLog } from '../src/engines/jetstream/journaled-log.ts';
 import { bucketNames } from '../src/engines/jetstream/names.ts';
 import { ensureStreams } from '../src/engines/jetstream/streams.ts';
-import type { MicroBatch } from '../src/engines/ports.ts';
+import type { GrantLog, MicroBatch } from '../src/engines/ports.ts';
+import { systemClock } from '../src/processes/clock.ts';
+import { openKeyring } from '../src/stations/4-seal/keyring.ts';
+import { batchOf } from '../test/support/batches.ts';
 import { natsUnderTest, startTestNats, type TestNats } from '../test/support/nats.ts';
 import { anOrder } from '../test/support/orders.ts';
 import { quiet } from '../test/support/postgres.ts';
 import { until } from '../test/support/rig.ts';
+import { promiseRate } from './seal.ts';
 
 export interface JetStreamFigures {
   /** Orders a second, in micro-batches of 64: promised in two copies, the gateway's journal and the stream. */
   readonly journaledOrdersPerSecond: number;
-  /** The same through the stream alone. */
+  /** The same with the sealing, as a gateway does it: encoded, encrypted, signed by the batch. */
+  readonly sealedOrdersPerSecond: number;
+  /** As the first, through the stream alone. */
   readonly streamOrdersPerSecond: number;
   /** The very same bytes, published bare into a stream with the same settings. */
   readonly bareOrdersPerSecond: number;
@@ -34,17 +40,24 @@ const RUN_MS = 2_000;
 const WARM_MS = 500;
 const RUNS = 3;
 
-const orders = Array.from({ length: BATCH_ORDERS }, (_, person) => anOrder({ person, fen: 137 }));
-const ciphertexts = orders.map(() => Buffer.alloc(100, 7));
-const signature = Buffer.alloc(64, 9);
+/** Eight times as many as are under way at once: none is still at hand from when it was last appended. */
+const POOL_BATCHES = 8 * AT_ONCE;
+const pool = Array.from({ length: POOL_BATCHES }, (_, batch) =>
+  batchOf(
+    Array.from({ length: BATCH_ORDERS }, (_, at) =>
+      anOrder({ person: batch * BATCH_ORDERS + at, fen: 100 + at, slice: batch + 1, index: at }),
+    ),
+  ),
+);
 let batches = 0;
 
 /** Sealed beforehand; the nonce makes each another one, as in life. */
 function nextBatch(): MicroBatch {
+  const { seal, ...batch } = pool[batches % POOL_BATCHES]!;
   batches += 1;
   const nonce = Buffer.alloc(8);
   nonce.writeBigUInt64BE(BigInt(batches));
-  return { orders, seal: { keyId: 1, nonce, signature, ciphertexts } };
+  return { ...batch, seal: { ...seal, nonce } };
 }
 
 async function ordersPerSecond(append: () => Promise<unknown>): Promise<number> {
@@ -66,9 +79,13 @@ async function ordersPerSecond(append: () => Promise<unknown>): Promise<number> 
 
 /** The bytes are made beforehand too: what the bare engine takes, not what it costs to make them. */
 async function bareRate(link: NatsLink, space: string): Promise<number> {
-  const body = encodeGrants(nextBatch());
+  const bodies = pool.map(encodeGrants);
   const { grantsSubject } = bucketNames(space, 0);
-  return ordersPerSecond(() => link.js.publish(grantsSubject, body));
+  let published = 0;
+  return ordersPerSecond(() => {
+    published += 1;
+    return link.js.publish(grantsSubject, bodies[published % POOL_BATCHES]!);
+  });
 }
 
 /** One stream of its own a run, in servers that the other figures of the run share. */
@@ -98,19 +115,33 @@ async function streamRate(link: NatsLink, space: string): Promise<number> {
   return rate;
 }
 
-async function journaledRate(link: NatsLink, space: string): Promise<number> {
+/** With a journal in the temporary folder, fsync on. */
+async function inTwoCopies(
+  link: NatsLink,
+  space: string,
+  rate: (log: GrantLog, folder: string) => Promise<number>,
+): Promise<number> {
   const folder = mkdtempSync(path.join(tmpdir(), 'hongbao-bench-jetstream-'));
-  const journal = await openJournal({ folder, logger: quiet });
+  const journal = await openJournal({ folder: path.join(folder, 'journal'), logger: quiet });
   const log = await openJournaledLog({ journal, streams: [aLog(link, space)], logger: quiet });
-  const rate = await ordersPerSecond(() => log.bucket(0).append(nextBatch()));
+  const found = await rate(log.bucket(0), folder);
   await log.close();
   await journal.close();
   rmSync(folder, { recursive: true, force: true });
-  return rate;
+  return found;
 }
+
+const journaledRate = (link: NatsLink, space: string): Promise<number> =>
+  inTwoCopies(link, space, (log) => ordersPerSecond(() => log.append(nextBatch())));
+
+const sealedRate = (link: NatsLink, space: string): Promise<number> =>
+  inTwoCopies(link, space, (log, folder) =>
+    promiseRate(log, openKeyring(path.join(folder, 'keys'), systemClock)),
+  );
 
 interface Turn {
   readonly journaled: number;
+  readonly sealed: number;
   readonly stream: number;
   readonly bare: number;
   /** Bare, to servers that fsync by interval. */
@@ -124,7 +155,8 @@ async function measureTurn(link: NatsLink, at: number, laterLink: NatsLink | und
   const bare = await of(link, 'bare', bareRate);
   const stream = await of(link, 'stream', streamRate);
   const journaled = await of(link, 'journaled', journaledRate);
-  return { journaled, stream, bare, ...(later === undefined ? {} : { later }) };
+  const sealed = await of(link, 'sealed', sealedRate);
+  return { journaled, sealed, stream, bare, ...(later === undefined ? {} : { later }) };
 }
 
 /** Three servers, three replicas, all in one run on one machine, in turns; the middle of three. */
@@ -142,6 +174,7 @@ export async function benchJetStream(): Promise<JetStreamFigures> {
   const synced = middleBy(turns, ({ bare, later = bare }) => bare / later);
   return {
     journaledOrdersPerSecond: middle.journaled,
+    sealedOrdersPerSecond: middle.sealed,
     streamOrdersPerSecond: middle.stream,
     bareOrdersPerSecond: middle.bare,
     journaledOverBare: middle.journaled / middle.bare,

@@ -7,6 +7,7 @@ import type { GrantLog } from '../src/engines/ports.ts';
 import { type Keyring, openKeyring } from '../src/stations/4-seal/keyring.ts';
 import { createSealingLine } from '../src/stations/4-seal/sealing-line.ts';
 import type { Clock } from '../src/vocabulary/instant.ts';
+import { batchOf } from '../test/support/batches.ts';
 import { anOrder } from '../test/support/orders.ts';
 import { twoPlaces } from './figures.ts';
 
@@ -47,7 +48,8 @@ async function warmRate(atOnce: number, one: () => Promise<unknown>): Promise<nu
 
 const orders = Array.from({ length: 1_000 }, (_, person) => anOrder({ person, fen: 137 }));
 
-function promiseRate(log: GrantLog, keyring: Keyring, batchOrdersMax: number): Promise<number> {
+/** Orders promised a second in this log: sealed, appended, answered. */
+export function promiseRate(log: GrantLog, keyring: Keyring, batchOrdersMax = BATCH_ORDERS): Promise<number> {
   const line = createSealingLine({
     keyring,
     nowMs: Date.now,
@@ -63,15 +65,7 @@ function promiseRate(log: GrantLog, keyring: Keyring, batchOrdersMax: number): P
 }
 
 async function journalRate(log: GrantLog): Promise<number> {
-  const batch = {
-    orders: orders.slice(0, BATCH_ORDERS),
-    seal: {
-      keyId: 1,
-      nonce: Buffer.alloc(8),
-      signature: Buffer.alloc(64),
-      ciphertexts: Array.from({ length: BATCH_ORDERS }, () => Buffer.alloc(90)),
-    },
-  };
+  const batch = batchOf(orders.slice(0, BATCH_ORDERS));
   return (await warmRate(PEOPLE / BATCH_ORDERS, () => log.append(batch))) * BATCH_ORDERS;
 }
 

@@ -1,4 +1,5 @@
 import { AWARD_TYPES, type AwardType, isMoney } from '../vocabulary/award-type.ts';
+import type { Brand } from '../vocabulary/brand.ts';
 import { FEN_MAX, type Fen } from '../vocabulary/fen.ts';
 import {
   type ActId,
@@ -52,6 +53,9 @@ const TOKEN_WIRE: readonly (number | undefined)[] = [
   WIRE_BYTES, // 15 instead_of
 ];
 
+/** A token that reads back. */
+export type ReadableToken = Brand<Buffer, 'ReadableToken'>;
+
 const writer = new WireWriter();
 
 /** The order as a RedPacketToken (proto/hongbao/v1/token.proto): one order, one encoding. */
@@ -73,6 +77,16 @@ export function encodeToken(order: Order): Buffer {
   writer.uintField(14, order.unit.index);
   writer.asciiField(15, order.insteadOf ?? '');
   return writer.take();
+}
+
+/**
+ * The same, read back once: for what goes into a log, because one record that nobody can read, once promised, would
+ * stop everybody who reads that log. Throws a RangeError for an order that does not read back.
+ */
+export function encodeReadableToken(order: Order): ReadableToken {
+  const token = encodeToken(order);
+  if (!decodeToken(token)) throw new RangeError(`order ${order.orderNumber} can't be written as a token`);
+  return token as ReadableToken;
 }
 
 /**

@@ -33,12 +33,15 @@ export class WireWriter {
   /** A varint of a non-negative safe integer. */
   uint(value: number): void {
     this.room(10);
-    let rest = value;
-    while (rest > 0x7f) {
-      this.buffer[this.at++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
-    }
-    this.buffer[this.at++] = rest;
+    const { buffer } = this;
+    let at = this.at;
+    let high = value;
+    for (; high > INT32_MAX; high = Math.floor(high / 0x80)) buffer[at++] = (high % 0x80) | 0x80;
+    // Small enough now to be shifted.
+    let rest = high | 0;
+    for (; rest > 0x7f; rest >>= 7) buffer[at++] = rest | 0x80;
+    buffer[at++] = rest;
+    this.at = at;
   }
 
   /** Field with a varint; left out when zero, as proto3 does. */
@@ -71,7 +74,9 @@ export class WireWriter {
     this.tag(field, WIRE_BYTES);
     this.uint(text.length);
     this.room(text.length);
-    this.at += this.buffer.write(text, this.at, 'latin1');
+    const { buffer, at } = this;
+    for (let read = 0; read < text.length; read += 1) buffer[at + read] = text.charCodeAt(read);
+    this.at = at + text.length;
   }
 
   bytesField(field: number, bytes: Uint8Array): void {
@@ -91,6 +96,7 @@ export class WireWriter {
   }
 }
 
+const INT32_MAX = 2 ** 31 - 1;
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 const INT64_MAX = 2n ** 63n - 1n;
 
@@ -111,9 +117,9 @@ export class WireReader {
   /** The next field's number; its wire type must be the one that `wireOf` names. */
   next(wireOf: readonly (number | undefined)[]): number {
     const tag = this.uint();
-    const field = Math.floor(tag / 8);
+    const field = tag > INT32_MAX ? 0 : tag >> 3;
     if (field <= this.field) throw new WireError('fields repeat or are out of order');
-    if (wireOf[field] === undefined || wireOf[field] !== tag % 8)
+    if (wireOf[field] === undefined || wireOf[field] !== (tag & 7))
       throw new WireError('unknown field or wrong wire type');
     this.field = field;
     return field;
@@ -121,11 +127,17 @@ export class WireReader {
 
   /** A varint up to 2^53 − 1; plain numbers, because most numbers of a token fit and a bigint each costs more. */
   uint(): number {
+    const first = this.bytes[this.at];
+    if (first === undefined || first === 0 || first > 0x7f) return this.longUint();
+    this.at += 1;
+    return first;
+  }
+
+  private longUint(): number {
     let value = 0;
     let scale = 1;
     for (let read = 0; read < 8; read += 1) {
-      const byte = this.bytes[this.at++];
-      if (byte === undefined) throw new WireError('cut off inside a number');
+      const byte = this.byte();
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
         if (byte === 0) throw new WireError('number not minimal, or a zero');
@@ -142,8 +154,7 @@ export class WireReader {
     let value = 0;
     let scale = 1;
     for (let read = 0; read < 7; read += 1) {
-      const byte = this.bytes[this.at++];
-      if (byte === undefined) throw new WireError('cut off inside a number');
+      const byte = this.byte();
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
         if (byte === 0) throw new WireError('number not minimal, or a zero');
@@ -154,11 +165,16 @@ export class WireReader {
     return this.int64Tail(BigInt(value));
   }
 
+  private byte(): number {
+    const byte = this.bytes[this.at++];
+    if (byte === undefined) throw new WireError('cut off inside a number');
+    return byte;
+  }
+
   private int64Tail(low: bigint): bigint {
     let value = low;
     for (let shift = 49n; shift <= 63n; shift += 7n) {
-      const byte = this.bytes[this.at++];
-      if (byte === undefined) throw new WireError('cut off inside a number');
+      const byte = this.byte();
       value |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) {
         if (byte === 0) throw new WireError('number not minimal');

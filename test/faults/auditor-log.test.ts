@@ -12,6 +12,7 @@ import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { ActId, RainId, SliceId } from '../../src/vocabulary/ids.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import { formatOrderNumber } from '../../src/vocabulary/order-number.ts';
+import { batchOf } from '../support/batches.ts';
 import { quiet } from '../support/postgres.ts';
 import { NIGHT_WITHIN_MS, playSmallNight, type SmallNight } from '../support/small-night.ts';
 
@@ -105,8 +106,7 @@ describe('the auditor, reading a log', { timeout: 120_000 }, () => {
   const won = (order: Order): string =>
     `${JSON.stringify({ t: 'won', orderNumber: order.orderNumber, amountFen: Number(order.amountFen), tokenHash: 'x' })}\n`;
 
-  const append = ({ log, key }: Planting, order: Order) =>
-    log.append({ orders: [order], seal: sealBatch([order], key).seal });
+  const append = ({ log, key }: Planting, order: Order) => log.append(sealBatch([order], key).batch);
 
   async function all(planting: Planting): Promise<void> {
     for (const record of planting.records) await planting.again(record);
@@ -232,10 +232,10 @@ describe('the auditor, reading a log', { timeout: 120_000 }, () => {
   it.each(altered)('sees %s', async (_, what, alter) => {
     const report = await audited(async (planting) => {
       const [first, second] = grantsOf(planting.records).filter((one) => one.orders.length === 1);
-      const { seal, orders } = second!;
+      const { seal, orders, tokens } = second!;
       for (const record of planting.records) {
         if (record.kind === 'grants' && record.seal === seal)
-          await planting.log.append({ orders, seal: alter(seal, first!.seal) });
+          await planting.log.append({ orders, tokens, seal: alter(seal, first!.seal) });
         else await planting.again(record);
       }
     });
@@ -246,8 +246,9 @@ describe('the auditor, reading a log', { timeout: 120_000 }, () => {
     const report = await audited(async (planting) => {
       await all(planting);
       const order = unspent(planting.records);
-      const { seal } = sealBatch([{ ...order, amountFen: (order.amountFen + 1n) as Fen }], planting.key);
-      await planting.log.append({ orders: [order], seal });
+      const more = { ...order, amountFen: (order.amountFen + 1n) as Fen };
+      const { seal } = sealBatch([more], planting.key).batch;
+      await planting.log.append(batchOf([order], seal));
     });
     expect(whatWasFound(report)).toEqual(['seal a token is not of the order beside it']);
   });

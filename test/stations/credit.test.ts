@@ -4,6 +4,7 @@ import { BrokenInvariant, RetryableFault } from '../../src/protocol/failures.ts'
 import type { Creditor, CreditorOptions } from '../../src/stations/5-credit/creditor.ts';
 import type { SliceId } from '../../src/vocabulary/ids.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
+import { batchOf } from '../support/batches.ts';
 import { anOrder, seeded, testSeed } from '../support/orders.ts';
 import { ledgerFaults, type Promises, type Rig, startRig, testClock, until } from '../support/rig.ts';
 import { creditorOver } from '../support/stations.ts';
@@ -168,13 +169,7 @@ describe('crediting', () => {
     const [order] = newOrders(1, 10);
     await promises.log.appendFence({ sliceId: sliceOf(10), epoch: 1 });
     const again = { ...order!, unit: { ...order!.unit, sliceId: sliceOf(11) } };
-    const seal = {
-      keyId: 1,
-      nonce: Buffer.alloc(8),
-      ciphertexts: [Buffer.alloc(9)],
-      signature: Buffer.alloc(64),
-    };
-    await promises.log.append({ orders: [order!], seal });
+    await promises.log.append(batchOf([order!]));
     const last = await promise([again]);
     const crediting = creditor({ batchOrdersMax: 1 });
     crediting.setRate(0);

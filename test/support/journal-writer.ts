@@ -1,5 +1,6 @@
 import pino from 'pino';
 import { openJournal } from '../../src/engines/embedded/journal/index.ts';
+import { batchOf } from './batches.ts';
 import { anOrder } from './orders.ts';
 
 /** Appends as fast as it can and prints each acknowledged sequence, until it is killed. Record n is person n. */
@@ -12,15 +13,7 @@ process.stdout.write(`${log.end()}\n`);
 for (let next = log.end() + 1; ; next += 8) {
   const people = Array.from({ length: 8 }, (_, at) => next + at);
   const appended = people.map((person) =>
-    log.append({
-      orders: [anOrder({ person })],
-      seal: {
-        keyId: 1,
-        nonce: Buffer.alloc(8),
-        signature: Buffer.alloc(64),
-        ciphertexts: [Buffer.alloc(150)],
-      },
-    }),
+    log.append(batchOf([anOrder({ person })], { ciphertexts: [Buffer.alloc(150)] })),
   );
   const last = (await Promise.all(appended)).at(-1)!;
   process.stdout.write(`${last}\n`);

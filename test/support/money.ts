@@ -104,7 +104,7 @@ export async function openMoney(options: MoneyOptions): Promise<Money> {
     held,
     nudged,
     unrecorded,
-    tokenOf: (order) => sealBatch([order], keyring.active()).tokens[0]!.toString('base64url'),
+    tokenOf: (order) => sealBatch([order], keyring.active()).sealedTokens[0]!.toString('base64url'),
     ask: (person, request) =>
       app.inject({
         ...request,

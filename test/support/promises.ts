@@ -4,6 +4,7 @@ import type { TokenBook } from '../../src/engines/ports.ts';
 import { type Fences, isVoid, passFence } from '../../src/rules/fences.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
 import { TOKEN_STATUS } from '../../src/vocabulary/token-status.ts';
+import { batchOf } from './batches.ts';
 import { quiet } from './quiet.ts';
 
 /** The engine's memory without the engine: journal, book and fences as a process has them after its start. */
@@ -42,11 +43,7 @@ export async function openPromises(folder: string): Promise<Promises> {
     fences,
     drainedTo: (sequence) => log.untilDrained(sequence, new AbortController().signal),
     async promise(orders) {
-      const ciphertexts = orders.map(() => Buffer.alloc(100));
-      const sequence = await log.append({
-        orders,
-        seal: { keyId: 1, nonce: Buffer.alloc(8), ciphertexts, signature: Buffer.alloc(64) },
-      });
+      const sequence = await log.append(batchOf(orders));
       await book.record(orders.map((order, leafIndex) => ({ order, position: { sequence, leafIndex } })));
       return sequence;
     },

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { aBatch, peopleOf, upTo } from '../../../test/support/batches.ts';
+import { aBatch, batchOf, peopleOf, upTo } from '../../../test/support/batches.ts';
 import { startTestNats, type TestNats } from '../../../test/support/nats.ts';
 import { anOrder } from '../../../test/support/orders.ts';
 import { quiet } from '../../../test/support/postgres.ts';
@@ -251,9 +251,9 @@ describe('the promise in two copies', () => {
   });
 
   it('gives a batch that was read from the journal the very bytes and name that it was sent under', async () => {
-    const batch = { ...even, orders: upTo(64).map((one) => anOrder({ person: one * 2, fen: one * 991 })) };
-    const seal = { ...batch.seal, ciphertexts: batch.orders.map((_, at) => Buffer.alloc(90 + at, at)) };
-    await log.bucket(0).append({ ...batch, seal });
+    const orders = upTo(64).map((one) => anOrder({ person: one * 2, fen: one * 991 }));
+    const ciphertexts = orders.map((_, at) => Buffer.alloc(90 + at, at));
+    await log.bucket(0).append(batchOf(orders, { ciphertexts }));
     await close();
     rmSync(path.join(folder, 'drained'));
     await open();

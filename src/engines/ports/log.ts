@@ -1,3 +1,4 @@
+import type { ReadableToken } from '../../protocol/token-codec.ts';
 import type { SliceId } from '../../vocabulary/ids.ts';
 import type { Order, SliceUnit } from '../../vocabulary/order.ts';
 
@@ -15,6 +16,8 @@ export interface BatchSeal {
 /** A micro-batch on its way into the log. The orders stand in the clear too: recovery and crediting need no keys. */
 export interface MicroBatch {
   readonly orders: readonly Order[];
+  /** The same orders, as the bytes that were encrypted: sealing makes them, and no log makes them again. */
+  readonly tokens: readonly ReadableToken[];
   readonly seal: BatchSeal;
 }
 

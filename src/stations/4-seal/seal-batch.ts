@@ -1,6 +1,6 @@
 import { createCipheriv, randomBytes, sign } from 'node:crypto';
-import type { BatchSeal } from '../../engines/ports.ts';
-import { encodeSealedToken, encodeToken } from '../../protocol/token-codec.ts';
+import type { BatchSeal, MicroBatch } from '../../engines/ports.ts';
+import { encodeReadableToken, encodeSealedToken } from '../../protocol/token-codec.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import type { SealKey } from './keyring.ts';
 import { buildTree, HASH_BYTES, leafHash, pathOf } from './merkle.ts';
@@ -37,9 +37,10 @@ export function nonceOf(batchNonce: Uint8Array, leafIndex: number): Buffer {
 }
 
 export interface SealedBatch {
-  readonly seal: BatchSeal;
+  /** For the log. */
+  readonly batch: MicroBatch;
   /** One SealedToken per order, ready for the phone. */
-  readonly tokens: readonly Buffer[];
+  readonly sealedTokens: readonly Buffer[];
 }
 
 let batchesNonce = randomBytes(8).readBigUInt64BE();
@@ -55,17 +56,22 @@ function nextBatchNonce(): Buffer {
   return nonce;
 }
 
-/** Encrypts each order and signs them all at once: one Ed25519 signature holds the whole micro-batch. */
+/**
+ * Encrypts each order and signs them all at once: one Ed25519 signature holds the whole micro-batch. Throws a
+ * RangeError for an order that can't be read back.
+ */
 export function sealBatch(orders: readonly Order[], key: SealKey): SealedBatch {
   const batchNonce = nextBatchNonce();
   const context = tokenContext(key.keyId);
-  const ciphertexts = orders.map((order, at) =>
-    encrypt(encodeToken(order), key, nonceOf(batchNonce, at), context),
-  );
+  const tokens = orders.map(encodeReadableToken);
+  const ciphertexts = tokens.map((token, at) => encrypt(token, key, nonceOf(batchNonce, at), context));
   const levels = treeOf(batchNonce, ciphertexts);
   const signature = sign(null, treeHead(key.keyId, orders.length, levels.at(-1)![0]!), key.signing);
   const seal: BatchSeal = { keyId: key.keyId, nonce: batchNonce, ciphertexts, signature };
-  return { seal, tokens: orders.map((_, at) => tokenOf(seal, levels, at)) };
+  return {
+    batch: { orders, tokens, seal },
+    sealedTokens: orders.map((_, at) => tokenOf(seal, levels, at)),
+  };
 }
 
 /** The SealedToken of one place in a sealed batch: the same bytes each time. */

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { anOrder } from '../../../test/support/orders.ts';
 import { isRefusal } from '../../protocol/failures.ts';
 import { decodeSealedToken, encodeSealedToken } from '../../protocol/token-codec.ts';
+import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, CampaignId, PhaseKey } from '../../vocabulary/ids.ts';
 import { instantMs } from '../../vocabulary/instant.ts';
 import { aloneAs } from '../../vocabulary/person.ts';
@@ -28,15 +29,15 @@ describe('a seal', () => {
 
   it.each([1, 2, 3, 5, 8, 33, 64])('holds every token of a batch of %i, each with its own path', (size) => {
     const orders = Array.from({ length: size }, (_, at) => anOrder({ person: at + 1 }));
-    const { seal, tokens } = sealBatch(orders, keyring.active());
-    for (const [at, token] of tokens.entries()) {
+    const { batch, sealedTokens } = sealBatch(orders, keyring.active());
+    for (const [at, token] of sealedTokens.entries()) {
       expect(unseal(token, expectedOf(at + 1))).toEqual(orders[at]);
-      expect(sealedTokenOf(seal, at).equals(token)).toBe(true);
+      expect(sealedTokenOf(batch.seal, at).equals(token)).toBe(true);
     }
   });
 
   it('refuses a flipped bit anywhere, each field with the error of its own', () => {
-    const { tokens } = sealBatch(
+    const { sealedTokens: tokens } = sealBatch(
       [1, 2, 3, 4, 5].map((person) => anOrder({ person })),
       keyring.active(),
     );
@@ -71,7 +72,7 @@ describe('a seal', () => {
 
   it('takes none of 100,000 altered tokens', () => {
     const people = [1, 2, 3, 4, 5, 6, 7];
-    const { tokens } = sealBatch(
+    const { sealedTokens: tokens } = sealBatch(
       people.map((person) => anOrder({ person })),
       keyring.active(),
     );
@@ -100,7 +101,7 @@ describe('a seal', () => {
   });
 
   it('refuses what is cut, swapped, foreign, of another campaign or phase', () => {
-    const { tokens } = sealBatch(
+    const { sealedTokens: tokens } = sealBatch(
       [1, 2, 3, 4].map((person) => anOrder({ person })),
       keyring.active(),
     );
@@ -109,7 +110,7 @@ describe('a seal', () => {
       keyring.active(),
     );
     const fields = decodeSealedToken(tokens[0]!)!;
-    const others = decodeSealedToken(other.tokens[0]!)!;
+    const others = decodeSealedToken(other.sealedTokens[0]!)!;
     expect(codeOf(unseal(encodeSealedToken({ ...fields, path: others.path }), expectedOf(1)))).toBe(
       'token-signature-invalid',
     );
@@ -131,6 +132,13 @@ describe('a seal', () => {
     );
   });
 
+  it('is refused to an order that nobody could read back from the log', () => {
+    const nothing = { ...anOrder({ person: 1 }), amountFen: 0n as Fen };
+    const nobody = { ...anOrder({ person: 1 }), actId: 7n as ActId };
+    for (const order of [nothing, nobody])
+      expect(() => sealBatch([anOrder({ person: 2 }), order], keyring.active())).toThrow(RangeError);
+  });
+
   it('survives 100,000 byte strings', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 120 }), (bytes) => isRefusal(unseal(bytes, expectedOf(1)))),
@@ -142,10 +150,10 @@ describe('a seal', () => {
     const folder = freshFolder();
     const ring = openKeyring(folder, clock);
     const unsealer = createUnsealer(ring);
-    const [first] = sealBatch([anOrder({ person: 1 })], ring.active()).tokens;
+    const [first] = sealBatch([anOrder({ person: 1 })], ring.active()).sealedTokens;
     expect(statSync(path.join(folder, 'keyring.json')).mode & 0o077).toBe(0);
     ring.rotate();
-    const [second] = sealBatch([anOrder({ person: 1 })], ring.active()).tokens;
+    const [second] = sealBatch([anOrder({ person: 1 })], ring.active()).sealedTokens;
     expect([first, second].map((token) => codeOf(unsealer.unseal(token!, expectedOf(1))))).toEqual([
       'taken',
       'taken',

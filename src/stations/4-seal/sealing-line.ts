@@ -72,12 +72,12 @@ export function createSealingLine(options: SealingLineOptions): SealingLine {
   async function sealAndAppend(batch: readonly Waiting[]): Promise<void> {
     try {
       const orders = batch.map((one) => one.order);
-      const { seal, tokens } = sealBatch(orders, options.keyring.active());
-      const made = await append({ orders, seal });
+      const sealed = sealBatch(orders, options.keyring.active());
+      const made = await append(sealed.batch);
       const nowMs = options.nowMs();
       const answers = batch.map((one, leafIndex) => ({
         one,
-        token: tokens[leafIndex]!,
+        token: sealed.sealedTokens[leafIndex]!,
         position: made.sequence === undefined ? undefined : { sequence: made.sequence, leafIndex },
         fault: faultOf(one, made.refused, nowMs),
       }));

@@ -14,8 +14,6 @@ import path from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { aBatch, peopleOf, upTo } from '../../../../test/support/batches.ts';
-import { anOrder } from '../../../../test/support/orders.ts';
-import type { Fen } from '../../../vocabulary/fen.ts';
 import type { GrantLog, LogRecord } from '../../ports.ts';
 import { type JournalFiles, nodeFiles } from './files.ts';
 import { JournalDamaged, type JournalOptions, openJournal } from './index.ts';
@@ -221,10 +219,9 @@ describe('the journal', () => {
       expect(seen).toEqual([path.basename(folder), path.basename(folder)]);
     });
 
-    it('refuses an order that could not be read back, and goes on', async () => {
+    it('refuses a batch that could not be read back, and goes on', async () => {
       const { log } = await open();
-      const bad = { ...anOrder({ person: 1 }), amountFen: 0n as Fen };
-      await expect(log.append({ ...aBatch([1]), orders: [bad] })).rejects.toThrow(RangeError);
+      await expect(log.append({ ...aBatch([1]), tokens: [] })).rejects.toThrow(RangeError);
       await expect(log.append({ ...aBatch([1]), orders: [] })).rejects.toThrow(RangeError);
       expect(await log.append(aBatch([2]))).toBe(1);
     });

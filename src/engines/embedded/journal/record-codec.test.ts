@@ -55,6 +55,7 @@ describe('the record codec', () => {
     const good = aBatch([1, 2]);
     const bad = [
       { ...good, orders: good.orders.slice(1) },
+      { ...good, tokens: good.tokens.slice(1) },
       { ...good, seal: { ...good.seal, nonce: Buffer.alloc(12) } },
       { ...good, seal: { ...good.seal, signature: Buffer.alloc(63) } },
       aBatch(upTo(1_025)),

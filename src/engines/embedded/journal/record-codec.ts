@@ -1,4 +1,4 @@
-import { decodeToken, encodeToken, TREE_SIZE_MAX } from '../../../protocol/token-codec.ts';
+import { decodeToken, type ReadableToken, TREE_SIZE_MAX } from '../../../protocol/token-codec.ts';
 import type { SliceId } from '../../../vocabulary/ids.ts';
 import type { Order, SliceUnit } from '../../../vocabulary/order.ts';
 import type { LogRecord, LogSequence, MicroBatch } from '../../ports.ts';
@@ -11,57 +11,35 @@ const SIGNATURE_BYTES = 64;
 const GRANTS_HEAD_BYTES = 1 + 4 + 8 + 64 + 2;
 const FENCE_BYTES = 1 + 8 + 4;
 
-/**
- * Throws a RangeError for what could not be read back: one such record, once promised, would keep the journal from
- * ever opening again.
- */
-export function encodeGrants(batch: MicroBatch): Buffer {
-  const known = encoded.get(batch);
-  if (known) return known;
-  const bytes = encodeAnew(batch);
-  encoded.set(batch, bytes);
-  return bytes;
-}
-
-/** A batch that goes into two logs is encoded once. Nobody writes into what is handed out. */
-const encoded = new WeakMap<MicroBatch, Buffer>();
-
-function encodeAnew(batch: MicroBatch): Buffer {
-  const { nonce, signature, ciphertexts } = batch.seal;
+/** Throws a RangeError for what could not be read back. */
+export function encodeGrants({ orders, tokens, seal }: MicroBatch): Buffer {
+  const { nonce, signature, ciphertexts } = seal;
   if (nonce.length !== NONCE_BYTES || signature.length !== SIGNATURE_BYTES)
     throw new RangeError('the seal has no nonce of 8 or no signature of 64 bytes');
-  if (
-    batch.orders.length === 0 ||
-    batch.orders.length > TREE_SIZE_MAX ||
-    ciphertexts.length !== batch.orders.length
-  )
-    throw new RangeError(`${batch.orders.length} orders with ${ciphertexts.length} ciphertexts are no batch`);
-  const tokens = batch.orders.map(encodeReadable);
+  const count = orders.length;
+  if (count === 0 || count > TREE_SIZE_MAX || tokens.length !== count || ciphertexts.length !== count)
+    throw new RangeError(
+      `${count} orders with ${tokens.length} tokens and ${ciphertexts.length} ciphertexts are no batch`,
+    );
   let bytes = GRANTS_HEAD_BYTES;
-  for (let at = 0; at < tokens.length; at += 1) bytes += 4 + tokens[at]!.length + ciphertexts[at]!.length;
+  for (let at = 0; at < count; at += 1) bytes += 4 + tokens[at]!.length + ciphertexts[at]!.length;
   const out = Buffer.allocUnsafe(bytes);
   out[0] = KIND_GRANTS;
-  out.writeUInt32BE(batch.seal.keyId, 1);
+  out.writeUInt32BE(seal.keyId, 1);
   out.set(nonce, 5);
   out.set(signature, 13);
-  out.writeUInt16BE(tokens.length, 77);
+  out.writeUInt16BE(count, 77);
   let to = GRANTS_HEAD_BYTES;
   const put = (part: Uint8Array) => {
     out.writeUInt16BE(part.length, to);
     out.set(part, to + 2);
     to += 2 + part.length;
   };
-  for (let at = 0; at < tokens.length; at += 1) {
+  for (let at = 0; at < count; at += 1) {
     put(tokens[at]!);
     put(ciphertexts[at]!);
   }
   return out;
-}
-
-function encodeReadable(order: Order): Buffer {
-  const token = encodeToken(order);
-  if (!decodeToken(token)) throw new RangeError(`order ${order.orderNumber} can't be written as a token`);
-  return token;
 }
 
 export function encodeFence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Buffer {
@@ -78,6 +56,7 @@ export function decodeRecord(sequence: LogSequence, bytes: Buffer): LogRecord | 
   if (bytes[0] !== KIND_GRANTS || bytes.length < GRANTS_HEAD_BYTES) return undefined;
   const count = bytes.readUInt16BE(77);
   const orders: Order[] = [];
+  const tokens: ReadableToken[] = [];
   const ciphertexts: Buffer[] = [];
   let at = GRANTS_HEAD_BYTES;
   const take = (): Buffer | undefined => {
@@ -94,6 +73,7 @@ export function decodeRecord(sequence: LogSequence, bytes: Buffer): LogRecord | 
     const order = token && decodeToken(token);
     if (!order || !ciphertext) return undefined;
     orders.push(order);
+    tokens.push(token as ReadableToken);
     ciphertexts.push(ciphertext);
   }
   if (at !== bytes.length || count === 0 || count > TREE_SIZE_MAX) return undefined;
@@ -103,7 +83,7 @@ export function decodeRecord(sequence: LogSequence, bytes: Buffer): LogRecord | 
     signature: bytes.subarray(13, 77),
     ciphertexts,
   };
-  return { kind: 'grants', sequence, orders, seal };
+  return { kind: 'grants', sequence, orders, tokens, seal };
 }
 
 function decodeFence(sequence: LogSequence, bytes: Buffer): LogRecord | undefined {
