@@ -17,14 +17,14 @@ it.each([
 });
 
 it.each([
-  // now   deal until  asked   low
-  [10_000, 60_000, 9_500, true, false],
-  [10_500, 60_000, 9_500, true, true],
-  [59_999, 60_000, 9_500, false, false],
-  [60_000, 60_000, 60_000, false, true],
+  // now   deal until  idle   low
+  [10_000, 60_000, 999, true, false],
+  [10_000, 60_000, 1_000, true, true],
+  [59_999, 60_000, 50_000, false, false],
+  [60_000, 60_000, 0, false, true],
 ])(
-  'at %d, dealt from until %d, asked for at %d, low %s: goes back %s',
-  (nowMs, dealUntilMs, askedAtMs, low, back) => {
-    expect(goesBack({ nowMs, dealUntilMs, askedAtMs, isLow: low })).toBe(back);
+  'at %d, dealt from until %d, idle for %d, low %s: goes back %s',
+  (nowMs, dealUntilMs, idleMs, low, back) => {
+    expect(goesBack({ nowMs, dealUntilMs, idleMs, isLow: low })).toBe(back);
   },
 );

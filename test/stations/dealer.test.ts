@@ -72,9 +72,14 @@ describe('the dealer, when little is left', () => {
       isLow: () => isLow,
     });
   });
-  const at = async (ms: number) => {
-    clock.set(STARTS_MS + ms);
-    await dealer.maintain();
+  /** Ms since the round began; by the wall clock, which may be set to another time. */
+  const move = (ms: number, wallMs = ms) => {
+    clock.set(STARTS_MS + wallMs);
+    passedMs = 1_000 + ms;
+  };
+  const at = (ms: number, wallMs = ms) => {
+    move(ms, wallMs);
+    return dealer.maintain();
   };
   const shake = () => dealer.deal(live, rain, cash);
 
@@ -90,7 +95,7 @@ describe('the dealer, when little is left', () => {
     isLow = true;
     await dealer.maintain();
     await at(0);
-    clock.set(STARTS_MS + 500);
+    move(500);
     expect(shake()).toBeDefined();
     await at(1_400);
     expect(returned).toEqual([]);
@@ -103,6 +108,18 @@ describe('the dealer, when little is left', () => {
     await at(5_100);
     expect(leases.length).toBe(before + 1);
     expect(shake()).toBeDefined();
+  });
+
+  it('gives back what nobody shakes for, also when the clock was set back meanwhile', async () => {
+    isLow = true;
+    await dealer.maintain();
+    await at(0);
+    move(500);
+    expect(shake()).toBeDefined();
+    await at(1_499, 100);
+    expect(returned).toEqual([]);
+    await at(1_500, 100);
+    expect(returned).toEqual([{ sliceId: 1n, fromIndex: 1 }]);
   });
 
   it('keeps what nobody shakes for while there is plenty', async () => {
@@ -118,11 +135,9 @@ describe('the dealer, when little is left', () => {
     await at(20_000);
     expect(leases).toHaveLength(1);
     isEmpty = false;
-    passedMs = 999;
-    await at(5_000);
+    await at(20_999, 5_000);
     expect(leases).toHaveLength(1);
-    passedMs = 1_000;
-    await at(5_001);
+    await at(21_000, 5_000);
     expect(leases).toHaveLength(2);
   });
 });

@@ -161,6 +161,21 @@ describe('slices of scenes', () => {
     await gone(busy);
   });
 
+  it('gives idle packets back also when the clock was set back meanwhile', async () => {
+    await setTotal(cash, 100, 10_000);
+    const [idle, busy] = [holder('idle'), holder('busy')];
+    await take(idle);
+    for (let spent = 0; spent < 50; spent += 1) await take(busy);
+    at(3_000);
+    moving.set(START_MS - 3_600_000);
+    await expect
+      .poll(async () => {
+        await idle.maintain();
+        return (await left()).remaining.packets;
+      })
+      .toBe(49);
+  });
+
   it('asks an empty budget again only after a while, and at once for less', async () => {
     await setTotal(named, 10, 100);
     let leases = 0;

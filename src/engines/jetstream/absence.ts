@@ -20,7 +20,7 @@ export function createAbsence(clock: Pick<Clock, 'monotonicMs'>, proofMs = PROOF
       answers = 0;
     },
     /** Another answer that there is none; true when that is proof enough. */
-    isProven(): boolean {
+    confirm(): boolean {
       const nowMs = clock.monotonicMs();
       sinceMs ??= nowMs;
       answers += 1;

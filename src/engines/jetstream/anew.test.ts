@@ -25,16 +25,16 @@ describe('that there is no stream', () => {
   it('is proven by the same answer, many times over a long time', () => {
     let nowMs = 0;
     const absence = createAbsence({ monotonicMs: () => nowMs }, 1_000);
-    for (const _ of upTo(20)) expect(absence.isProven()).toBe(false);
+    for (const _ of upTo(20)) expect(absence.confirm()).toBe(false);
     nowMs += 999;
-    expect(absence.isProven()).toBe(false);
+    expect(absence.confirm()).toBe(false);
     nowMs += 1;
-    expect(absence.isProven()).toBe(true);
+    expect(absence.confirm()).toBe(true);
     absence.broken();
-    expect(absence.isProven()).toBe(false);
+    expect(absence.confirm()).toBe(false);
     nowMs += 60_000;
     // Long enough, but who was frozen in between has heard too few answers.
-    expect(absence.isProven()).toBe(false);
+    expect(absence.confirm()).toBe(false);
   });
 });
 

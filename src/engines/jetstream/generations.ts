@@ -64,11 +64,11 @@ export function createGenerations(options: GenerationsOptions) {
       halfMade.broken();
     } else if (found === 'absent') {
       halfMade.broken();
-      if (absence.isProven()) void remake();
+      if (absence.confirm()) void remake();
     } else {
       absence.broken();
       if (!isClosed(found.config)) halfMade.broken();
-      else if (halfMade.isProven()) void remake();
+      else if (halfMade.confirm()) void remake();
       meet(found.created);
       note(found);
     }

@@ -15,7 +15,7 @@ export async function openLastingKv(
   async function lookForIt(): Promise<void> {
     const found = await infoOf(link, `KV_${bucket}`).catch(() => 'unknown' as const);
     if (found !== undefined) return absence.broken();
-    if (!absence.isProven()) return;
+    if (!absence.confirm()) return;
     link.logger.error({ bucket }, 'the servers have lost a KV bucket: it is made anew');
     kv = await open();
     absence.broken();

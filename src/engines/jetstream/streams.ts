@@ -127,7 +127,7 @@ async function makeOrMakeAnew(
   past: PastLog | undefined,
 ): Promise<StreamInfo> {
   if (!past || !(await past.wasThere(bucket))) return make(link, wanted);
-  if (!past.absences[bucket]!.isProven()) throw new StreamMissing(wanted.name);
+  if (!past.absences[bucket]!.confirm()) throw new StreamMissing(wanted.name);
   return makeClosed(link, wanted);
 }
 

@@ -66,7 +66,7 @@ interface Table {
   leasing: boolean;
   /** For so long, by the monotonic clock, an empty budget is not asked again. */
   exhaustedUntilMs: number;
-  /** When somebody last shook for it. */
+  /** When somebody last shook for it, by the monotonic clock; before the round, when it begins. */
   askedAtMs: number;
   /** Its slices went back because nobody shook while little was left: nothing is leased until somebody does. */
   isParked: boolean;
@@ -95,7 +95,7 @@ export function createDealer(options: DealerOptions): Dealer {
         dealt: 0,
         leasing: false,
         exhaustedUntilMs: Number.NEGATIVE_INFINITY,
-        askedAtMs: Math.max(clock.now(), rain.startsAtMs),
+        askedAtMs: clock.monotonicMs() + Math.max(0, rain.startsAtMs - clock.now()),
         isParked: false,
       };
       tables.set(key, table);
@@ -180,12 +180,12 @@ export function createDealer(options: DealerOptions): Dealer {
   async function giveBack(table: Table, all: boolean): Promise<void> {
     const nowMs = clock.now();
     const isLow = table.held.length > 0 && options.isLow(table.phase.key, table.deal.sceneId);
-    const { askedAtMs } = table;
+    const idleMs = clock.monotonicMs() - table.askedAtMs;
     const over = table.held.filter(
       ({ slice, nextIndex }) =>
         all ||
         nextIndex >= slice.packets ||
-        goesBack({ nowMs, dealUntilMs: slice.dealUntilMs, askedAtMs, isLow }),
+        goesBack({ nowMs, dealUntilMs: slice.dealUntilMs, idleMs, isLow }),
     );
     table.isParked ||= over.some(
       ({ slice, nextIndex }) => nextIndex < slice.packets && nowMs < slice.dealUntilMs,
@@ -246,7 +246,7 @@ export function createDealer(options: DealerOptions): Dealer {
     deal(phase, rain, sceneId) {
       const table = tables.get(keyOf(phase, rain, sceneId));
       if (table) {
-        table.askedAtMs = clock.now();
+        table.askedAtMs = clock.monotonicMs();
         table.isParked = false;
       }
       const held = table?.held.find((one) => one.nextIndex < one.slice.packets);

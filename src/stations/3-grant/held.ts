@@ -1,6 +1,6 @@
 import type { Slice } from '../../engines/ports.ts';
 import { type Fen, sumFen } from '../../vocabulary/fen.ts';
-import type { InstantMs } from '../../vocabulary/instant.ts';
+import type { Clock, InstantMs } from '../../vocabulary/instant.ts';
 import type { SliceUnit } from '../../vocabulary/order.ts';
 
 /** A slice in hand. */
@@ -11,30 +11,31 @@ export interface Held {
   /** Below it: taken, and put back. */
   readonly spare: number[];
   fenLeft: bigint;
+  /** By the monotonic clock, as the next. */
   readonly leasedAtMs: number;
   /** When somebody last came for a unit. */
   askedAtMs: number;
 }
 
-export const hold = (slice: Slice, nowMs: InstantMs): Held => ({
+export const hold = (slice: Slice, clock: Clock): Held => ({
   slice,
   nextIndex: 0,
   spare: [],
   fenLeft: slice.fen,
-  leasedAtMs: nowMs,
-  askedAtMs: nowMs,
+  leasedAtMs: clock.monotonicMs(),
+  askedAtMs: clock.monotonicMs(),
 });
 
 /** One unit, if the slice can pay it and its time is not over. `amountFen` counts where callers name the amounts. */
 export function takeUnit(
   held: Held,
   amountFen: Fen | undefined,
-  nowMs: InstantMs,
+  clock: Clock,
 ): { readonly unit: SliceUnit; readonly amountFen: Fen; readonly grantUntilMs: InstantMs } | undefined {
   const { slice } = held;
-  held.askedAtMs = nowMs;
+  held.askedAtMs = clock.monotonicMs();
   const index = held.spare.at(-1) ?? held.nextIndex;
-  if (index >= slice.packets || nowMs >= slice.dealUntilMs) return undefined;
+  if (index >= slice.packets || clock.now() >= slice.dealUntilMs) return undefined;
   const amount = slice.packetsFen?.[index] ?? amountFen!;
   if (amount > held.fenLeft) return undefined;
   if (held.spare.pop() === undefined) held.nextIndex += 1;

@@ -99,13 +99,13 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
       return nothingLeft(scene);
     }
     granter.acceptSlice(slice.sliceId);
-    inHand.set(key, hold(slice, clock.now()));
+    inHand.set(key, hold(slice, clock));
     return paymentFrom(key, amountFen) ?? nothingLeft(scene);
   }
 
   function paymentFrom(key: string, amountFen: Fen | undefined): Payment | undefined {
     const held = inHand.get(key);
-    return held && takeUnit(held, amountFen, clock.now());
+    return held && takeUnit(held, amountFen, clock);
   }
 
   function isExhausted(key: string, amountFen: Fen | undefined): boolean {
@@ -142,7 +142,7 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
     inHand.delete(key);
     if (!held) return;
     const rest = restOf(held);
-    const lastedMs = clock.now() - held.leasedAtMs;
+    const lastedMs = clock.monotonicMs() - held.leasedAtMs;
     sizes.set(key, nextSlicePackets(sizes.get(key) ?? FIRST_SLICE_PACKETS, lastedMs, !rest));
     if (!rest) return;
     try {
@@ -161,7 +161,7 @@ export function createSceneSlices(options: SceneSlicesOptions): SceneSlices {
     goesBack({
       nowMs: clock.now(),
       dealUntilMs: held.slice.dealUntilMs,
-      askedAtMs: held.askedAtMs,
+      idleMs: clock.monotonicMs() - held.askedAtMs,
       isLow: options.isLow(held.slice.phaseKey, held.slice.sceneId),
     });
 
