@@ -301,6 +301,7 @@ export const redactConfig = (config: Config): Record<string, unknown> => ({
     ...config.cluster,
     logUrl: redactServers(config.cluster.logUrl),
     bookUrl: redactServers(config.cluster.bookUrl),
+    totalsUrls: config.cluster.totalsUrls.map(redactServers),
   },
   payoutUrl: redactUrl(config.payoutUrl) ?? 'embedded:',
   sessionKeys: config.sessionKeys.map(({ appId, name, alg, audience }) => ({
