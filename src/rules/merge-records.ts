@@ -31,13 +31,12 @@ const byNewest = (a: Place, b: Place): number =>
   b.atMs - a.atMs || (a.ref < b.ref ? 1 : a.ref > b.ref ? -1 : 0);
 
 /**
- * Records tell of money; pieces have a list of their own, and so neither their credits nor their tokens stand here.
- *
  * The first `limit` lines behind `after` of ledger and tokens together. A token and the credit that it becomes share
- * time and reference, so a page ends at the same place before and after, and nothing repeats or is skipped.
+ * time and reference, so a page ends at the same place before and after, and nothing repeats or is skipped. Records
+ * tell of money; pieces have a list of their own, and so neither their credits nor their tokens stand here.
  *
- * `lines` are the ledger's first `limit` behind `after`, of each account of the person. A token that is credited too may lack its line in there, but
- * only when `limit` newer lines stand before it; then it is not on this page either.
+ * `lines` are the ledger's first `limit` behind `after`, of each account of the person. A token that is credited too
+ * may lack its line in there, but only when `limit` newer lines stand before it; then it is not on this page either.
  */
 export function mergeRecords(
   lines: readonly LedgerLine[],
