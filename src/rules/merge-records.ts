@@ -1,8 +1,8 @@
+import type { WithdrawalState } from '../engines/ports.ts';
 import { isMoney } from '../vocabulary/award-type.ts';
 import { type Fen, fen } from '../vocabulary/fen.ts';
 import { type InstantMs, instantMs } from '../vocabulary/instant.ts';
 import type { Order } from '../vocabulary/order.ts';
-import type { WithdrawalStateName } from './withdrawal-machine.ts';
 
 /** A line of the wallet page. Amounts are signed: money that leaves is negative. Room for transfers between people. */
 export interface WalletRecord {
@@ -11,13 +11,13 @@ export interface WalletRecord {
   readonly ref: string;
   readonly atMs: InstantMs;
   readonly amountFen: Fen;
-  readonly status: 'outstanding' | 'credited' | WithdrawalStateName;
+  readonly status: 'outstanding' | 'credited' | WithdrawalState;
 }
 
 /** A line as the ledger has it; amounts without sign. */
 export type LedgerLine = Place & { readonly amountFen: Fen } & (
     | { readonly kind: 'credit' }
-    | { readonly kind: 'withdrawal'; readonly state: WithdrawalStateName }
+    | { readonly kind: 'withdrawal'; readonly state: WithdrawalState }
   );
 
 /** Where a line stands: newest first, by time and then by reference, both falling. */

@@ -49,8 +49,7 @@ export interface LedgerWallet {
   readonly credited: ReadonlySet<OrderNumber>;
 }
 
-export const WITHDRAWAL_STATES = ['requested', 'held', 'paying', 'paid', 'returned'] as const;
-export type WithdrawalState = (typeof WITHDRAWAL_STATES)[number];
+export type WithdrawalState = 'requested' | 'held' | 'paying' | 'paid' | 'returned';
 
 export interface Withdrawal {
   readonly id: WithdrawalId;
