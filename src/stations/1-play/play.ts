@@ -105,8 +105,8 @@ export function createPlay(deps: PlayDeps): Play {
       if (isRefusal(claim)) return claim;
       joinClaim(memory, claim);
     }
-    if (!rain || isStranger(memory, rain)) return consolation(campaign);
-    return win(memory, player, campaign, phase, rain, nowMs) ?? consolation(campaign);
+    if (!rain || isStranger(memory, rain)) return greetingOrNothing(campaign);
+    return win(memory, player, campaign, phase, rain, nowMs) ?? greetingOrNothing(campaign);
   }
 
   function win(
@@ -152,7 +152,7 @@ export function createPlay(deps: PlayDeps): Play {
     return campaign.limits.packetsPerSponsor > 1 || !memory.sponsors.has(scene.sponsorId);
   }
 
-  function consolation(campaign: CampaignSnapshot): ShakeAnswer {
+  function greetingOrNothing(campaign: CampaignSnapshot): ShakeAnswer {
     if (deps.random() >= GREETING_SHARE) return NOTHING;
     const sponsors = [...campaign.sponsors.values()].filter((sponsor) => sponsor.greetings.length > 0);
     const sponsor = sponsors[Math.floor(deps.random() * sponsors.length)];
