@@ -1,7 +1,8 @@
 -- Takes people's turns to be granted to, and reads what they have won so far: nobody else adds to it meanwhile.
 --
 -- keys     1 hash of wins: person → win*, and turns (turns.lua)   of one bucket and phase
---          2 the bucket's mark, and 3 its counter of tears: whether it is whole (wholeness.lua)
+--          2 the bucket's mark, and 3 its counter of tears: whether it is whole (wholeness.lua). It is torn where a turn
+--            was left by a process that never gave it back: an order that it promised may not be noted
 -- args     1 packed people: (u8 length | person | u32 number)*, at most 512, each once
 --          2 holder: 8 bytes, this process
 --          3 how long a turn lasts if nobody gives it back, in ms
@@ -21,15 +22,17 @@ local values = redis.call('HMGET', keys[1], unpack(fields))
 local now = now_ms()
 local head = string.format('%013.0f', now + turn_ms) .. holder
 
-local taken, replies = {}, {}
+local taken, replies, is_torn = {}, {}, false
 for index in ipairs(people) do
   local left = held_ms(values[2 * index], holder, now, turn_ms)
   if not left then
+    is_torn = is_torn or was_left(values[2 * index], holder)
     taken[#taken + 1] = fields[2 * index]
     taken[#taken + 1] = head .. numbers[index]
   end
   replies[index] = left or values[2 * index - 1] or ''
 end
+if is_torn then redis.call('INCR', keys[3]) end
 if #taken > 0 then
   redis.set_repl(redis.REPL_NONE)
   redis.call('HSET', keys[1], unpack(taken))

@@ -29,6 +29,12 @@ local function held_ms(turn, holder, now, turn_ms)
   return left
 end
 
+--- Whether a turn that may be taken was another process's, which has let it run out: it may have died between a promise
+--- and its note.
+local function was_left(turn, holder)
+  return turn and sub(turn, UNTIL_DIGITS + 1, UNTIL_DIGITS + HOLDER_BYTES) ~= holder
+end
+
 --- Ends the turns that are still those of `packed`: (u8 length | person | number)*. Returns how many.
 local function give_back(key, packed, holder)
   local people, numbers = unpack_items(packed, number_bytes)
