@@ -31,6 +31,7 @@ import { watchGauges } from './parts/gauges.ts';
 import { createIdentity } from './parts/identity.ts';
 import { createOperations } from './parts/operations.ts';
 import { createPromises } from './parts/promises.ts';
+import { readinessOf } from './parts/readiness.ts';
 import { createReissuePart } from './parts/reissue.ts';
 import { startThrottle } from './parts/throttle.ts';
 import { createWalletPart } from './parts/wallet.ts';
@@ -236,14 +237,13 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
 
   const connections = () => gateway?.connections() ?? 0;
   let stopping = false;
-  const ready = (): { ready: boolean; reason?: string } => {
-    if (stopping) return { ready: false, reason: 'stopping' };
-    const ailing = stores.appendLocally ? undefined : stores.logs.find((log) => !log.health().accepting);
-    if ((gateway || wallet) && ailing) return { ready: false, reason: ailing.health().reason! };
-    return campaigns.size > 0 || !(gateway || wallet)
-      ? { ready: true }
-      : { ready: false, reason: 'no campaign is in force; apply one' };
-  };
+  const ready = () =>
+    readinessOf({
+      isStopping: stopping,
+      servesPlayers: has('gateway') || has('wallet'),
+      hasCampaign: campaigns.size > 0,
+      stores,
+    });
   app.get('/livez', async () => ({ alive: true }));
   app.get('/readyz', async (_, reply) => reply.code(ready().ready ? 200 : 503).send(ready()));
   app.get('/.well-known/jwks.json', async () => keyring.jwks());

@@ -1,6 +1,6 @@
 -- Makes a budget line, or raises its total. $1 phase_key, $2 scene_id, $3 rain_id, $4 rule, $5 packet cap fen,
 -- $6 total packets, $7 total fen, $8 levels (null: as they are). A total below what is leased or given breaks the CHECK
--- on remaining (23514). A level is checked when what its scenes have out is counted (count-levels.sql).
+-- on remaining (23514). A level is checked when what its scenes have out is counted (set-level.sql).
 INSERT INTO allotment.line AS l
   (phase_key, scene_id, rain_id, rule, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, levels)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $6, $7, coalesce($8::text[], '{}'))
