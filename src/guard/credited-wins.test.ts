@@ -145,6 +145,18 @@ describe('what the ledger says that somebody has won', () => {
     expect(await of(1, { wins: [other!], isAll: true })).toEqual({ wins: [other], isAll: true });
   });
 
+  it('is needed for a while after the log was down: what went without it is not replayed yet', async () => {
+    const { state, of } = world();
+    const book = { wins: [], isAll: true };
+    state.isLogUp = false;
+    await of(2, book);
+    state.isLogUp = true;
+    state.nowMs = 9_999;
+    expect(await of(1, book)).toEqual({ wins: [win], isAll: true });
+    state.nowMs = 10_000;
+    expect(await of(1, book)).toBe(book);
+  });
+
   it('does not hide a mistake', async () => {
     const { state, of } = world();
     state.orders = () => Promise.reject(new Error('a mistake'));

@@ -20,8 +20,9 @@ export interface CreditedWinsOptions {
 export interface CreditedWins {
   /**
    * What the book says of this person, and what the ledger has beside it, if that is needed: the book can't vouch, or
-   * the log is down, and what is won goes straight into the ledger. All there is when the ledger has everything that
-   * stood in the bucket's log at the call; it is waited for a moment, which is enough unless crediting is held back.
+   * the log is down, or was a moment ago, and what was won went straight into the ledger. All there is when the ledger
+   * has everything that stood in the bucket's log at the call; it is waited for a moment, which is enough unless
+   * crediting is held back.
    */
   beside(actId: ActId, phaseKey: PhaseKey, book: KnownWins): Promise<KnownWins>;
 }
@@ -29,6 +30,11 @@ export interface CreditedWins {
 const PATIENCE_MS = 1_000;
 /** A bucket that was waited for in vain is not waited for again so soon. */
 const AGAIN_MS = 1_000;
+/**
+ * Longer than all gateways take to find that a log is back, to replay what they had credited without it, and to tear the
+ * book that has not heard of it: until then a whole book lacks it.
+ */
+const REPLAYED_MS = 10_000;
 
 /**
  * Without the book the truth is the log, and who credits it writes it down by person: so the ledger is asked, once it
@@ -37,6 +43,7 @@ const AGAIN_MS = 1_000;
 export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
   const { logs, ledger, monotonicMs, patienceMs = PATIENCE_MS } = options;
   const caughtUp = logs.map(catcherUp);
+  const downAtMs = logs.map(() => Number.NEGATIVE_INFINITY);
   /** A bucket lies on one shard: who asks together with others waits for no shard but theirs. */
   const creditedOrdersOf = logs.map(() => gather(ledger.creditedOrdersOf));
 
@@ -56,6 +63,12 @@ export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
     return async () => monotonicMs() - failedAtMs >= AGAIN_MS && (await catchUp());
   }
 
+  /** Whether orders may have been credited without the log that are not in the log yet, nor in a whole book. */
+  function maySkipTheLog(bucket: number): boolean {
+    if (!logs[bucket]!.health().accepting) downAtMs[bucket] = monotonicMs();
+    return monotonicMs() - downAtMs[bucket]! < REPLAYED_MS;
+  }
+
   async function read(account: Account, bucket: number): Promise<readonly KnownWin[] | undefined> {
     const orders = creditedOrdersOf[bucket]!(account);
     const found = await Promise.race([orders, delay(patienceMs, undefined, { ref: false })]).catch(awayToo);
@@ -65,7 +78,7 @@ export function createCreditedWins(options: CreditedWinsOptions): CreditedWins {
   return {
     async beside(actId, phaseKey, book) {
       const bucket = bucketOf(actId, logs.length);
-      if (book.isAll && logs[bucket]!.health().accepting) return book;
+      if (!maySkipTheLog(bucket) && book.isAll) return book;
       const isCaughtUp = book.isAll || (await caughtUp[bucket]!());
       const wins = await read({ actId, phaseKey }, bucket);
       // Of two with one number the book's: it knows the place.

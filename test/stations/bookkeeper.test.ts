@@ -118,6 +118,17 @@ describe('the bookkeeper', () => {
     expect(await outstanding(behind[0]!)).toEqual([]);
   });
 
+  it('notes what was credited without the log and replayed behind its slice’s fence: it was won', async () => {
+    const [won, void_] = newOrders(2, 43);
+    await rig.ledger.creditUnlogged([won!]);
+    await promises.log.appendFence(won!.unit);
+    await promises.promise([won!, void_!]);
+    await bookkeeper().sweepOnce();
+    expect(await outstanding(won!)).toEqual([]);
+    expect(await book.winsOf(won!.actId, LIVE)).toMatchObject([{ orderNumber: won!.orderNumber }]);
+    expect(await book.winsOf(void_!.actId, LIVE)).toEqual([]);
+  });
+
   it('takes out of the book what was credited behind its back', async () => {
     await bookkeeper().sweepOnce();
     const orders = newOrders(5);

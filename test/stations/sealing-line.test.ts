@@ -131,6 +131,23 @@ describe('the sealing line', () => {
     expect(told).toEqual([]);
   });
 
+  /** Of the log first, then of the way without it: what the person is told when both fail. */
+  it.each([
+    ['log-unavailable', 'log-unavailable', 'log-unavailable'],
+    ['outcome-unknown', 'log-unavailable', 'outcome-unknown'],
+    ['log-unavailable', 'ledger-unavailable', 'outcome-unknown'],
+  ] as const)('when the log says %s, and without it %s: it is %s', async (kind, instead, told) => {
+    const append = () => Promise.reject(new RetryableFault(kind, 'the log', 1));
+    const line = createSealingLine({
+      keyring,
+      nowMs,
+      log: { ...log, append },
+      onAppended: async () => {},
+      withoutLog: () => Promise.reject(new RetryableFault(instead, 'without it', 1)),
+    });
+    await expect(line.promise(anOrder({ person: 1 }))).rejects.toMatchObject({ kind: told });
+  });
+
   it('is drained when nothing waits and nothing is under way', async () => {
     const line = createSealingLine({ keyring, nowMs, log, onAppended: async () => {}, batchDelayMs: 60_000 });
     const answered: number[] = [];

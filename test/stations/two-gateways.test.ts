@@ -128,6 +128,41 @@ describe('two gateways that grant to one person at the same moment', () => {
     expect(await askOf(world, { scene: 'first' })).toMatchObject({ replayed: false });
   });
 
+  describe('of which one dies between its promise and the note of it', () => {
+    /** The promise stands in the log, and no book has heard of it. */
+    async function promisedByTheDead(): Promise<GrantWorld> {
+      const [dead, alive] = booksOf({ turnMs: 300, promiseMs: 100 });
+      const died = signal();
+      const record = () => {
+        died.give();
+        return new Promise<never>(() => {});
+      };
+      const world = createGrantWorld({ books: [{ ...dead!, record }, alive!] });
+      capOfOne(world);
+      void askOf(world, { scene: 'first', rain: 1 }, 0);
+      await died.given;
+      world.setLedgerVouches(true);
+      return world;
+    }
+
+    it('counts it against the cap', async () => {
+      const world = await promisedByTheDead();
+      expect(await askOf(world, { scene: 'first', rain: 2 }, 1)).toMatchObject({
+        refused: 'person-cap-reached',
+      });
+      expect(world.log).toHaveLength(1);
+    });
+
+    it('never answers the ask with anything else, however often it is asked', async () => {
+      const world = await promisedByTheDead();
+      for (let tries = 0; tries < 2; tries += 1)
+        await expect(askOf(world, { scene: 'first', rain: 1 }, 1)).rejects.toMatchObject({
+          kind: 'book-unavailable',
+        });
+      expect(world.log).toHaveLength(1);
+    });
+  });
+
   it('refuses for the moment, and keeps no turn and no packet, when the other one is busy for too long', async () => {
     const busy = booksOf()[0]!;
     const held = await busy.takeTurn(playerOf(2).actId, LIVE);

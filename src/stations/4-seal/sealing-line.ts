@@ -33,7 +33,8 @@ export interface SealingLineOptions {
   readonly nowMs: () => number;
   /**
    * What is done when the log does not take a batch, or leaves it open whether it did: makes the promise in another
-   * durable way, and gives back the orders for which that was not possible. Without it the log's fault is the answer.
+   * durable way, and gives back the orders for which that was not possible. `log-unavailable`: it was not even begun.
+   * Without it the log's fault is the answer.
    */
   readonly withoutLog?: (batch: MicroBatch) => Promise<ReadonlySet<OrderNumber>>;
   readonly batchOrdersMax?: number;
@@ -102,7 +103,7 @@ export function createSealingLine(options: SealingLineOptions): SealingLine {
       return { sequence: await options.log.append(batch), refused: NONE };
     } catch (error) {
       if (!options.withoutLog || !isLogFault(error)) throw error;
-      return { sequence: undefined, refused: await options.withoutLog(batch) };
+      return { sequence: undefined, refused: await options.withoutLog(batch).catch(failedBoth(error)) };
     }
   }
 
@@ -126,6 +127,22 @@ const NONE: ReadonlySet<OrderNumber> = new Set();
 
 const isLogFault = (error: unknown): boolean =>
   error instanceof RetryableFault && (error.kind === 'log-unavailable' || error.kind === 'outcome-unknown');
+
+const isNotTaken = (error: unknown): boolean =>
+  error instanceof RetryableFault && error.kind === 'log-unavailable';
+
+/**
+ * Nothing of a batch is ever read only if nobody took it, with the log and without it. Otherwise it may be replayed
+ * from a journal and credited yet: under these numbers nothing else may be promised.
+ */
+const failedBoth =
+  (log: unknown) =>
+  (instead: unknown): never => {
+    const mayBeRead = instead instanceof RetryableFault && !(isNotTaken(log) && isNotTaken(instead));
+    throw mayBeRead
+      ? new RetryableFault('outcome-unknown', instead.message, instead.delayMs, { cause: instead })
+      : instead;
+  };
 
 /** Why an order can't be answered "won"; undefined when it can. */
 function faultOf(

@@ -115,13 +115,14 @@ export function createBookkeeper(options: BookkeeperOptions): Bookkeeper {
   }
 
   /**
-   * In a log that was made anew the fences of the closed slices stand before everything. What was credited before they
-   * were set was won, and this is where it stands now; a void order may have the number of one that was won later.
+   * What stands behind its fence and was credited before the fence was set was won: without the log, and replayed only
+   * when that was back; or in a log that was lost, for one that was made anew has the fences of all closed slices before
+   * everything. This is where it stands now. A void order may have the number of one that was won later.
    */
   async function creditedAmong<Entry extends Pick<BookEntry, 'order'>>(
     late: readonly Entry[],
   ): Promise<Entry[]> {
-    if (begin() === 1 || late.length === 0) return [];
+    if (late.length === 0) return [];
     const credited = await ledger.creditedOrdersOf(late.map(({ order }) => order));
     return late.filter(({ order }, at) =>
       credited[at]!.some((one) => one.orderNumber === order.orderNumber && isOf(one.unit, order.unit)),
