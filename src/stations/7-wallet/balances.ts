@@ -1,7 +1,7 @@
 import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, TokenBook } from '../../engines/ports.ts';
-import { unlessBookIsAway } from '../../guard/weak.ts';
+import { readWhole, unlessBookIsAway } from '../../guard/weak.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
 import { type Balances, overlayBalances, viewOfAll } from '../../rules/wallet-overlay.ts';
 import type { PhaseKey } from '../../vocabulary/ids.ts';
@@ -43,8 +43,9 @@ const promisedToOne = (
   account: Account,
 ): Promise<Promised> =>
   unlessBookIsAway(async () => {
-    const entries = await book.outstandingOf(account.actId, account.phaseKey);
-    return { orders: entries.map((entry) => entry.order), complete: await book.isWhole(account.actId) };
+    const { actId, phaseKey } = account;
+    const { found, isAll } = await readWhole(book, actId, () => book.outstandingOf(actId, phaseKey));
+    return { orders: found.map((entry) => entry.order), complete: isAll };
   }, NOTHING_KNOWN);
 
 /** `tokens` were read before this is called, each order once. */

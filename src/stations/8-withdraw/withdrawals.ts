@@ -3,7 +3,7 @@ import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, TokenBook, Withdrawal } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
-import { unlessBookIsAway } from '../../guard/weak.ts';
+import { readWhole, unlessBookIsAway } from '../../guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, WithdrawalId } from '../../vocabulary/ids.ts';
@@ -62,8 +62,8 @@ export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
   };
 
   async function outstandingOf({ actId, phaseKey }: Account) {
-    const entries = await book.outstandingOf(actId, phaseKey);
-    return { orders: entries.map((entry) => entry.order), complete: await book.isWhole(actId) };
+    const { found, isAll } = await readWhole(book, actId, () => book.outstandingOf(actId, phaseKey));
+    return { orders: found.map((entry) => entry.order), complete: isAll };
   }
 
   /** What to credit now: all of the book's, or what the phone has shown besides while the book may lack some. */
