@@ -1,6 +1,6 @@
 import type { Account, TokenBook } from '../engines/ports.ts';
 import type { Order } from '../vocabulary/order.ts';
-import { unlessBookIsAway } from './weak.ts';
+import { readWhole, unlessBookIsAway } from './weak.ts';
 
 /** What the book has of somebody that is not credited yet, and whether that is all. */
 export interface Promised {
@@ -10,12 +10,12 @@ export interface Promised {
 
 const NOTHING_KNOWN: Promised = { orders: [], complete: false };
 
-/** Asked in this order: that the book is whole says so of what was read before. */
+/** Nothing, and not all, while the book is away. */
 export const promisedToOne = (
   book: Pick<TokenBook, 'outstandingOf' | 'isWhole'>,
   { actId, phaseKey }: Account,
 ): Promise<Promised> =>
   unlessBookIsAway(async () => {
-    const entries = await book.outstandingOf(actId, phaseKey);
-    return { orders: entries.map((entry) => entry.order), complete: await book.isWhole(actId) };
+    const { found, isAll } = await readWhole(book, actId, () => book.outstandingOf(actId, phaseKey));
+    return { orders: found.map((entry) => entry.order), complete: isAll };
   }, NOTHING_KNOWN);

@@ -30,6 +30,7 @@ import { createGateway } from './parts/gateway.ts';
 import { watchGauges } from './parts/gauges.ts';
 import { createIdentity } from './parts/identity.ts';
 import { createOperations } from './parts/operations.ts';
+import { createProblems } from './parts/problems.ts';
 import { createPromises } from './parts/promises.ts';
 import { readinessOf } from './parts/readiness.ts';
 import { createReissuePart } from './parts/reissue.ts';
@@ -100,7 +101,11 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   await clock.follow();
   const keyring = openKeyring(config.keysFolder, systemClock);
   const metrics = createMetrics();
-  const onProblem = (kind: string) => metrics.problems.inc({ kind });
+  const onProblem = createProblems({
+    count: (kind) => metrics.problems.inc({ kind }),
+    logger,
+    monotonicMs: clock.monotonicMs,
+  });
   const throttle = startThrottle(stores.logs);
 
   // What control announces, put in force as a whole.
@@ -199,6 +204,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         clock,
         logger,
         metrics,
+        onProblem,
       })
     : undefined;
   const wallet = has('wallet')

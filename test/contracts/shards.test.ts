@@ -161,6 +161,47 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     expect((await shards.map.read())!.moves).toEqual([]);
   });
 
+  it('keep what writers note for the next move when an earlier mover wakes up at its very end', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    await ledger.credit([orderIn(0)]);
+    let note = (): void => {};
+    let goOn = (): void => {};
+    const isNoted = new Promise<void>((resolve) => {
+      note = resolve;
+    });
+    const mayGoOn = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let next: Promise<boolean> | undefined;
+    const late = moveBucket(
+      moverOf(shards, async (step) => {
+        if (step !== 'swept' || next) return;
+        // While this one sleeps, others end its move, bring the bucket back, and are about to move it again.
+        await moveBucket(moverOf(shards), 0, 'b');
+        await moveBucket(moverOf(shards), 0, 'a');
+        next = moveBucket(
+          moverOf(shards, async (nextStep) => {
+            if (nextStep !== 'copied') return;
+            await ledger.credit([orderIn(0, 2)]);
+            note();
+            await mayGoOn;
+          }),
+          0,
+          'b',
+        );
+        await isNoted;
+      }),
+      0,
+      'b',
+    );
+    await late.catch(() => {});
+    goOn();
+    expect(await next).toBe(true);
+    const seen = await ledger.wallet({ actId: orderIn(0).actId, phaseKey: PHASE }, []);
+    expect(seen.incomeFen).toBe(200n);
+  });
+
   it('carry fences along, also to a shard that the fencing process does not know', async () => {
     const shards = await openShards();
     const ledger = await openProcess(shards);

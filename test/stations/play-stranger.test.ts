@@ -179,10 +179,10 @@ describe('somebody whom a gateway does not know', () => {
     night.book.isWhole = true;
     night.at(ROUND_7_MS + AGAIN_MS);
     await shake(gateway, person);
-    expect(night.book.asked).toBe(4);
+    expect(night.book.asked).toBe(5);
     night.at(ROUND_8_MS);
     await shake(gateway, person);
-    expect(night.book.asked).toBe(4);
+    expect(night.book.asked).toBe(5);
   });
 
   it('plays in the same round once the ledger has vouched, and what that says counts', async () => {

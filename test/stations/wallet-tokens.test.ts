@@ -18,6 +18,27 @@ describe('the wallet with the tokens that a phone shows', () => {
     });
   };
 
+  it('does not take for all there is what was read in the moment before the book was filled', async () => {
+    const won = night.orderOf(1);
+    await night.promises.promise([won]);
+    let isFilled = false;
+    const outstandingOf = async (): Promise<never[]> => {
+      isFilled = true;
+      return [];
+    };
+    const book = { ...night.promises.book, outstandingOf, isWhole: async () => isFilled };
+    await night.reopen({ promises: () => ({ ...night.promises, book }) });
+    const tokens = [night.money.tokenOf(won)];
+    expect(await night.overview(tokens)).toMatchObject({ balanceFen: 101n, complete: false });
+    isFilled = false;
+    const held = await night.money.withdrawals.request(playerOf(night.person), testCampaign, {
+      amountFen: 101n as Fen,
+      idempotencyKey: `filled-${night.person}`,
+      tokens,
+    });
+    expect(isRefusal(held)).toBe(false);
+  });
+
   it('counts them as they are, and raises no alarm, while the book may have forgotten some', async () => {
     const [kept, forgotten] = [night.orderOf(1), night.orderOf(2)];
     await night.promises.promise([kept]);

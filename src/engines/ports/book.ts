@@ -73,8 +73,9 @@ export interface TokenBook {
    */
   takeTurn(actId: ActId, phaseKey: PhaseKey): Promise<PersonTurn | undefined>;
   /**
-   * Whether what was read of this person before this call was all there is. False from the moment at which the book
-   * may have forgotten something until it is filled again: what it has is true then, what it lacks says nothing.
+   * Whether what the book has of this person is all there is. False from the moment at which it may have forgotten
+   * something until it is filled again: what it has is true then, what it lacks says nothing. What is read was all if this
+   * was so before and behind the read (`readWhole`).
    */
   isWhole(actId: ActId): Promise<boolean>;
   /** How many tokens are outstanding or being credited, in all. */

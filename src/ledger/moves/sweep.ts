@@ -26,7 +26,11 @@ export async function sweepSource(hands: Hands, onPage: () => Promise<void>): Pr
     await sweepPage(hands, accounts);
     await onPage();
   }
-  await hands.from.query('DELETE FROM ledger.touched WHERE bucket = $1', [hands.move.bucket]);
+  await transaction(hands.from, async (client) => {
+    // Who wakes up here after the bucket has come back must not forget what is noted for its next move.
+    await assertStillMine(client, hands, 'gone');
+    await client.query('DELETE FROM ledger.touched WHERE bucket = $1', [hands.move.bucket]);
+  });
 }
 
 const sweepPage = (hands: Hands, accounts: readonly AccountKey[]): Promise<void> =>

@@ -4,7 +4,7 @@ import type { KnownWin, KnownWins, TokenBook } from '../../engines/ports.ts';
 import type { CreditedWins } from '../../guard/credited-wins.ts';
 import type { Player } from '../../guard/player.ts';
 import { recent } from '../../guard/recent.ts';
-import { unlessBookIsAway } from '../../guard/weak.ts';
+import { readWhole, unlessBookIsAway } from '../../guard/weak.ts';
 import { isShaken, sponsorsTaken } from '../../rules/person-caps.ts';
 import type { ActId, PhaseKey, RainId, SceneId, SponsorId } from '../../vocabulary/ids.ts';
 import type { Clock } from '../../vocabulary/instant.ts';
@@ -44,13 +44,17 @@ const ACCOUNTS_MAX = 500_000;
 /** Short, so that the book's return is noticed; and nobody asks a book in need more often than this. */
 const ASK_AGAIN_MS = 1_000;
 
+const NOTHING_KNOWN = { found: [], isAll: false };
+
 export function createMemories(book: Book, creditedWins: CreditedWins, clock: Clock): Memories {
   const accounts = recent<string, Memory>(ACCOUNTS_MAX);
 
   async function lookUp(actId: ActId, phaseKey: PhaseKey): Promise<KnownWins> {
-    const wins = await unlessBookIsAway(() => book.winsOf(actId, phaseKey), undefined);
-    const isAll = wins !== undefined && (await unlessBookIsAway(() => book.isWhole(actId), false));
-    return creditedWins.beside(actId, phaseKey, { wins: wins ?? [], isAll });
+    const { found, isAll } = await unlessBookIsAway(
+      () => readWhole(book, actId, () => book.winsOf(actId, phaseKey)),
+      NOTHING_KNOWN,
+    );
+    return creditedWins.beside(actId, phaseKey, { wins: found, isAll });
   }
 
   return {

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { TokenBook } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
-import { unlessBookIsAway } from '../../guard/weak.ts';
+import { readWhole, unlessBookIsAway } from '../../guard/weak.ts';
 import type { ErrorKind } from '../../protocol/error-kinds.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import { PHONE_TOKEN_CHARS_MAX } from '../../protocol/phone-tokens.ts';
@@ -80,10 +80,12 @@ async function winsKnown(
   person: Person,
   phaseKey: PhaseKey,
 ): Promise<ReadonlySet<OrderNumber> | undefined> {
-  const ids = idsOf(person);
-  const wins = await Promise.all(ids.map((actId) => book.winsOf(actId, phaseKey)));
-  const whole = await Promise.all(ids.map((actId) => book.isWhole(actId)));
-  return whole.includes(false) ? undefined : new Set(wins.flat().map((win) => win.orderNumber));
+  const looks = await Promise.all(
+    idsOf(person).map((actId) => readWhole(book, actId, () => book.winsOf(actId, phaseKey))),
+  );
+  return looks.every(({ isAll }) => isAll)
+    ? new Set(looks.flatMap(({ found }) => found.map((win) => win.orderNumber)))
+    : undefined;
 }
 
 const NOT_A_TOKEN = refuse('token-malformed', 'not a sealed token in base64url');
