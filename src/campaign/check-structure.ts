@@ -130,5 +130,3 @@ const KINDS: Readonly<Record<string, (schema: JsonSchema) => string>> = {
   object: ({ properties }) =>
     properties ? `a mapping with ${Object.keys(properties as object).join(', ')}` : 'a mapping',
 };
-
-export { editDistance } from './nearest.ts';

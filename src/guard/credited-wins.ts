@@ -20,8 +20,9 @@ export interface CreditedWinsOptions {
 export interface CreditedWins {
   /**
    * What the book says of this person, and what the ledger has beside it, if that is needed: the book can't vouch, or
-   * the log is down, or was a moment ago, and what is won goes straight into the ledger. All there is when the ledger has everything that
-   * stood in the bucket's log at the call; it is waited for a moment, which is enough unless crediting is held back.
+   * the log is down, or was a moment ago, and what was won went straight into the ledger. All there is when the ledger
+   * has everything that stood in the bucket's log at the call; it is waited for a moment, which is enough unless
+   * crediting is held back.
    */
   beside(actId: ActId, phaseKey: PhaseKey, book: KnownWins): Promise<KnownWins>;
 }

@@ -13,7 +13,7 @@ import { moveBalance, type TransferSteps } from './transfers.ts';
 import type { SliceFence } from './unlogged.ts';
 
 export interface ShardedLedgerOptions extends DirectoryOptions {
-  /** How old the plan may be when all shards are asked for unsettled withdrawals; ms. */
+  /** How old the plan may be when all shards are asked for what they list (withdrawals, pieces, sums); ms. */
   readonly planAgeMsMax?: number;
 }
 

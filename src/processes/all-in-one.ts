@@ -115,6 +115,8 @@ function explain(error: unknown, config: Config, campaignFile: string | undefine
   return `The engine did not start. ${message}`;
 }
 
+const LOOPBACK = /^(127\.|::1$|localhost$)/;
+
 const PIECES = {
   sandbox: 'sandbox; HONGBAO_CONNECTORS=connectors.yaml uses real downstreams',
   file: 'HONGBAO_CONNECTORS',
@@ -130,7 +132,7 @@ function banner(engine: Engine, config: Config, options: RunOptions, tookMs: num
     `  Open        ${engine.url}/`,
     `  Campaign    ${campaign ? `${campaign.title.en} · ${campaign.title.zh}  (${campaign.id}, version ${campaign.version})` : 'none: hongbao campaign apply FILE'}`,
     `  API         ${engine.url}/openapi.json`,
-    `  Operations  ${engine.opsUrl}  (this machine only)`,
+    `  Operations  ${engine.opsUrl}${LOOPBACK.test(config.opsHost) ? '  (this machine only)' : ''}`,
     `  Data        ${config.dataFolder}`,
     `  Ledger      ${engine.ledgerName}${config.ledgerUrls.length === 0 ? '; HONGBAO_LEDGER=postgres://… uses another' : ''}`,
     `  Payout      ${config.payoutUrl === undefined ? 'sandbox; HONGBAO_PAYOUT=https://… uses a real one' : 'HONGBAO_PAYOUT'}`,

@@ -296,6 +296,23 @@ describe('the redacted configuration', () => {
     expect(printed).toContain('gala');
   });
 
+  it('holds no password of a cluster’s servers, wherever their addresses stand', () => {
+    const cluster = {
+      HONGBAO_LOG: 'nats://app:pa55word@log:4222',
+      HONGBAO_BOOK: 'redis://app:pa55word@book:6379',
+      HONGBAO_LEDGER: 'postgres://app:pa55word@db/gala',
+    };
+    const others = {
+      HONGBAO_TOTALS: 'redis://app:pa55word@totals:6379',
+      HONGBAO_TOTALS_BACKUP: 'redis://:pa55word@backup:6379',
+    };
+    for (const env of [cluster, { ...cluster, ...others }]) {
+      const printed = JSON.stringify(redactConfig(configOf(env)));
+      expect(printed).not.toContain('pa55word');
+      expect(printed).toContain('@book:6379');
+    }
+  });
+
   it('holds no session key', () => {
     const at = file('keys.json', [{ appId: 2, name: 'tv', alg: 'HS256', key: shared }]);
     expect(JSON.stringify(redactConfig(configOf({ HONGBAO_SESSION_KEYS_FILE: at })))).not.toContain(shared.k);

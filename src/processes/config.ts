@@ -60,7 +60,7 @@ export const VARIABLES = {
   HONGBAO_OPS_HOST: 'Address that operations, metrics and health listen on. Default 127.0.0.1',
   HONGBAO_LEDGER:
     'postgres:// URL of the ledger, several for shards; embedded: (default) runs the Postgres from npm. Also HONGBAO_LEDGER_FILE',
-  HONGBAO_PAYOUT: 'http(s):// URL of the payout; embedded: (default) runs the sandbox',
+  HONGBAO_PAYOUT: 'http(s):// URL of the payout; embedded: (default in one process) runs the sandbox',
   HONGBAO_CONNECTORS:
     'YAML file of the downstreams that hand out pieces, followed while it runs; embedded: (default in one process) a sandbox',
   HONGBAO_SESSION_KEYS_FILE: 'JSON file with the session keys of the embedding apps',
@@ -301,6 +301,7 @@ export const redactConfig = (config: Config): Record<string, unknown> => ({
     ...config.cluster,
     logUrl: redactServers(config.cluster.logUrl),
     bookUrl: redactServers(config.cluster.bookUrl),
+    totalsUrls: config.cluster.totalsUrls.map(redactServers),
   },
   payoutUrl: redactUrl(config.payoutUrl) ?? 'embedded:',
   sessionKeys: config.sessionKeys.map(({ appId, name, alg, audience }) => ({

@@ -30,7 +30,9 @@ import { createGateway } from './parts/gateway.ts';
 import { watchGauges } from './parts/gauges.ts';
 import { createIdentity } from './parts/identity.ts';
 import { createOperations } from './parts/operations.ts';
+import { createProblems } from './parts/problems.ts';
 import { createPromises } from './parts/promises.ts';
+import { readinessOf } from './parts/readiness.ts';
 import { createReissuePart } from './parts/reissue.ts';
 import { startThrottle } from './parts/throttle.ts';
 import { createWalletPart } from './parts/wallet.ts';
@@ -99,7 +101,11 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   await clock.follow();
   const keyring = openKeyring(config.keysFolder, systemClock);
   const metrics = createMetrics();
-  const onProblem = (kind: string) => metrics.problems.inc({ kind });
+  const onProblem = createProblems({
+    count: (kind) => metrics.problems.inc({ kind }),
+    logger,
+    monotonicMs: clock.monotonicMs,
+  });
   const throttle = startThrottle(stores.logs);
 
   // What control announces, put in force as a whole.
@@ -198,6 +204,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
         clock,
         logger,
         metrics,
+        onProblem,
       })
     : undefined;
   const wallet = has('wallet')
@@ -236,14 +243,13 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
 
   const connections = () => gateway?.connections() ?? 0;
   let stopping = false;
-  const ready = (): { ready: boolean; reason?: string } => {
-    if (stopping) return { ready: false, reason: 'stopping' };
-    const ailing = stores.appendLocally ? undefined : stores.logs.find((log) => !log.health().accepting);
-    if ((gateway || wallet) && ailing) return { ready: false, reason: ailing.health().reason! };
-    return campaigns.size > 0 || !(gateway || wallet)
-      ? { ready: true }
-      : { ready: false, reason: 'no campaign is in force; apply one' };
-  };
+  const ready = () =>
+    readinessOf({
+      isStopping: stopping,
+      servesPlayers: has('gateway') || has('wallet'),
+      hasCampaign: campaigns.size > 0,
+      stores,
+    });
   app.get('/livez', async () => ({ alive: true }));
   app.get('/readyz', async (_, reply) => reply.code(ready().ready ? 200 : 503).send(ready()));
   app.get('/.well-known/jwks.json', async () => keyring.jwks());

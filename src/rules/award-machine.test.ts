@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type AwardEvent, type AwardStateName, nextAwardState } from './award-machine.ts';
+import type { AwardState } from '../engines/ports.ts';
+import { type AwardEvent, nextAwardState } from './award-machine.ts';
 
 const table = `
             ask      wait     ask-again  handed-out  refused  use      replay
@@ -16,7 +17,7 @@ describe('a piece', () => {
   it.each(lines.map((line) => line.trim().split(/\s+/)))(
     'in state %s: ask %s, wait %s, ask again %s, handed out %s, refused %s, use %s, replay %s',
     (state, ...steps) => {
-      expect(events.map((event) => nextAwardState(state as AwardStateName, event))).toEqual(steps);
+      expect(events.map((event) => nextAwardState(state as AwardState, event))).toEqual(steps);
     },
   );
 });

@@ -1,18 +1,19 @@
+import type { AwardState } from '../engines/ports.ts';
+
 /** A piece's way: granted ▸ asking ▸ fulfilled ▸ used; or dead, until somebody replays it. "Unknown" stays `asking`. */
-export type AwardStateName = 'granted' | 'asking' | 'fulfilled' | 'used' | 'dead';
 export type AwardEvent = 'ask' | 'wait' | 'ask-again' | 'handed-out' | 'refused' | 'use' | 'replay';
 
 /**
  * Where an event leads: a new state, `same` (a repeat, nothing moves), `not-now` (a caller's wish that does not fit,
  * nothing moves), or `broken` (two ends that exclude one another).
  */
-export type AwardStep = AwardStateName | 'same' | 'not-now' | 'broken';
+export type AwardStep = AwardState | 'same' | 'not-now' | 'broken';
 
 /**
  * Every state × event; a missing cell does not compile. What a downstream has done counts in `granted` too: two
  * workers may ask about the same piece, and one of them may have taken it back to be asked for anew.
  */
-const AWARD_MACHINE: Record<AwardStateName, Record<AwardEvent, AwardStep>> = {
+const AWARD_MACHINE: Record<AwardState, Record<AwardEvent, AwardStep>> = {
   granted: {
     ask: 'asking',
     wait: 'same',
@@ -60,5 +61,5 @@ const AWARD_MACHINE: Record<AwardStateName, Record<AwardEvent, AwardStep>> = {
   },
 };
 
-export const nextAwardState = (state: AwardStateName, event: AwardEvent): AwardStep =>
+export const nextAwardState = (state: AwardState, event: AwardEvent): AwardStep =>
   AWARD_MACHINE[state][event];

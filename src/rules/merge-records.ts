@@ -1,8 +1,8 @@
+import type { WithdrawalState } from '../engines/ports.ts';
 import { isMoney } from '../vocabulary/award-type.ts';
 import { type Fen, fen } from '../vocabulary/fen.ts';
 import { type InstantMs, instantMs } from '../vocabulary/instant.ts';
 import type { Order } from '../vocabulary/order.ts';
-import type { WithdrawalStateName } from './withdrawal-machine.ts';
 
 /** A line of the wallet page. Amounts are signed: money that leaves is negative. Room for transfers between people. */
 export interface WalletRecord {
@@ -11,13 +11,13 @@ export interface WalletRecord {
   readonly ref: string;
   readonly atMs: InstantMs;
   readonly amountFen: Fen;
-  readonly status: 'outstanding' | 'credited' | WithdrawalStateName;
+  readonly status: 'outstanding' | 'credited' | WithdrawalState;
 }
 
 /** A line as the ledger has it; amounts without sign. */
 export type LedgerLine = Place & { readonly amountFen: Fen } & (
     | { readonly kind: 'credit' }
-    | { readonly kind: 'withdrawal'; readonly state: WithdrawalStateName }
+    | { readonly kind: 'withdrawal'; readonly state: WithdrawalState }
   );
 
 /** Where a line stands: newest first, by time and then by reference, both falling. */
@@ -31,13 +31,12 @@ const byNewest = (a: Place, b: Place): number =>
   b.atMs - a.atMs || (a.ref < b.ref ? 1 : a.ref > b.ref ? -1 : 0);
 
 /**
- * Records tell of money; pieces have a list of their own, and so neither their credits nor their tokens stand here.
- *
  * The first `limit` lines behind `after` of ledger and tokens together. A token and the credit that it becomes share
- * time and reference, so a page ends at the same place before and after, and nothing repeats or is skipped.
+ * time and reference, so a page ends at the same place before and after, and nothing repeats or is skipped. Records
+ * tell of money; pieces have a list of their own, and so neither their credits nor their tokens stand here.
  *
- * `lines` are the ledger's first `limit` behind `after`, of each account of the person. A token that is credited too may lack its line in there, but
- * only when `limit` newer lines stand before it; then it is not on this page either.
+ * `lines` are the ledger's first `limit` behind `after`, of each account of the person. A token that is credited too
+ * may lack its line in there, but only when `limit` newer lines stand before it; then it is not on this page either.
  */
 export function mergeRecords(
   lines: readonly LedgerLine[],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { nextWithdrawalState, type WithdrawalEvent, type WithdrawalStateName } from './withdrawal-machine.ts';
+import type { WithdrawalState } from '../engines/ports.ts';
+import { nextWithdrawalState, type WithdrawalEvent } from './withdrawal-machine.ts';
 
 const table = `
             hold   ask-for-payment  payment-known  rejection-known
@@ -16,7 +17,7 @@ describe('a withdrawal', () => {
   it.each(lines.map((line) => line.trim().split(/\s+/)))(
     'in state %s: hold %s, ask %s, payment %s, rejection %s',
     (state, ...steps) => {
-      expect(events.map((event) => nextWithdrawalState(state as WithdrawalStateName, event))).toEqual(steps);
+      expect(events.map((event) => nextWithdrawalState(state as WithdrawalState, event))).toEqual(steps);
     },
   );
 });

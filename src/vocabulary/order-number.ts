@@ -18,7 +18,7 @@ export interface OrderNumberParts {
   readonly stage: PhaseId;
 }
 
-/** Longest possible: 19 + 32 + 10 + 4 + 32 digits and letters, four underscores; rounded up for new award types. */
+/** Longest possible: 19 + 32 + 10 + 18 + 32 digits and letters, four underscores; rounded up for new award types. */
 export const ORDER_NUMBER_LENGTH_MAX = 128;
 
 export const formatOrderNumber = (parts: OrderNumberParts): OrderNumber =>

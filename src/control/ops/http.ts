@@ -73,7 +73,7 @@ export const processRoutes: FastifyPluginAsyncTypebox<ProcessDeps> = async (app,
   );
 };
 
-/** Operations, on a port of their own that listens on loopback only. */
+/** Operations, on a port of their own, which listens on loopback unless HONGBAO_OPS_HOST says otherwise. */
 export const opsRoutes: FastifyPluginAsyncTypebox<OpsDeps> = async (app, deps) => {
   let setupTries = 0;
   await app.register(processRoutes, deps);

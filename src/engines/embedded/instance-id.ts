@@ -6,8 +6,9 @@ const SHAPE = /^[A-Za-z0-9_-]{11}$/;
 const BYTES = 8;
 
 /**
- * Who this instance is, for as long as its journal lives: it stands beside it, because the sum that is told under this
- * name is what stands in that journal. Two folders never have one name, unless one was copied.
+ * Names the engine that runs on this data folder, the same after each restart: by it a control that died finds the
+ * lists again that it was working on, at once and not when its hold on them runs out. Two folders never have one name,
+ * unless one was copied.
  */
 export function instanceId(dataFolder: string): string {
   const file = path.join(dataFolder, 'instance');

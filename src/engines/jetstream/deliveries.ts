@@ -1,4 +1,5 @@
 import type { JsMsg } from '@nats-io/jetstream';
+import { createWaiters } from '../embedded/journal/waiters.ts';
 import type { LogRecord, LogSequence } from '../ports.ts';
 import { decodeMessage } from './records.ts';
 
@@ -24,20 +25,14 @@ export function createDeliveries({ stream, floor, end: endAtStart }: DeliveriesO
   let last = floor;
   let end = endAtStart;
   let finished = false;
-  let waiting: (() => void)[] = [];
-
-  const wake = (): void => {
-    const woken = waiting;
-    waiting = [];
-    for (const look of woken) look();
-  };
+  const waiters = createWaiters(() => (finished ? Number.POSITIVE_INFINITY : last));
 
   /** Some were delivered up to here, even if they did not arrive: they are read from the stream. */
   function reach(sequence: LogSequence): void {
     if (sequence <= last) return;
     last = sequence;
     end = Math.max(end, last);
-    wake();
+    waiters.wake();
   }
 
   return {
@@ -80,24 +75,10 @@ export function createDeliveries({ stream, floor, end: endAtStart }: DeliveriesO
     /** Nobody waits any more. */
     finish(): void {
       finished = true;
-      wake();
+      waiters.wake();
     },
     /** Resolves once something behind `after` can be read, when the signal aborts, or when all is finished. */
-    beyond(after: LogSequence, signal: AbortSignal): Promise<void> {
-      return new Promise((resolve) => {
-        const done = () => {
-          signal.removeEventListener('abort', done);
-          waiting = waiting.filter((one) => one !== look);
-          resolve();
-        };
-        const look = () => {
-          if (finished || signal.aborted || last > after) done();
-          else waiting.push(look);
-        };
-        signal.addEventListener('abort', done, { once: true });
-        look();
-      });
-    },
+    beyond: waiters.beyond,
   };
 }
 

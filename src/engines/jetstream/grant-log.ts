@@ -9,6 +9,7 @@ import { createPublisher, dedupesSafely } from './publisher.ts';
 import { recordAt } from './records.ts';
 import { createEndNow } from './stream-end.ts';
 import { watchStream } from './stream-health.ts';
+import { createUnderWay } from './under-way.ts';
 
 export interface JetStreamLogOptions {
   readonly link: NatsLink;
@@ -68,21 +69,11 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
     onOutcome: watch.note,
   });
   /** What is under way; a fence goes out once all of it has ended, and what comes after the fence waits for it. */
-  const underWay = new Set<Promise<unknown>>();
+  const underWay = createUnderWay();
   let fenced: Promise<unknown> = Promise.resolve();
   let fences = 0;
   let appends = 0;
   let closing: Promise<void> | undefined;
-
-  function tracked(work: Promise<LogSequence>): Promise<LogSequence> {
-    const ended = work.then(
-      () => {},
-      () => {},
-    );
-    underWay.add(ended);
-    void ended.then(() => underWay.delete(ended));
-    return work;
-  }
 
   async function send(subject: string, body: Uint8Array, name: string): Promise<LogSequence> {
     const { seq } = await publish(subject, body, name);
@@ -93,8 +84,8 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
   function appendNamed(body: Uint8Array, name: string): Promise<LogSequence> {
     if (closing) return Promise.reject(closed());
     const room = watch.takeRoom(body.length);
-    if (!room && fences === 0) return tracked(send(names.grantsSubject, body, name));
-    return tracked(sendAfter(room, fenced, body, name));
+    if (!room && fences === 0) return underWay.track(send(names.grantsSubject, body, name));
+    return underWay.track(sendAfter(room, fenced, body, name));
   }
 
   async function sendAfter(
@@ -110,11 +101,9 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
 
   function appendFence(body: Uint8Array, name: string): Promise<LogSequence> {
     if (closing) return Promise.reject(closed());
-    const before = [...underWay];
+    const before = underWay.ended();
     fences += 1;
-    const sent = Promise.all(before)
-      .then(generations.mayFence)
-      .then(() => send(names.fenceSubject, body, name));
+    const sent = before.then(generations.mayFence).then(() => send(names.fenceSubject, body, name));
     fenced = sent.then(
       () => {},
       () => {},
@@ -122,7 +111,7 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
     void fenced.then(() => {
       fences -= 1;
     });
-    return tracked(sent);
+    return underWay.track(sent);
   }
 
   /** What was waited for must still stand: the floor may be that of a stream which was made anew meanwhile. */
@@ -138,7 +127,7 @@ export function createJetStreamLog(options: JetStreamLogOptions): JetStreamLog {
   }
 
   async function close(): Promise<void> {
-    while (underWay.size > 0) await Promise.all(underWay);
+    await underWay.drained();
     watch.close();
     generations.close();
     drained.close();

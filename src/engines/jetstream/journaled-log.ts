@@ -8,6 +8,7 @@ import type { Generation } from './generations.ts';
 import type { JetStreamLog } from './grant-log.ts';
 import { batchName } from './names.ts';
 import { createReplay } from './replay.ts';
+import { createUnderWay } from './under-way.ts';
 
 export interface JournaledLogOptions {
   /** This gateway's own, for all buckets. Its `drained` mark says how far the streams have it. */
@@ -84,18 +85,8 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
   function bucketLog(bucket: number): JournaledBucket {
     const stream = streams[bucket];
     if (!stream) throw new RangeError(`there is no bucket ${bucket}, they are ${streams.length}`);
-    const underWay = new Set<Promise<unknown>>();
+    const underWay = createUnderWay();
     let closed = false;
-
-    function tracked<Result>(work: Promise<Result>): Promise<Result> {
-      const ended = work.then(
-        () => {},
-        () => {},
-      );
-      underWay.add(ended);
-      void ended.then(() => underWay.delete(ended));
-      return work;
-    }
 
     function health(): ReturnType<GrantLog['health']> {
       if (closed) return { accepting: false, reason: 'the log is closed' };
@@ -118,18 +109,18 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
       async append(batch) {
         mustAccept(health());
         mustBelong(batch);
-        return tracked(append(batch, bucket));
+        return underWay.track(append(batch, bucket));
       },
       async appendLocal(batch) {
         mustAccept(closed ? health() : journal.health());
         mustBelong(batch);
-        const sequence = await tracked(intoJournal(batch));
+        const sequence = await underWay.track(intoJournal(batch));
         replay.owe(sequence, bucket);
         return sequence;
       },
       async appendFence(unit) {
         mustAccept(closed ? health() : { accepting: true });
-        return tracked(stream.appendFence(unit));
+        return underWay.track(stream.appendFence(unit));
       },
       at: stream.at,
       // What only the journal has is not in the log yet: nobody else could read it there.
@@ -141,7 +132,7 @@ export async function openJournaledLog(options: JournaledLogOptions): Promise<Jo
       health,
       async close() {
         closed = true;
-        while (underWay.size > 0) await Promise.all(underWay);
+        await underWay.drained();
       },
     };
   }

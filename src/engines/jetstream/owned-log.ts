@@ -1,6 +1,7 @@
 import type { JsMsg } from '@nats-io/jetstream';
 import { RetryableFault } from '../../protocol/failures.ts';
 import type { Fences } from '../../rules/fences.ts';
+import { weightOf } from '../embedded/journal/reader.ts';
 import type { LogReader, LogRecord, LogSequence } from '../ports.ts';
 import { floorOfConsumer } from './ack-floor.ts';
 import type { NatsLink } from './connection.ts';
@@ -37,8 +38,6 @@ const ACK_PENDING_MAX = 512;
 const ACK_WAIT_MS = 30_000;
 const ACK_TIMEOUT_MS = 2_000;
 const FAULT_DELAY_MS = 200;
-
-const weightOf = (record: LogRecord): number => (record.kind === 'grants' ? record.orders.length : 1);
 
 /**
  * Takes a bucket over and reads it in strict order: what is delivered twice is dropped, what is delivered late is

@@ -209,7 +209,7 @@ async function make(link: NatsLink, wanted: ReturnType<typeof wantedConfig>): Pr
 }
 
 /** What of a stream that is there would break a promise. More than was asked for is fine. */
-export function weaknesses(has: StreamConfig, wanted: ReturnType<typeof wantedConfig>): string[] {
+function weaknesses(has: StreamConfig, wanted: ReturnType<typeof wantedConfig>): string[] {
   const faults: string[] = [];
   const must = (holds: boolean, what: string) => {
     if (!holds) faults.push(what);

@@ -18,8 +18,7 @@ export interface UpstreamCredential {
 }
 
 /** What became of the wish to bind a phone number. `kept`: the person has another one. `of-another`: both have one. */
-export const PHONE_OUTCOMES = ['known', 'bound', 'replaced', 'joined', 'kept', 'of-another'] as const;
-export type PhoneOutcome = (typeof PHONE_OUTCOMES)[number];
+export type PhoneOutcome = 'known' | 'bound' | 'replaced' | 'joined' | 'kept' | 'of-another';
 
 /** The id that (app, user) was given at first, which never changes, and the person whose it is by now. */
 export interface Known {

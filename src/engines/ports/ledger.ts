@@ -49,8 +49,7 @@ export interface LedgerWallet {
   readonly credited: ReadonlySet<OrderNumber>;
 }
 
-export const WITHDRAWAL_STATES = ['requested', 'held', 'paying', 'paid', 'returned'] as const;
-export type WithdrawalState = (typeof WITHDRAWAL_STATES)[number];
+export type WithdrawalState = 'requested' | 'held' | 'paying' | 'paid' | 'returned';
 
 export interface Withdrawal {
   readonly id: WithdrawalId;
@@ -126,9 +125,9 @@ export interface CreditedSum {
 
 export interface Ledger {
   /**
-   * Credits orders: one row each under the order number's key, one balance update per account, one funding posting
-   * per slice and batch (accounts of slices are −sliceId). All or nothing, money and pieces each by itself: after a
-   * fault one kind may be there and the other not. Orders may repeat, inside a batch too.
+   * Credits orders: one posting each under the order number's key, and one funding posting per slice and batch
+   * (accounts of slices are −sliceId). All or nothing, money and pieces each by itself: after a fault one kind may be
+   * there and the other not. Orders may repeat, inside a batch too.
    * A piece goes into the person's purse 6 at its worth, and is one of `Awards` from then on: granted, due at once.
    */
   credit(orders: readonly Order[]): Promise<CreditReceipt>;
@@ -155,9 +154,9 @@ export interface Ledger {
   /** Money only (pieces: `Awards`). Newest first, strictly behind the cursor. */
   records(account: Account, after: RecordCursor | undefined, limit: number): Promise<readonly LedgerRecord[]>;
   /**
-   * Credits `force`, but for orders of fenced slices, then holds the amount, in one transaction. The same key and payload again gives the first answer
-   * with `replayed`. Refuses with insufficient-balance, idempotency-key-reused or idempotency-in-flight; a refusal
-   * moves nothing (the forced credits neither).
+   * Credits `force`, but for orders of fenced slices, then holds the amount, in one transaction. The same key and
+   * payload again gives the first answer with `replayed`. Refuses with insufficient-balance, idempotency-key-reused or
+   * idempotency-in-flight; a refusal moves nothing (the forced credits neither).
    */
   hold(
     request: WithdrawalRequest,

@@ -2,7 +2,7 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 
 /** A wrong ledger URL; the message never holds the password. */
-export class BadDatabaseUrl extends Error {
+class BadDatabaseUrl extends Error {
   override readonly name = 'BadDatabaseUrl';
 }
 

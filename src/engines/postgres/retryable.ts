@@ -1,6 +1,6 @@
 import { RetryableFault } from '../../protocol/failures.ts';
 
-/** SQLSTATEs that may pass by themselves, and how long to wait before trying again (RELIABILITY.md, safe settings). */
+/** SQLSTATEs that may pass by themselves, and how long to wait before trying again, in ms. */
 const DELAY_MS_OF_STATE: Readonly<Record<string, number>> = {
   '40001': 10, // serialisation failure
   '40P01': 10, // deadlock: somebody else went first

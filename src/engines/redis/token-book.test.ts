@@ -190,5 +190,25 @@ describe('the book on Redis Cluster', () => {
       const turns = await Promise.all(people.map((actId) => book.takeTurn(actId, LIVE)));
       expect(turns.map((turn) => turn!.isAll)).toEqual([true, false, true]);
     });
+
+    it('vouches for everybody but whom a process has left in his turn, from then on', async () => {
+      await mark();
+      const left = BigInt(BUCKET) as ActId;
+      const other = BigInt(BUCKET + BUCKETS) as ActId;
+      await redisBook(client, undefined, undefined, { turnMs: 20 }).takeTurn(left, LIVE);
+      const order = { ...orderOf(1), actId: left };
+      for (const end of ['given back', 'noted', 'given back']) {
+        const turns = await Promise.all([left, other].map((actId) => book.takeTurn(actId, LIVE)));
+        expect(turns.map((turn) => turn!.isAll)).toEqual([false, true]);
+        turns[1]!.giveBack();
+        if (end === 'given back') {
+          turns[0]!.giveBack();
+          continue;
+        }
+        turns[0]!.endsWith(order.orderNumber);
+        await book.record([{ order, position }]);
+      }
+      expect(await isWhole()).toBe(true);
+    });
   });
 });

@@ -59,6 +59,7 @@ const HOLDER_BYTES = 8;
 const PERSON_BYTES_MAX = 8;
 const NUMBER_BYTES = 4;
 const NUMBERS = 2 ** 32;
+const IS_ALL = '1'.charCodeAt(0);
 
 const NONE: EndingTurns = { packed: Buffer.alloc(0), done() {} };
 
@@ -92,8 +93,8 @@ export function createRedisTurns(options: RedisTurnsOptions): RedisTurns {
     const { mark, tears } = asked[0]!.keys;
     const args = [pack(asked), holder, turnMs, EMPTY_HASH_MS];
     const replies = (await client.invoke('take_turns', [wins, mark, tears], args)) as (Buffer | number)[];
-    const isAll = replies.pop() === 1;
-    return replies.map((answer) => ({ answer, isAll }));
+    const all = replies.pop() as Buffer;
+    return replies.map((answer, at) => ({ answer, isAll: all[at] === IS_ALL }));
   });
   const release = createGatherer(async (key, named: readonly Named[]) => {
     await client.invoke('give_turns', [key], [pack(named), holder]);

@@ -46,6 +46,7 @@ export interface GatewayDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly onProblem: (kind: ErrorKind) => void;
 }
 
 export interface Gateway {
@@ -100,7 +101,6 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   });
   const credentialOf = createCredentialCheck((hash) => control.upstreamBySecret(hash), 5_000);
   const onShake = (prize: string) => metrics.shakes.inc({ prize });
-  const onProblem = (kind: ErrorKind) => metrics.problems.inc({ kind });
 
   await app.register(playRoutes, {
     authenticate: deps.authenticate,
@@ -131,7 +131,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     campaign,
     throttle,
     onShake,
-    onProblem,
+    onProblem: deps.onProblem,
   });
 
   return {

@@ -70,7 +70,7 @@ const PacketShape = Type.Object({
 
 const rainJson = (rain: Rain) => ({ rainId: rain.id, startsAtMs: rain.startsAtMs, endsAtMs: rain.endsAtMs });
 
-export function campaignJson(campaign: CampaignSnapshot, nowMs: ReturnType<Clock['now']>) {
+function campaignJson(campaign: CampaignSnapshot, nowMs: ReturnType<Clock['now']>) {
   const phase = phaseAt(campaign, nowMs);
   const rain = phase && rainAt(phase, nowMs);
   const next = phase && nextRain(phase, nowMs);

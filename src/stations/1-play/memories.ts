@@ -17,7 +17,8 @@ export interface Memory {
   ids: number;
   packets: number;
   readonly sponsors: Set<SponsorId>;
-  readonly wonHere: Set<string>;
+  /** Round and scene (`winKey`) of each packet that is known to be theirs, won here or at another gateway. */
+  readonly won: Set<string>;
   /** Neither the book nor the ledger could vouch that this is all; undefined as soon as one does. */
   doubt: Doubt | undefined;
 }
@@ -104,7 +105,7 @@ const blank = (): Memory => ({
   ids: 0,
   packets: 0,
   sponsors: new Set(),
-  wonHere: new Set(),
+  won: new Set(),
   doubt: undefined,
 });
 
@@ -112,7 +113,7 @@ function joinAlias(memory: Memory, alias: Memory | undefined): void {
   if (!alias) return;
   memory.packets += alias.packets;
   for (const sponsor of alias.sponsors) memory.sponsors.add(sponsor);
-  for (const won of alias.wonHere) memory.wonHere.add(won);
+  for (const key of alias.won) memory.won.add(key);
 }
 
 function joinWins(memory: Memory, wins: readonly KnownWin[], campaign: CampaignSnapshot): void {
@@ -123,14 +124,14 @@ function joinWins(memory: Memory, wins: readonly KnownWin[], campaign: CampaignS
   memory.packets = Math.max(memory.packets, shaken.length);
   for (const sponsor of sponsorsTaken({ sceneIds: wins.map((won) => won.sceneId) }, campaign))
     memory.sponsors.add(sponsor);
-  for (const won of wins) memory.wonHere.add(winKey(won.rainId, won.sceneId));
+  for (const won of wins) memory.won.add(winKey(won.rainId, won.sceneId));
 }
 
 /** The phone's record and our memory are joined: each may know what the other forgot, neither can take anything away. */
 export function joinClaim(memory: Memory, claim: ClaimRecord): void {
   memory.packets = Math.max(memory.packets, claim.packets);
   for (const sponsor of claim.sponsors) memory.sponsors.add(sponsor);
-  for (const sceneId of claim.round?.sceneIds ?? []) memory.wonHere.add(winKey(claim.round!.rainId, sceneId));
+  for (const sceneId of claim.round?.sceneIds ?? []) memory.won.add(winKey(claim.round!.rainId, sceneId));
 }
 
 export const winKey = (rainId: RainId, sceneId: SceneId): string => `${rainId}/${sceneId}`;
@@ -139,5 +140,5 @@ export const wonIn = (rain: Rain, memory: Memory): RoundWins => ({
   rainId: rain.id,
   sceneIds: rain.deals
     .map((deal) => deal.sceneId)
-    .filter((sceneId) => memory.wonHere.has(winKey(rain.id, sceneId))),
+    .filter((sceneId) => memory.won.has(winKey(rain.id, sceneId))),
 });

@@ -105,8 +105,8 @@ export function createPlay(deps: PlayDeps): Play {
       if (isRefusal(claim)) return claim;
       joinClaim(memory, claim);
     }
-    if (!rain || isStranger(memory, rain)) return consolation(campaign);
-    return win(memory, player, campaign, phase, rain, nowMs) ?? consolation(campaign);
+    if (!rain || isStranger(memory, rain)) return greetingOrNothing(campaign);
+    return win(memory, player, campaign, phase, rain, nowMs) ?? greetingOrNothing(campaign);
   }
 
   function win(
@@ -126,7 +126,7 @@ export function createPlay(deps: PlayDeps): Play {
       if (!packet) continue;
       memory.packets += 1;
       memory.sponsors.add(scene.sponsorId);
-      memory.wonHere.add(winKey(rain.id, scene.id));
+      memory.won.add(winKey(rain.id, scene.id));
       const expiresAtMs = instantMs(Math.min(nowMs + campaign.ticketTtlMs, packet.grantUntilMs));
       const order = orderOf(player, campaign, phase, rain, scene, packet.amountFen, nowMs, packet.unit);
       return {
@@ -147,12 +147,12 @@ export function createPlay(deps: PlayDeps): Play {
   }
 
   function mayWin(memory: Memory, campaign: CampaignSnapshot, scene: Scene, rain: Rain): boolean {
-    if (memory.wonHere.has(winKey(rain.id, scene.id))) return false;
+    if (memory.won.has(winKey(rain.id, scene.id))) return false;
     // With one packet a sponsor, who is in the set has it; with more, the grant counts exactly.
     return campaign.limits.packetsPerSponsor > 1 || !memory.sponsors.has(scene.sponsorId);
   }
 
-  function consolation(campaign: CampaignSnapshot): ShakeAnswer {
+  function greetingOrNothing(campaign: CampaignSnapshot): ShakeAnswer {
     if (deps.random() >= GREETING_SHARE) return NOTHING;
     const sponsors = [...campaign.sponsors.values()].filter((sponsor) => sponsor.greetings.length > 0);
     const sponsor = sponsors[Math.floor(deps.random() * sponsors.length)];

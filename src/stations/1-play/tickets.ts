@@ -9,7 +9,7 @@ export interface Ticket {
   readonly expiresAtMs: InstantMs;
 }
 
-export const TICKET_BYTES_MAX = 1_024;
+const TICKET_BYTES_MAX = 1_024;
 
 export function sealTicket(box: Sealbox, ticket: Ticket): Buffer {
   const expiry = Buffer.alloc(8);

@@ -3,13 +3,13 @@ import { Type } from 'typebox';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { UpstreamCredential } from '../../engines/ports.ts';
 import { bearerOf } from '../../guard/secrets.ts';
+import { createSlots } from '../../guard/slots.ts';
 import { ERROR_KINDS } from '../../protocol/error-kinds.ts';
 import { BrokenInvariant, isRefusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { ProblemShape, problemResponses, sendProblem, TimeMsShape } from '../../protocol/http.ts';
 import type { AppId, PhaseKey, SceneId } from '../../vocabulary/ids.ts';
 import type { Person } from '../../vocabulary/person.ts';
 import { AskShape, readAsk } from './ask.ts';
-import { withinBounds } from './bulk.ts';
 import { type GrantOutcome, outcomeOf, unknownOf } from './outcome.ts';
 import type { UpstreamGranter } from './upstream.ts';
 import {
@@ -163,7 +163,8 @@ export const grantRoutes: FastifyPluginAsync<GrantRouteDeps> = async (app, deps)
       const asks = bytes ? readBatchBytes(bytes) : asksOf(request.body);
       if (!asks || asks.length === 0) return sendProblem(reply, NO_BATCH);
       if (asks.length > BATCH_ASKS_MAX) return sendProblem(reply, TOO_MANY);
-      const outcomes = await withinBounds(asks, AT_ONCE_MAX, (ask) => answer(credential, ask));
+      const slots = createSlots(AT_ONCE_MAX);
+      const outcomes = await Promise.all(asks.map((ask) => slots.run(() => answer(credential, ask))));
       if (bytes) return reply.type(typeOf(request)).send(batchBytes(outcomes));
       return reply.type('application/json').send({ outcomes: outcomes.map(outcomeJson) });
     },

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { createPauses } from '../../guard/pauses.ts';
 import { RetryableFault } from '../../protocol/failures.ts';
+import { backOffMs } from '../../rules/back-off.ts';
 
 /** Does things until they work. The one layer of crediting that retries without end. */
 export interface Patience {
@@ -12,17 +13,16 @@ export interface Patience {
   stop(): void;
 }
 
-const BACK_OFF_MS_MAX = 5_000;
+const PAUSE_MS_MAX = 5_000;
 
 export function createPatience(options: { random: () => number; logger: Logger }): Patience {
   const pauses = createPauses();
   const waiting = new Set<{ reason: string }>();
 
-  function backOffMs(fault: RetryableFault, failures: number): number {
-    const longestMs = Math.min(BACK_OFF_MS_MAX, fault.delayMs * 2 ** Math.min(failures, 10));
-    const pauseMs = Math.ceil(longestMs * (0.5 + options.random() / 2));
-    options.logger.warn({ pauseMs, failures: failures + 1, reason: fault.message }, 'crediting waits');
-    return pauseMs;
+  async function pauseAfter({ delayMs: firstMs, message: reason }: RetryableFault, failures: number) {
+    const pauseMs = Math.ceil(backOffMs({ firstMs, maxMs: PAUSE_MS_MAX }, failures, options.random()));
+    options.logger.warn({ pauseMs, failures: failures + 1, reason }, 'crediting waits');
+    await pauses.pause(pauseMs);
   }
 
   return {
@@ -37,7 +37,7 @@ export function createPatience(options: { random: () => number; logger: Logger }
             stall.reason = error.message;
             waiting.add(stall);
             if (pauses.stopped) return undefined;
-            await pauses.pause(backOffMs(error, failures));
+            await pauseAfter(error, failures);
           }
         }
       } finally {

@@ -15,7 +15,7 @@ export interface Errand {
 type Campaigns = Iterable<CampaignSnapshot>;
 
 /** Who hands out what a scene gives; undefined for money, which nobody downstream has to do with. */
-export function connectorNameOf(scene: Scene): string | undefined {
+function connectorNameOf(scene: Scene): string | undefined {
   return scene.award === 'greeting' ? inHouse.name : scene.fulfil?.connector;
 }
 

@@ -17,6 +17,7 @@ export interface JournalReader {
   close(): Promise<void>;
 }
 
+/** How much of a reader's fill it is. */
 export const weightOf = (record: LogRecord): number => (record.kind === 'grants' ? record.orders.length : 1);
 
 export function createReader(options: {

@@ -27,7 +27,7 @@ export interface PostgresBinaries {
 }
 
 /** No Postgres for this platform came with npm; the message says what to do instead. */
-export class PostgresNotShipped extends Error {
+class PostgresNotShipped extends Error {
   override readonly name = 'PostgresNotShipped';
 }
 

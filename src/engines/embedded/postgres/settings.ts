@@ -4,8 +4,8 @@ const MIB = 2 ** 20;
 const SHARED_BUFFERS_MIB = { least: 128, most: 4_096 };
 
 /**
- * A quarter of the memory, as Postgres recommends. Credits go to random people, so the keys' pages and the accounts
- * should all be in there: 1.3 GB at ten million rows. It is only taken as it fills.
+ * A quarter of the memory, as Postgres recommends. Credits go to random people, so the pages of the postings' key
+ * should all be in there: 0.8 GB at ten million rows (docs/decisions/0002). It is only taken as it fills.
  */
 export function sharedBuffersMib(memoryBytes: number): number {
   const quarter = Math.floor(memoryBytes / 4 / MIB);
@@ -15,7 +15,7 @@ export function sharedBuffersMib(memoryBytes: number): number {
 /** What this process may use: the machine's memory, or less where a container says so. */
 const memoryBytes = (): number => Math.min(os.totalmem(), process.constrainedMemory() || os.totalmem());
 
-/** Why each setting: RELIABILITY.md "Safe settings", and what an insert-heavy ledger on one machine needs. */
+/** Nothing acknowledged may be lost (docs/runbooks/ledger.md), and an insert-heavy ledger on one machine must keep up. */
 export const SETTINGS: Readonly<Record<string, string>> = {
   // The promise is kept on disk: nothing here trades durability for speed.
   fsync: 'on',
@@ -34,7 +34,7 @@ export const SETTINGS: Readonly<Record<string, string>> = {
   jit: 'off',
   // Inserted rows are frozen in the background before they are many.
   autovacuum_vacuum_insert_scale_factor: '0.4',
-  // The account table is updated in place again and again.
+  // Budget lines, pieces and withdrawals are updated in place again and again.
   autovacuum_naptime: '20s',
   // Only this machine, only with the password.
   listen_addresses: '127.0.0.1',

@@ -1,7 +1,7 @@
 -- Makes a budget line, or raises its total. $1 phase_key, $2 scene_id, $3 rain_id, $4 rule, $5 packet cap fen,
 -- $6 total packets, $7 total fen, $8 levels (null: as they are), $9 version of the campaign's file (null: whichever). A
 -- line that a newer version has set stays as it is. A total below what is leased or given breaks the CHECK on remaining
--- (23514). A level is checked when what its scenes have out is counted (count-levels.sql).
+-- (23514). A level is checked when what its scenes have out is counted (set-level.sql).
 INSERT INTO allotment.line AS l
   (phase_key, scene_id, rain_id, rule, packet_cap_fen, total_packets, total_fen, remaining_packets, remaining_fen, levels,
    set_by)
