@@ -55,6 +55,9 @@ async function fromMonitoring(version: string, url: string): Promise<Durability>
       ? { sync: 'interval', says: `nats-server ${version} fsyncs every ${everyMs} ms; ${ADVICE}` }
       : { sync: 'unknown', says: `nats-server ${version} does not say when it fsyncs; ${ADVICE}` };
   } catch (error) {
-    return { sync: 'unknown', says: `${new URL(url).host} did not answer (${(error as Error).message}); ${ADVICE}` };
+    return {
+      sync: 'unknown',
+      says: `${new URL(url).host} did not answer (${(error as Error).message}); ${ADVICE}`,
+    };
   }
 }
