@@ -38,9 +38,12 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   let standing: { announcement: Announcement; envelope: Uint8Array } | undefined;
   let running: Promise<void> = Promise.resolve();
 
-  async function load(): Promise<Announcement> {
+  const isNewer = (sequence: number): boolean => sequence > (standing?.announcement.sequence ?? 0);
+
+  /** What stands, and the newest sequence that the database has: less than that, when it was made anew. */
+  async function read(): Promise<{ readonly now: Announcement; readonly stored: number }> {
     const stored = await store.announcement();
-    if (stored && stored.sequence > (standing?.announcement.sequence ?? 0)) {
+    if (stored && isNewer(stored.sequence)) {
       const announcement = seal.open(stored.envelope);
       if (!announcement)
         throw new Error(
@@ -48,8 +51,10 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         );
       standing = { announcement, envelope: stored.envelope };
     }
-    return standing?.announcement ?? NOTHING_ANNOUNCED;
+    return { now: standing?.announcement ?? NOTHING_ANNOUNCED, stored: stored?.sequence ?? 0 };
   }
+
+  const load = async (): Promise<Announcement> => (await read()).now;
 
   async function tell(): Promise<void> {
     if (!standing) return;
@@ -83,13 +88,13 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     load,
     async announce(next) {
       for (;;) {
-        const now = await load();
+        const { now, stored } = await read();
         // By the clock where that is higher, so that a database made anew is not taken for an old one.
         const sequence = Math.max(now.sequence + 1, clock.now());
         const announcement = { ...now, ...next(now), sequence, issuedAtMs: clock.now() };
         const envelope = seal.seal(announcement);
-        if (!(await store.putAnnouncement(announcement.sequence, envelope))) continue;
-        standing = { announcement, envelope };
+        if (!(await store.putAnnouncement(sequence, envelope, stored))) continue;
+        if (isNewer(sequence)) standing = { announcement, envelope };
         await tell();
         return announcement;
       }

@@ -12,6 +12,7 @@ import { createAnnouncementSeal } from '../../src/guard/announcement-seal.ts';
 import type { Announcement } from '../../src/protocol/announcement.ts';
 import { quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { testClock, until } from '../support/rig.ts';
+import { type Clock, instantMs } from '../../src/vocabulary/instant.ts';
 
 const seal = createAnnouncementSeal(Buffer.alloc(32, 3));
 let server: TestPostgres;
@@ -20,14 +21,26 @@ beforeAll(async () => {
 });
 afterAll(() => server?.stop());
 
-async function control(url: string, ways: readonly Signals[]) {
+/** Each look is a ms later than the one before. */
+const ticking = (fromMs: number): Clock => {
+  let nowMs = fromMs;
+  return {
+    now: () => {
+      nowMs += 1;
+      return instantMs(nowMs);
+    },
+    monotonicMs: () => nowMs,
+  };
+};
+
+async function control(url: string, ways: readonly Signals[], clock: Clock = testClock(1_000)) {
   const pool = openPool({ url, logger: quiet, connectionsMax: 4, applicationName: 'test' });
   await migrate(pool, controlMigrations);
   const announcer = createAnnouncer({
     store: createControlStore(pool),
     ways,
     seal,
-    clock: testClock(1_000),
+    clock,
     logger: quiet,
     repeatEveryMs: 20,
   });
@@ -38,12 +51,18 @@ async function control(url: string, ways: readonly Signals[]) {
   return { announcer, close };
 }
 
-it('loses no change of two controls that announce at the same moments', async () => {
+it.each([
+  ['whose clocks stand still', [1_000, 1_000], testClock],
+  ['whose clocks go on, one ahead of the other', [1_000, 1_500], ticking],
+] as const)('loses no change of two controls that announce at the same moments, %s', async (_, from, clockAt) => {
   const url = await server.createDatabase();
   const way = createLocalSignals();
   const told: Announcement[] = [];
   way.subscribe((envelope) => told.push(seal.open(envelope)!));
-  const [one, other] = [await control(url, [way]), await control(url, [way])];
+  const [one, other] = [
+    await control(url, [way], clockAt(from[0])),
+    await control(url, [way], clockAt(from[1])),
+  ];
   const cue = (rainId: number) => ({ campaignId: 'gala', phaseId: 'live', rainId, startsAtMs: 1 });
   await Promise.all(
     Array.from({ length: 20 }, (_, at) =>

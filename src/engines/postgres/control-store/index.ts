@@ -97,12 +97,19 @@ export function createControlStore(pool: Pool): ControlStore {
       );
       return row && { sequence: Number(row.sequence), envelope: row.envelope };
     },
-    async putAnnouncement(sequence, envelope) {
-      const rows = await query<{ sequence: bigint }>(
-        'INSERT INTO control.announcement (sequence, envelope) VALUES ($1, $2) ON CONFLICT (sequence) DO NOTHING RETURNING sequence',
-        [sequence, Buffer.from(envelope)],
-      );
-      return rows.length === 1;
+    async putAnnouncement(sequence, envelope, after) {
+      const put = transaction(pool, async (client) => {
+        // Sequences follow a clock, so two controls that change the same one rarely meet at the key.
+        await client.query('LOCK TABLE control.announcement IN EXCLUSIVE MODE');
+        const { rowCount } = await client.query(
+          'INSERT INTO control.announcement (sequence, envelope) SELECT $1, $2 WHERE $3 = (SELECT coalesce(max(sequence), 0) FROM control.announcement)',
+          [sequence, Buffer.from(envelope), after],
+        );
+        return rowCount === 1;
+      });
+      return put.catch((error: unknown) => {
+        throw asFault(error);
+      });
     },
     async nowMs() {
       const [row] = await query<{ now_ms: bigint }>(
