@@ -135,6 +135,21 @@ describe.each(postgresKinds())('allotments on %s Postgres', (kind) => {
     expect((await remaining('f')).packets).toBe(901);
   });
 
+  it('keeps a round as the newest file has it, whoever still runs on an older one', async () => {
+    const round = (version: number, packets: number) => ({ ...line('v', 1, 10_000, packets), version });
+    await on.allotments.setBudgets([line('v', undefined, 100_000, 1_000), round(1, 200)]);
+    await on.allotments.setBudgets([round(2, 100)]);
+    for (const stale of [round(1, 200), round(1, 50)])
+      expect(await on.allotments.setBudgets([stale])).toBeUndefined();
+    expect(await remaining('v', 1)).toMatchObject({ packets: 100 });
+    // The newest one may say what an older one has said, and still is the newest.
+    await on.allotments.setBudgets([round(4, 100)]);
+    await on.allotments.setBudgets([round(3, 200)]);
+    expect(await remaining('v', 1)).toMatchObject({ packets: 100 });
+    await on.allotments.setBudgets([round(5, 150)]);
+    expect(await remaining('v', 1)).toMatchObject({ packets: 150 });
+  });
+
   it('leases what can be paid from a total whose packets can’t carry all of its money', async () => {
     await on.allotments.setBudgets([line('g', undefined, 1_000, 100)]);
     await leaseInAll('g', undefined, 98);

@@ -53,3 +53,24 @@ describe.each(pages)('%s', (page) => {
     expect(named.filter((name) => !isThere(name))).toEqual([]);
   });
 });
+
+/** Words of servers that we do not make, in the pages about them. */
+const OF_SERVERS = /^(no suitable peers|OOM command not allowed|CONFIG SET |nats stream )/;
+
+describe('the runbooks', () => {
+  const source = files
+    .filter((file) => file.startsWith('src/') && file.endsWith('.ts'))
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n');
+
+  it.each(pages.filter((page) => page.startsWith('docs/runbooks/')))('quote what is said, in %s', (page) => {
+    const text = readFileSync(page, 'utf8').replace(/```[\s\S]*?```/g, '');
+    const quoted = [...text.matchAll(/`([A-Za-z][a-zA-Z’',;: -]+(?:…[a-z ]+)?)`/g)]
+      .map((match) => match[1]!)
+      .filter((words) => words.split(' ').length > 2 && !/^(hongbao|npx|reissue) /.test(words));
+    const unsaid = quoted.filter(
+      (words) => !OF_SERVERS.test(words) && !words.split('…').every((part) => source.includes(part.trim())),
+    );
+    expect(unsaid).toEqual([]);
+  });
+});

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { isRefusal, RetryableFault } from '../../src/protocol/failures.ts';
 import type { Granted } from '../../src/stations/3-grant/grant.ts';
+import type { SliceId } from '../../src/vocabulary/ids.ts';
 import { type AskShape, askOf, createGrantWorld, type Fate } from '../support/grants.ts';
 import { seeded, testSeed } from '../support/orders.ts';
 
@@ -109,6 +110,23 @@ describe('a scene of which nothing is left', () => {
     expect(await sceneOf(askOf(world, { scene: 'first' }))).toBe('first');
     expect(new Set(world.log.map((order) => JSON.stringify(order, plain))).size).toBe(1);
   });
+
+  it.each(['void', 'unknown', 'credited'] as const)(
+    'an unknown one whose slice is closed by now and that is %s: says so, and is not unknown for ever',
+    async (became) => {
+      const fates: Fate[] = ['lost before'];
+      const world = createGrantWorld({ fate: () => fates.shift() ?? 'kept', fateOf: () => became });
+      await expect(askOf(world, { scene: 'first' })).rejects.toMatchObject({ kind: 'outcome-unknown' });
+      await world.granter().refuseSlice(1n as SliceId);
+      const again = askOf(world, { scene: 'first' });
+      if (became === 'unknown') return expect(again).rejects.toMatchObject({ kind: 'outcome-unknown' });
+      if (became === 'credited') return expect(await again).toMatchObject({ order: { unit: { index: 1 } } });
+      expect(await again).toMatchObject({ refused: 'slice-fenced' });
+      world.granter().acceptSlice(1n as SliceId);
+      expect(await askOf(world, { scene: 'first' })).toMatchObject({ order: { unit: { index: 3 } } });
+      return expect(world.log).toHaveLength(1);
+    },
+  );
 });
 
 const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);

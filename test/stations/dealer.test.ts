@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { CampaignSnapshot, Phase, RainSeries } from '../../src/campaign/snapshot.ts';
-import type { Allotments, Slice, SliceLeaseAsk } from '../../src/engines/ports.ts';
+import type { Allotments, BudgetSetting, Slice, SliceLeaseAsk } from '../../src/engines/ports.ts';
 import { createDealer, type Dealer } from '../../src/stations/1-play/dealer.ts';
 import type { Fen } from '../../src/vocabulary/fen.ts';
 import type { RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
@@ -34,21 +34,23 @@ describe('the dealer, when little is left', () => {
   let returned: { sliceId: SliceId; fromIndex: number }[];
   let isLow: boolean;
   let isEmpty: boolean;
+  let file: CampaignSnapshot;
+  let set: BudgetSetting[];
   /** What has passed, whatever the wall clock says. */
   let passedMs: number;
   let dealer: Dealer;
-  let played: CampaignSnapshot;
   /** What giving back waits for. */
   let database: Promise<void>;
 
   beforeEach(() => {
     leases = [];
     returned = [];
+    [file, set] = [campaign, []];
     [isLow, isEmpty, passedMs] = [false, false, 0];
-    [played, database] = [campaign, Promise.resolve()];
+    database = Promise.resolve();
     clock.set(STARTS_MS - 1_000);
     const allotments: Pick<Allotments, 'setBudgets' | 'lease' | 'returnTail'> = {
-      setBudgets: async () => undefined,
+      setBudgets: async (lines) => void set.push(...lines),
       async lease(ask): Promise<Slice | undefined> {
         leases.push(ask);
         if (isEmpty) return undefined;
@@ -69,7 +71,7 @@ describe('the dealer, when little is left', () => {
     };
     dealer = createDealer({
       allotments: allotments as Allotments,
-      campaigns: () => [played],
+      campaigns: () => [file],
       holder: 'test',
       clock: { ...clock, monotonicMs: () => passedMs },
       logger: quiet,
@@ -87,6 +89,19 @@ describe('the dealer, when little is left', () => {
     return dealer.maintain();
   };
   const shake = () => dealer.deal(live, rain, cash);
+
+  it('sets a round’s budget once for each file, also when the round is on', async () => {
+    await dealer.maintain();
+    await at(1_000);
+    expect(set).toMatchObject([{ total: { packets: 1_000 }, version: campaign.version }]);
+    const version = campaign.version + 1;
+    const deals = [{ ...rain.deals[0]!, packets: 500 }];
+    file = { ...campaign, version, phases: [{ ...live, series: [{ ...series, deals }] }] };
+    for (let shakes = 0; shakes < 100; shakes += 1) shake();
+    await at(30_000);
+    await at(31_000);
+    expect(set.slice(1)).toMatchObject([{ total: { packets: 500 }, version }]);
+  });
 
   it('keeps what it leased ahead of the round, and says when dealing begins', async () => {
     isLow = true;
@@ -131,7 +146,7 @@ describe('the dealer, when little is left', () => {
     const [cashScene] = testCampaign.scenes.values();
     const scenes = ['cash', 'tea'] as SceneId[];
     const deals = scenes.map((sceneId) => ({ ...rain.deals[0]!, sceneId }));
-    played = {
+    file = {
       ...campaign,
       scenes: new Map(scenes.map((id) => [id, { ...cashScene!, id }])),
       phases: [{ ...live, series: [{ ...series, deals }] }],

@@ -53,7 +53,8 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   const change = (isUp: boolean): void => {
     if (isUp === (downSinceMs === undefined)) return;
     downSinceMs = isUp ? undefined : clock.monotonicMs();
-    if (!isClosing) logger[isUp ? 'info' : 'warn']({ server: nc.getServer() }, isUp ? 'NATS is back' : 'NATS is gone');
+    if (!isClosing)
+      logger[isUp ? 'info' : 'warn']({ server: nc.getServer() }, isUp ? 'NATS is back' : 'NATS is gone');
     for (const listener of listeners) listener(isUp);
   };
   void watch(nc, change);
@@ -78,7 +79,12 @@ export async function connectNats(options: NatsOptions): Promise<NatsLink> {
 
 async function firstConnection(options: NatsOptions): Promise<NatsConnection> {
   const met = new AbortController();
-  const address = { ...parseNatsUrl(options.url), ...options.more, name: options.name, timeout: DIAL_TIMEOUT_MS };
+  const address = {
+    ...parseNatsUrl(options.url),
+    ...options.more,
+    name: options.name,
+    timeout: DIAL_TIMEOUT_MS,
+  };
   void sayWhyItWaits(address, options.logger, met.signal);
   try {
     return await connect({
@@ -127,7 +133,9 @@ async function watch(nc: NatsConnection, change: (isUp: boolean) => void): Promi
 }
 
 /** User and password, or a token, stand in the URL, as everywhere else; the client library wants them apart. */
-export function parseNatsUrl(text: string): Pick<ConnectionOptions, 'servers' | 'user' | 'pass' | 'token' | 'tls'> {
+export function parseNatsUrl(
+  text: string,
+): Pick<ConnectionOptions, 'servers' | 'user' | 'pass' | 'token' | 'tls'> {
   const parsed = /^(nats|tls):\/\/(?:([^:@/]+)(?::([^@/]*))?@)?([^@/]+)\/?$/.exec(text);
   if (!parsed) throw new Error('a NATS URL looks like nats://user:password@host:4222,host:4222');
   const [, scheme, user, pass, hosts] = parsed;

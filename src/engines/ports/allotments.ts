@@ -57,6 +57,8 @@ export interface BudgetSetting {
   /** Of pieces: what each is worth. */
   readonly packetCapFen: Fen;
   readonly rule: AmountRule['rule'] | 'level';
+  /** Of the campaign's file that says so: what a newer one has set stays as it is. */
+  readonly version?: number;
   /** Of a scene's total: the paths of the levels that it counts for. Those it had stay when this is left out. */
   readonly levels?: readonly string[];
 }

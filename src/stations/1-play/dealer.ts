@@ -58,7 +58,10 @@ interface Held {
 interface Table {
   readonly phase: Phase;
   readonly rain: Rain;
-  readonly deal: Deal;
+  /** As the newest file has it. */
+  deal: Deal;
+  /** The version of the file for which the round's line was set; undefined before that. */
+  lineOf: number | undefined;
   readonly ticketTtlMs: number;
   readonly pace: PaceState;
   held: Held[];
@@ -89,6 +92,7 @@ export function createDealer(options: DealerOptions): Dealer {
         phase,
         rain,
         deal,
+        lineOf: undefined,
         ticketTtlMs: campaign.ticketTtlMs,
         pace,
         held: [],
@@ -100,6 +104,7 @@ export function createDealer(options: DealerOptions): Dealer {
       };
       tables.set(key, table);
     }
+    table.deal = deal;
     return table;
   }
 
@@ -152,9 +157,10 @@ export function createDealer(options: DealerOptions): Dealer {
     }
   }
 
-  /** A series has thousands of rounds: each one's lines are made when it is near. */
+  /** A series has thousands of rounds: each one's lines are made when it is near, and again when the file is another. */
   async function setRainLines(campaign: CampaignSnapshot, table: Table): Promise<void> {
-    if (table.held.length > 0 || table.dealt > 0) return;
+    const { version } = campaign;
+    if (table.lineOf === version) return;
     const scene = campaign.scenes.get(table.deal.sceneId)!;
     const refusal = await allotments.setBudgets([
       {
@@ -164,8 +170,10 @@ export function createDealer(options: DealerOptions): Dealer {
         total: { packets: table.deal.packets, fen: table.deal.budgetFen },
         packetCapFen: scene.packetCapFen,
         rule: scene.amount.rule,
+        version,
       },
     ]);
+    if (!refusal || table.held.length > 0 || table.dealt > 0) table.lineOf = version;
     if (refusal)
       logger.error(
         { scene: scene.id, rain: table.rain.id, detail: refusal.detail },

@@ -50,6 +50,11 @@ export interface GrantTurn {
   find(order: OrderName): Promise<Granted | undefined>;
   /** As `Granter.grant`. `idempotency-in-flight` when somebody else was granted something after all. */
   grant(order: Order, leaseUntilMs?: number): Promise<Granted | Refusal>;
+  /**
+   * What became of an order whose outcome was unknown: what was given after all, undefined when nothing was and nothing
+   * will be. Throws a `RetryableFault` (`outcome-unknown`) while nobody can say.
+   */
+  settle(order: Order): Promise<Granted | undefined>;
 }
 
 export interface Granter {
@@ -213,6 +218,7 @@ export function createGranter(deps: GranterDeps): Granter {
           },
           find: (order) => findAmong(turn.wins, order),
           grant: (order, leaseUntilMs) => grantInTurn(turn, order, leaseUntilMs),
+          settle: (order) => settle(turn, order),
         }),
       ),
     recall: (order, person = aloneAs(order.actId)) =>

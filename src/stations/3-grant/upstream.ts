@@ -157,7 +157,10 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     }
   }
 
-  /** The very same order once more: if it stands in the log already, a second record of it moves nothing. */
+  /**
+   * The very same order once more: if it stands in the log already, a second record of it moves nothing. Its slice may be
+   * closed by now: then it was counted, or it is void and the ask is a new one.
+   */
   async function settle(
     turn: GrantTurn,
     { order, untilMs }: Unsettled,
@@ -166,10 +169,12 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     const conflict = conflictOf(order, draw);
     if (conflict) return conflict;
     const granted = await promise(turn, order, untilMs, draw);
-    if (isRefusal(granted))
-      throw new RetryableFault('outcome-unknown', `not settled yet: ${granted.detail}`, ASK_AGAIN_MS);
+    const isClosed = isRefusal(granted) && granted.refused === 'slice-fenced';
+    const settled = isClosed ? await turn.settle(order) : granted;
+    if (settled && isRefusal(settled))
+      throw new RetryableFault('outcome-unknown', `not settled yet: ${settled.detail}`, ASK_AGAIN_MS);
     for (const number of askedOf(draw)) unsettled.delete(number);
-    return granted;
+    return settled ?? grantInTurn(turn, draw);
   }
 
   return {

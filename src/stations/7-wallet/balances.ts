@@ -1,21 +1,13 @@
 import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot, Phase } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, TokenBook } from '../../engines/ports.ts';
-import { readWhole, unlessBookIsAway } from '../../guard/weak.ts';
+import { type Promised, promisedToOne } from '../../guard/promised.ts';
 import { type Refusal, refuse } from '../../protocol/failures.ts';
 import { type Balances, overlayBalances, viewOfAll } from '../../rules/wallet-overlay.ts';
 import type { PhaseKey } from '../../vocabulary/ids.ts';
 import type { InstantMs } from '../../vocabulary/instant.ts';
 import type { Order } from '../../vocabulary/order.ts';
 import { idsOf, type Person } from '../../vocabulary/person.ts';
-
-/** What the book has, and whether that is all. */
-export interface Promised {
-  readonly orders: readonly Order[];
-  readonly complete: boolean;
-}
-
-const NOTHING_KNOWN: Promised = { orders: [], complete: false };
 
 /** One for each id of the person: what was earned under an alias stays in its account, wherever its money goes. */
 export const accountsOf = (person: Person, phaseKey: PhaseKey): readonly Account[] =>
@@ -37,16 +29,6 @@ export async function promisedTo(
   const looks = await Promise.all(accounts.map((account) => promisedToOne(book, account)));
   return { orders: looks.flatMap((one) => one.orders), complete: looks.every((one) => one.complete) };
 }
-
-const promisedToOne = (
-  book: Pick<TokenBook, 'outstandingOf' | 'isWhole'>,
-  account: Account,
-): Promise<Promised> =>
-  unlessBookIsAway(async () => {
-    const { actId, phaseKey } = account;
-    const { found, isAll } = await readWhole(book, actId, () => book.outstandingOf(actId, phaseKey));
-    return { orders: found.map((entry) => entry.order), complete: isAll };
-  }, NOTHING_KNOWN);
 
 /** `tokens` were read before this is called, each order once. */
 export async function balancesWith(

@@ -3,7 +3,8 @@ import { walletPhaseAt } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot } from '../../campaign/snapshot.ts';
 import type { Account, Ledger, TokenBook, Withdrawal } from '../../engines/ports.ts';
 import type { Player } from '../../guard/player.ts';
-import { readWhole, unlessBookIsAway } from '../../guard/weak.ts';
+import { promisedToOne } from '../../guard/promised.ts';
+import { unlessBookIsAway } from '../../guard/weak.ts';
 import { isRefusal, type Refusal, refuse } from '../../protocol/failures.ts';
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, WithdrawalId } from '../../vocabulary/ids.ts';
@@ -61,24 +62,19 @@ export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
     return [of(player.actId), ...player.aliases.map(of)];
   };
 
-  async function outstandingOf({ actId, phaseKey }: Account) {
-    const { found, isAll } = await readWhole(book, actId, () => book.outstandingOf(actId, phaseKey));
-    return { orders: found.map((entry) => entry.order), complete: isAll };
-  }
-
   /** What to credit now: all of the book's, or what the phone has shown besides while the book may lack some. */
   async function promisedTo(account: Account, shown: readonly Order[]): Promise<readonly Order[]> {
-    const outstanding = await unlessBookIsAway(() => outstandingOf(account), undefined);
-    if (outstanding?.complete) return outstanding.orders;
+    const known = await promisedToOne(book, account);
+    if (known.complete) return known.orders;
     const own = shown.filter((order) => order.actId === account.actId);
-    return eachOnce([...(outstanding?.orders ?? []), ...own]);
+    return eachOnce([...known.orders, ...own]);
   }
 
   const markCredited = (orders: readonly Order[]) =>
     unlessBookIsAway(() => book.advance(orders, TOKEN_STATUS.credited), undefined);
 
   /** Brings all that an alias has to the person's own account. Only then can a hold take it. */
-  async function gather(alias: Account, to: ActId, shown: readonly Order[]): Promise<void> {
+  async function bringOver(alias: Account, to: ActId, shown: readonly Order[]): Promise<void> {
     const orders = await promisedTo(alias, shown);
     if (orders.length > 0) {
       await ledger.creditUnlogged(orders);
@@ -97,7 +93,7 @@ export function createWithdrawals(deps: WithdrawalsDeps): Withdrawals {
       const idempotency = { idempotencyKey: ask.idempotencyKey, payloadHash: payloadHash(campaign, ask) };
       // The youngest first: what is on its way to one that was no alias yet goes on from there.
       for (const alias of aliases.toReversed()) {
-        await gather(alias, account.actId, shown);
+        await bringOver(alias, account.actId, shown);
         // After its money is gone, nobody who doesn't know of the join can take any under this key any more.
         const replayed = await ledger.replayOf(alias, idempotency);
         if (!replayed) continue;

@@ -12,6 +12,7 @@ import { transaction } from '../transaction.ts';
 import schema from './0001-allotment.sql';
 import levels from './0002-levels.sql';
 import fencedAt from './0003-fenced-at.sql';
+import setBy from './0004-set-by.sql';
 import { lockSlice, moveLines } from './chain.ts';
 import { lease } from './lease.ts';
 import readStockSql from './read-stock.sql';
@@ -31,6 +32,7 @@ export const allotmentMigrations: readonly Migration[] = [
   { name: 'allotment/0001-allotment', sql: schema },
   { name: 'allotment/0002-levels', sql: levels },
   { name: 'allotment/0003-fenced-at', sql: fencedAt },
+  { name: 'allotment/0004-set-by', sql: setBy },
 ];
 
 /** Budgets and their slices on one Postgres. Leases are the slow path: exact and durable beats fast here. */

@@ -53,6 +53,7 @@ async function setLine(client: PoolClient, line: BudgetSetting): Promise<boolean
     line.total.packets,
     line.total.fen,
     line.levels ?? null,
+    line.version ?? null,
   ]);
   return rowCount === 1;
 }

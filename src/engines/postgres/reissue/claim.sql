@@ -1,5 +1,6 @@
--- Takes the oldest job that has work and that nobody holds, or this worker itself from before it was started again: a list to check, one that runs, or one that was paused or
--- cancelled while lines of it were asked for, whose outcome has to be found out.
+-- Takes the oldest job that has work and that nobody holds, or this worker itself from before it was started again: a
+-- list to check, one that runs, or one that was paused or cancelled while lines of it were asked for, whose outcome has
+-- to be found out.
 -- A lease that ends a minute later than any that is given now was given by a clock that was ahead, and holds nothing:
 -- whoever gave it may be dead, and would be waited for until then. Should it live, it writes nothing under its old epoch.
 -- $1 worker text, $2 now_ms bigint, $3 until_ms bigint, $4 job ids to pass over int4[]. Returns (job_id, epoch) or none.
