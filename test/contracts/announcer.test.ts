@@ -10,6 +10,7 @@ import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
 import { createAnnouncementSeal } from '../../src/guard/announcement-seal.ts';
 import type { Announcement } from '../../src/protocol/announcement.ts';
+import { type Clock, instantMs } from '../../src/vocabulary/instant.ts';
 import { quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { testClock, until } from '../support/rig.ts';
 
@@ -20,14 +21,14 @@ beforeAll(async () => {
 });
 afterAll(() => server?.stop());
 
-async function control(url: string, ways: readonly Signals[]) {
+async function control(url: string, ways: readonly Signals[], clock: Clock = testClock(1_000)) {
   const pool = openPool({ url, logger: quiet, connectionsMax: 4, applicationName: 'test' });
   await migrate(pool, controlMigrations);
   const announcer = createAnnouncer({
     store: createControlStore(pool),
     ways,
     seal,
-    clock: testClock(1_000),
+    clock,
     logger: quiet,
     repeatEveryMs: 20,
   });
@@ -38,12 +39,26 @@ async function control(url: string, ways: readonly Signals[]) {
   return { announcer, close };
 }
 
-it('loses no change of two controls that announce at the same moments', async () => {
+/** Each look finds it later: no two announcements would have one number by it. */
+function goingOn(): Clock {
+  let atMs = 1_000;
+  const now = () => {
+    atMs += 1;
+    return instantMs(atMs);
+  };
+  return { now, monotonicMs: now };
+}
+
+it.each([
+  ['whose clock stands', () => testClock(1_000)],
+  ['whose clock goes on', goingOn],
+])('loses no change of two controls that announce at the same moments, %s', async (_, clockOf) => {
   const url = await server.createDatabase();
   const way = createLocalSignals();
   const told: Announcement[] = [];
   way.subscribe((envelope) => told.push(seal.open(envelope)!));
-  const [one, other] = [await control(url, [way]), await control(url, [way])];
+  const clock = clockOf();
+  const [one, other] = [await control(url, [way], clock), await control(url, [way], clock)];
   const cue = (rainId: number) => ({ campaignId: 'gala', phaseId: 'live', rainId, startsAtMs: 1 });
   await Promise.all(
     Array.from({ length: 20 }, (_, at) =>
