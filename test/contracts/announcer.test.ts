@@ -74,7 +74,7 @@ it.each([
   await Promise.all([one.close(), other.close()]);
 });
 
-it('keeps nothing of a campaign file whose budgets are refused', async () => {
+async function ofCampaigns() {
   const pool = openPool({
     url: await server.createDatabase(),
     logger: quiet,
@@ -89,6 +89,30 @@ it('keeps nothing of a campaign file whose budgets are refused', async () => {
     retry: { tries: 2, sleepMs: async () => {}, random: () => 0 },
   });
   const announcer = createAnnouncer({ store, ways: [], seal, clock: testClock(1_000), logger: quiet });
+  return { pool, store, allotments, announcer };
+}
+
+it('announces no older file behind a newer one, when two are applied at the same moment', async () => {
+  const { pool, announcer, ...kept } = await ofCampaigns();
+  const file = readFileSync('examples/spring-night.yaml', 'utf8');
+  const newer = createCampaigns({ ...kept, announcer });
+  const older = createCampaigns({
+    ...kept,
+    announcer: {
+      ...announcer,
+      async announce(next) {
+        await newer.apply(file.replace('en: Cash packets', 'en: Cash'));
+        return announcer.announce(next);
+      },
+    },
+  });
+  expect(await older.apply(file)).toMatchObject({ version: 1 });
+  expect(announcer.current().campaigns).toMatchObject([{ version: 2 }]);
+  await pool.end();
+});
+
+it('keeps nothing of a campaign file whose budgets are refused', async () => {
+  const { pool, store, allotments, announcer } = await ofCampaigns();
   const campaigns = createCampaigns({ store, allotments, announcer });
   const file = readFileSync('examples/spring-night.yaml', 'utf8');
   const applied = await campaigns.apply(file);
