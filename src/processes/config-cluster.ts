@@ -14,6 +14,8 @@ export interface ClusterConfig {
   readonly space: string;
   /** nats://[user:password@]host:port[,host:port…] */
   readonly logUrl: string;
+  /** http://host:port of the same servers' monitoring; may be none. */
+  readonly logMonitoringUrls: readonly string[];
   /** Copies of each stream. */
   readonly logReplicas: number;
   /** What a stream may grow to; a full one refuses. */
@@ -40,6 +42,8 @@ export const CLUSTER_VARIABLES = {
   HONGBAO_ROLE: `Part to run: ${ROLE_NAMES.join(', ')}, or several with commas. Default all; serve --role goes before it`,
   HONGBAO_LOG:
     'nats://host:port of the JetStream servers, with commas; embedded: (default) keeps a journal here',
+  HONGBAO_LOG_MONITORING:
+    'http(s)://host:port of their monitoring, with commas: asked at the start whether they fsync before they acknowledge',
   HONGBAO_BOOK:
     'redis://host:port of Redis Cluster nodes, with commas; embedded: (default) keeps it in memory',
   HONGBAO_TOTALS: 'redis://host:port of the Redis Cluster nodes that keep the totals. Default the book’s',
@@ -102,7 +106,10 @@ export function readCluster(
       'HONGBAO_CLUSTER',
       'a cluster’s name is of letters, digits and hyphens, at most 32. Write e.g. gala-2027.',
     );
-  const controlUrl = httpUrl(env, 'HONGBAO_CONTROL_URL', wrong);
+  const controlUrl = httpUrl('HONGBAO_CONTROL_URL', env.HONGBAO_CONTROL_URL, wrong);
+  const logMonitoringUrls = (env.HONGBAO_LOG_MONITORING ?? '')
+    .split(SEPARATORS)
+    .flatMap((url) => httpUrl('HONGBAO_LOG_MONITORING', url, wrong) ?? []);
   const totalsUrl = serverUrl('HONGBAO_TOTALS', env.HONGBAO_TOTALS, parseRedisUrl, wrong);
   const backupUrl = serverUrl('HONGBAO_TOTALS_BACKUP', env.HONGBAO_TOTALS_BACKUP, parseRedisUrl, wrong);
   if (logUrl === undefined && bookUrl === undefined) {
@@ -132,7 +139,17 @@ export function readCluster(
       'HONGBAO_TOTALS_BACKUP',
       'it names the servers that have the totals already. Name others, or leave it out.',
     );
-  return { space, logUrl, logReplicas, logBucketBytes, bookUrl, totalsUrls, buckets, controlUrl };
+  return {
+    space,
+    logUrl,
+    logMonitoringUrls,
+    logReplicas,
+    logBucketBytes,
+    bookUrl,
+    totalsUrls,
+    buckets,
+    controlUrl,
+  };
 }
 
 /** Undefined for none and for a wrong one. The scheme may stand before each server or before the first only. */
@@ -166,8 +183,7 @@ function countOf(
   return fallback;
 }
 
-export function httpUrl(env: NodeJS.ProcessEnv, variable: string, wrong: Wrong): string | undefined {
-  const text = env[variable];
+export function httpUrl(variable: string, text: string | undefined, wrong: Wrong): string | undefined {
   if (!text) return undefined;
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text.replace(/\/$/, '');
   return wrong(variable, 'it is no http(s):// URL. Write e.g. http://10.0.0.5:8080');

@@ -136,6 +136,7 @@ describe('the configuration', () => {
       cluster: {
         space: 'hongbao',
         logUrl: 'nats://a:4222,b:4222',
+        logMonitoringUrls: [],
         bookUrl: 'redis://a:7000,[::1]:7001',
         totalsUrls: ['redis://a:7000,[::1]:7001'],
         logReplicas: 3,
@@ -143,6 +144,14 @@ describe('the configuration', () => {
         controlUrl: undefined,
       },
     });
+  });
+  it('takes the monitoring addresses of the log’s servers', () => {
+    const told = { HONGBAO_LOG_MONITORING: 'http://a:8222/, https://b:8222' };
+    expect(configOf({ ...CLUSTER, ...told }).cluster?.logMonitoringUrls).toEqual([
+      'http://a:8222',
+      'https://b:8222',
+    ]);
+    expect(wrongIn({ ...CLUSTER, HONGBAO_LOG_MONITORING: 'a:8222' })).toEqual(['HONGBAO_LOG_MONITORING']);
   });
   it('takes servers of their own for the totals, and others for their backup', () => {
     const own = { HONGBAO_TOTALS: 'redis://t:1', HONGBAO_TOTALS_BACKUP: 'redis://u:1, redis://v:1' };
@@ -299,6 +308,7 @@ describe('the redacted configuration', () => {
   it('holds no password of a cluster’s servers, wherever their addresses stand', () => {
     const cluster = {
       HONGBAO_LOG: 'nats://app:pa55word@log:4222',
+      HONGBAO_LOG_MONITORING: 'http://app:pa55word@log:8222',
       HONGBAO_BOOK: 'redis://app:pa55word@book:6379',
       HONGBAO_LEDGER: 'postgres://app:pa55word@db/gala',
     };

@@ -110,7 +110,7 @@ export function readConfig(
     opsHost: host(env, 'HONGBAO_OPS_HOST', wrong),
     dataFolder: path.resolve(env.HONGBAO_DATA || '.hongbao'),
     keysFolder: path.resolve(env.HONGBAO_KEYS || path.join(env.HONGBAO_DATA || '.hongbao', 'keys')),
-    walletUrl: httpUrl(env, 'HONGBAO_WALLET_URL', wrong),
+    walletUrl: httpUrl('HONGBAO_WALLET_URL', env.HONGBAO_WALLET_URL, wrong),
     ledgerUrls,
     controlDatabaseUrl: controlDatabase(env, wrong),
     cluster: readCluster(env, roles, ledgerUrls.length > 0, wrong),
@@ -300,6 +300,7 @@ export const redactConfig = (config: Config): Record<string, unknown> => ({
   cluster: config.cluster && {
     ...config.cluster,
     logUrl: redactServers(config.cluster.logUrl),
+    logMonitoringUrls: config.cluster.logMonitoringUrls.map(redactUrl),
     bookUrl: redactServers(config.cluster.bookUrl),
     totalsUrls: config.cluster.totalsUrls.map(redactServers),
   },

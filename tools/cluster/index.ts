@@ -129,6 +129,7 @@ function environmentOf(
   const urlOf = (role: Role) => `http://127.0.0.1:${places.find((place) => place.role === role)!.port}`;
   return {
     HONGBAO_LOG: servers.nats.urls.join(','),
+    HONGBAO_LOG_MONITORING: servers.nats.nodes.map(({ monitoringUrl }) => monitoringUrl).join(','),
     HONGBAO_BOOK: servers.redis.urls.join(','),
     HONGBAO_LEDGER: servers.shards.map(({ url }) => url).join(' '),
     HONGBAO_CONTROL: servers.control.url,

@@ -31,6 +31,7 @@ async function up(): Promise<number> {
   ]);
   const [first, second, control] = postgres.map(({ url }) => url);
   say(`HONGBAO_LOG=${nats.url}`);
+  say(`HONGBAO_LOG_MONITORING=${nats.nodes.map(({ monitoringUrl }) => monitoringUrl).join(',')}`);
   say(`HONGBAO_BOOK=${redis.url}`);
   say(`HONGBAO_LEDGER="${first} ${second}"`);
   say(`HONGBAO_CONTROL=${control}`);

@@ -22,6 +22,7 @@ export interface NatsClusterOptions {
 
 export interface NatsNode extends ServerNode {
   readonly url: string;
+  readonly monitoringUrl: string;
   /** JSON of the monitoring port, as of `/jsz`. Rejects when it does not answer within 2 s. */
   monitor(route: string): Promise<Record<string, unknown>>;
 }
@@ -123,6 +124,7 @@ async function startNode(
   });
   return Object.assign(Object.create(server) as OwnedServerNode, {
     url: `nats://127.0.0.1:${place.announcedPort}`,
+    monitoringUrl: `http://127.0.0.1:${place.monitorPort}`,
     monitor,
   });
 }

@@ -14,22 +14,25 @@ const TIMEOUT_MS = 3_000;
 const NANOS_A_MS = 1e6;
 
 /**
- * Looks at what one server tells of its fsync. The clients' protocol says nothing of it, so it takes the server's
- * monitoring address (`http://host:8222`); servers before 2.10 fsync every two minutes whatever they are told.
+ * Looks at what servers tell of their fsync, and says the weakest of it. The clients' protocol says nothing of it, so it
+ * takes the servers' monitoring addresses (`http://host:8222`); before 2.10 they fsync every two minutes whatever they
+ * are told.
  */
-export async function durabilityOf(link: NatsLink, monitoringUrl: string | undefined): Promise<Durability> {
+export async function durabilityOf(link: NatsLink, monitoringUrls: readonly string[]): Promise<Durability> {
   const version = link.nc.info?.version ?? 'unknown';
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major < 2 || (major === 2 && minor < 10)) {
     const says = `nats-server ${version} fsyncs every two minutes; from 2.10 on, ${ADVICE}`;
     return { sync: 'interval', says };
   }
-  if (monitoringUrl === undefined)
-    return {
+  const found = await Promise.all(monitoringUrls.map((url) => fromMonitoring(version, url)));
+  const weakest = ['interval', 'unknown', 'always'].map((sync) => found.find((one) => one.sync === sync));
+  return (
+    weakest.find((one) => one !== undefined) ?? {
       sync: 'unknown',
-      says: `nats-server ${version} does not tell without its monitoring address; ${ADVICE}`,
-    };
-  return fromMonitoring(version, monitoringUrl);
+      says: `nats-server ${version} tells it at its monitoring address only (HONGBAO_LOG_MONITORING); ${ADVICE}`,
+    }
+  );
 }
 
 interface Varz {
@@ -52,6 +55,9 @@ async function fromMonitoring(version: string, url: string): Promise<Durability>
       ? { sync: 'interval', says: `nats-server ${version} fsyncs every ${everyMs} ms; ${ADVICE}` }
       : { sync: 'unknown', says: `nats-server ${version} does not say when it fsyncs; ${ADVICE}` };
   } catch (error) {
-    return { sync: 'unknown', says: `${url} did not answer (${(error as Error).message}); ${ADVICE}` };
+    return {
+      sync: 'unknown',
+      says: `${new URL(url).host} did not answer (${(error as Error).message}); ${ADVICE}`,
+    };
   }
 }

@@ -85,20 +85,23 @@ describe('the streams', () => {
 
   it('say what is known about the fsync of their servers', async () => {
     const older = { ...link, nc: { info: { version: '2.9.10' } } } as NatsLink;
-    expect(await durabilityOf(older, undefined)).toMatchObject({ sync: 'interval' });
+    expect(await durabilityOf(older, [])).toMatchObject({ sync: 'interval' });
     const newer = { ...link, nc: { info: { version: '2.11.3' } } } as NatsLink;
-    expect(await durabilityOf(newer, undefined)).toMatchObject({ sync: 'unknown' });
-    const told = [{ sync_always: true }, { sync_interval: 120e9 }, {}];
+    expect(await durabilityOf(newer, [])).toMatchObject({ sync: 'unknown' });
+    const [always, interval, unknown] = [{ sync_always: true }, { sync_interval: 120e9 }, {}];
+    const told = [always, interval, unknown, always, interval, always, unknown];
     const server = createServer((_, response) =>
       response.end(JSON.stringify({ jetstream: { config: told.shift() } })),
     );
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    expect(await durabilityOf(newer, url)).toMatchObject({ sync: 'always' });
-    expect((await durabilityOf(newer, url)).says).toContain('every 120000 ms');
-    expect(await durabilityOf(newer, url)).toMatchObject({ sync: 'unknown' });
+    expect(await durabilityOf(newer, [url])).toMatchObject({ sync: 'always' });
+    expect((await durabilityOf(newer, [url])).says).toContain('every 120000 ms');
+    expect(await durabilityOf(newer, [url])).toMatchObject({ sync: 'unknown' });
+    expect(await durabilityOf(newer, [url, url])).toMatchObject({ sync: 'interval' });
+    expect(await durabilityOf(newer, [url, url])).toMatchObject({ sync: 'unknown' });
     server.close();
-    expect(await durabilityOf(newer, 'http://127.0.0.1:9')).toMatchObject({ sync: 'unknown' });
+    expect(await durabilityOf(newer, ['http://127.0.0.1:9'])).toMatchObject({ sync: 'unknown' });
   });
 });
 

@@ -25,7 +25,7 @@ export interface StreamSettings {
   /** Of each stream. A full one refuses; nothing is dropped from it. */
   readonly bytesMax: number;
   /** `http://host:8222` of one of the servers, if there is one: only there do they tell when they fsync. */
-  readonly monitoringUrl?: string;
+  readonly monitoringUrls?: readonly string[];
 }
 
 /** Publishing again within this time is noticed by the stream; later, by the ledger's key. */
@@ -71,7 +71,7 @@ export async function ensureStreams(link: NatsLink, settings: StreamSettings, pa
     });
   }
   if (waits.length > 0) throw waits[0];
-  const { sync, says } = await durabilityOf(link, settings.monitoringUrl);
+  const { sync, says } = await durabilityOf(link, settings.monitoringUrls ?? []);
   link.logger[sync === 'always' ? 'info' : 'warn']({ sync }, says);
 }
 

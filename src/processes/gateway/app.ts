@@ -4,7 +4,7 @@ import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { ErrorKind } from '../../protocol/error-kinds.ts';
 import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
-import { PROBLEM_CONTENT_TYPE, problemOf } from '../../protocol/problem.ts';
+import { PROBLEM_CONTENT_TYPE, type Problem, problemOf } from '../../protocol/problem.ts';
 
 const BODY_BYTES_MAX = 64 << 10;
 
@@ -26,7 +26,6 @@ export function createApp(options: {
 
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const body = problemOf(failureOf(error));
-    options.onProblem(body.code);
     if (body.code === 'internal')
       options.logger.error(
         { err: error, traceId: body.traceId, route: request.routeOptions.url },
@@ -40,6 +39,12 @@ export function createApp(options: {
       refuse('not-found', `${request.method} ${request.url.slice(0, 100)} is not offered here`),
     );
     return reply.code(404).type(PROBLEM_CONTENT_TYPE).send(body);
+  });
+  // Whoever answers with it: a route, or one of the two above.
+  app.addHook('preSerialization', (_, reply, payload, done) => {
+    if (`${reply.getHeader('content-type')}`.startsWith(PROBLEM_CONTENT_TYPE))
+      options.onProblem((payload as Problem).code);
+    done(null, payload);
   });
   app.addHook('onSend', async (_, reply) => {
     reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer');

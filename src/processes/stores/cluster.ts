@@ -88,7 +88,13 @@ export async function openClusterStores(
     folder: path.join(config.dataFolder, 'journal'),
     logger,
   });
-  const settings = { space, buckets, replicas: cluster.logReplicas, bytesMax: cluster.logBucketBytes };
+  const settings = {
+    space,
+    buckets,
+    replicas: cluster.logReplicas,
+    bytesMax: cluster.logBucketBytes,
+    monitoringUrls: cluster.logMonitoringUrls,
+  };
   const remembered = rememberedStreams({
     file: path.join(config.dataFolder, 'streams.json'),
     // Who starts while control's database is away goes by what is on its disk, here as elsewhere.
