@@ -225,6 +225,30 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     expect(await old.sliceTally(PHASE, another.unit.sliceId)).toEqual({ packets: 0, fen: 0n });
   });
 
+  it('set a fence although a bucket is handed over at that very moment', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const order = orderIn(0, 1, 503);
+    const source = shards.pools.get((await shards.map.read())!.placement.get(0)!)!;
+    const target = [...shards.pools.values()].find((pool) => pool !== source)!;
+    const { sliceId } = order.unit;
+    // What the last step of a move does: it holds the bucket's lock, and then its shard has it no more.
+    const handOver = await source.connect();
+    await handOver.query('BEGIN');
+    await handOver.query('SELECT pg_advisory_xact_lock(179415, 0)');
+    const fenced = ledger.fence({ sliceId, epoch: 1 });
+    const waits = `SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND classid = 179415
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    await until(async () => (await source.query(waits)).rows.length > 0, 'the fence waits for the hand-over');
+    await handOver.query("UPDATE ledger.bucket SET state = 'gone' WHERE bucket = 0");
+    await handOver.query('COMMIT');
+    handOver.release();
+    await target.query("INSERT INTO ledger.bucket (bucket, state, epoch) VALUES (0, 'held', 1)");
+    await fenced;
+    expect((await ledger.creditUnlogged([order])).fenced).toEqual([order.orderNumber]);
+    expect((await ledger.creditUnlogged([orderIn(2, 1, 503)])).credited).toBe(0);
+  });
+
   it('tell of many orders which are credited at every step of a move, also a process with an old map', async () => {
     const shards = await openShards();
     const ledger = await openProcess(shards);
