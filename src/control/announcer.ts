@@ -38,12 +38,9 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   let standing: { announcement: Announcement; envelope: Uint8Array } | undefined;
   let running: Promise<void> = Promise.resolve();
 
-  const isNewer = (sequence: number): boolean => sequence > (standing?.announcement.sequence ?? 0);
-
-  /** What stands, and the newest sequence that the database has: less than that, when it was made anew. */
-  async function read(): Promise<{ readonly now: Announcement; readonly stored: number }> {
+  async function load(): Promise<Announcement> {
     const stored = await store.announcement();
-    if (stored && isNewer(stored.sequence)) {
+    if (stored && stored.sequence > (standing?.announcement.sequence ?? 0)) {
       const announcement = seal.open(stored.envelope);
       if (!announcement)
         throw new Error(
@@ -51,10 +48,8 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         );
       standing = { announcement, envelope: stored.envelope };
     }
-    return { now: standing?.announcement ?? NOTHING_ANNOUNCED, stored: stored?.sequence ?? 0 };
+    return standing?.announcement ?? NOTHING_ANNOUNCED;
   }
-
-  const load = async (): Promise<Announcement> => (await read()).now;
 
   async function tell(): Promise<void> {
     if (!standing) return;
@@ -88,13 +83,13 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     load,
     async announce(next) {
       for (;;) {
-        const { now, stored } = await read();
+        const now = await load();
         // By the clock where that is higher, so that a database made anew is not taken for an old one.
         const sequence = Math.max(now.sequence + 1, clock.now());
         const announcement = { ...now, ...next(now), sequence, issuedAtMs: clock.now() };
         const envelope = seal.seal(announcement);
-        if (!(await store.putAnnouncement(sequence, envelope, stored))) continue;
-        if (isNewer(sequence)) standing = { announcement, envelope };
+        if (!(await store.putAnnouncement(sequence, envelope, now.sequence))) continue;
+        standing = { announcement, envelope };
         await tell();
         return announcement;
       }

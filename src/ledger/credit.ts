@@ -5,7 +5,8 @@ import { asciiArray, int4Array, int8Array } from '../engines/postgres/binary-arr
 import { byKind, distinctOrders } from '../rules/credit-batch.ts';
 import { certainlyDistinct, inKeyOrder, sliceSums } from '../rules/credit-sums.ts';
 import { isMoney } from '../vocabulary/award-type.ts';
-import type { Order } from '../vocabulary/order.ts';
+import type { PhaseKey } from '../vocabulary/ids.ts';
+import { type Order, orderKey } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import type { CreditedRow } from './credited.ts';
 import { type Base, writes } from './partition.ts';
@@ -130,24 +131,28 @@ async function creditKind(
   return { credited: fresh, alreadyCredited: orders.length - fresh - conflicting.length, conflicting };
 }
 
-/** Those of the orders that are credited already, with whatever content. */
+/** Those of the orders that are credited already, with whatever content, by `orderKey`. */
 export async function standingAmong(
   db: Pool | PoolClient,
   orders: readonly Order[],
-): Promise<ReadonlyMap<OrderNumber, CreditedRow>> {
+): Promise<ReadonlyMap<string, CreditedRow>> {
   if (orders.length === 0) return new Map();
   const values = [
     ...columns(orders).slice(0, 3),
     int4Array(orders, (order) => (isMoney(order.awardType) ? PURSE.money : PURSE.pieces)),
   ];
-  const { rows } = await db.query<CreditedRow>({ name: 'ledger-credited', text: creditedSql, values });
-  return new Map(rows.map((row) => [row.ref, row]));
+  const { rows } = await db.query<CreditedRow & { phase_key: PhaseKey }>({
+    name: 'ledger-credited',
+    text: creditedSql,
+    values,
+  });
+  return new Map(rows.map((row) => [orderKey({ phaseKey: row.phase_key, orderNumber: row.ref }), row]));
 }
 
 async function differing(db: Pool | PoolClient, orders: readonly Order[]): Promise<OrderNumber[]> {
   const standing = await standingAmong(db, orders);
   return orders
-    .filter((order) => !sameContent(order, standing.get(order.orderNumber)))
+    .filter((order) => !sameContent(order, standing.get(orderKey(order))))
     .map((order) => order.orderNumber);
 }
 

@@ -114,11 +114,14 @@ export async function openShardedLedger(options: ShardedLedgerOptions): Promise<
   const everywhere = <Result>(act: (ledger: OneLedger) => Promise<Result>): Promise<Result[]> =>
     allOf(directory.shards().map((shard) => shard.ask(act)));
 
-  /** Until the shards that were reached speak for every bucket: one may have come to a shard that is new to us. */
+  /**
+   * Until the shards that were reached speak for every bucket: one may have come to a shard that is new to us, or have
+   * been handed over while its shard waited for it.
+   */
   async function fence(unit: Pick<SliceUnit, 'sliceId' | 'epoch'>): Promise<void> {
     for (let look = 1; ; look += 1) {
       await directory.refresh('needed');
-      const covered = new Set((await everywhere((ledger) => ledger.fenceHeld(unit))).flat());
+      const covered = new Set((await everywhere((ledger) => ledger.fenceHeld(unit).catch(ofNone))).flat());
       if (covered.size === buckets) return;
       if (look === LOOKS) throw unheld('a bucket');
       await options.retry.sleepMs(LOOK_AGAIN_MS);
@@ -290,6 +293,12 @@ async function allOf<Result>(acts: readonly Promise<Result>[]): Promise<Result[]
   const reasons = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
   if (reasons.length > 0) throw reasons.find((reason) => !(reason instanceof RetryableFault)) ?? reasons[0];
   return answers.map((answer) => (answer as PromiseFulfilledResult<Result>).value);
+}
+
+/** A shard that lost a bucket while it set a fence has set none. */
+function ofNone(error: unknown): readonly number[] {
+  if (!isBucketMoved(error)) throw error;
+  return [];
 }
 
 const unheld = (what: string) =>

@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg';
 import type { CreditReceipt } from '../engines/ports.ts';
 import { transaction } from '../engines/postgres/transaction.ts';
 import type { SliceId } from '../vocabulary/ids.ts';
-import type { Order, SliceUnit } from '../vocabulary/order.ts';
+import { type Order, orderKey, type SliceUnit } from '../vocabulary/order.ts';
 import type { OrderNumber } from '../vocabulary/order-number.ts';
 import { creditOrders, standingAmong } from './credit.ts';
 import { type Base, guardWrite } from './partition.ts';
@@ -71,9 +71,10 @@ export async function partByFences(
   const late = orders.filter(isFenced);
   if (late.length === 0) return { counting: orders, fenced: [] };
   const standing = await standingAmong(client, late);
+  const stands = (order: Order): boolean => standing.has(orderKey(order));
   return {
-    counting: orders.filter((order) => !isFenced(order) || standing.has(order.orderNumber)),
-    fenced: late.map((order) => order.orderNumber).filter((orderNumber) => !standing.has(orderNumber)),
+    counting: orders.filter((order) => !isFenced(order) || stands(order)),
+    fenced: late.filter((order) => !stands(order)).map((order) => order.orderNumber),
   };
 }
 

@@ -48,6 +48,10 @@ export function sameOrder(a: Order, b: Order): boolean {
   );
 }
 
+/** What names an order: its number is given once in a phase, and two campaigns may have a phase of one name. */
+export const orderKey = ({ phaseKey, orderNumber }: Pick<Order, 'phaseKey' | 'orderNumber'>): string =>
+  `${phaseKey}/${orderNumber}`;
+
 /** Each order number once, the first of its kind. */
 export const eachOnce = <Named extends { readonly orderNumber: OrderNumber }>(
   orders: readonly Named[],

@@ -11,8 +11,6 @@ import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
 import { createAnnouncementSeal } from '../../src/guard/announcement-seal.ts';
 import type { Announcement } from '../../src/protocol/announcement.ts';
-import { isRefusal } from '../../src/protocol/failures.ts';
-import type { CampaignId } from '../../src/vocabulary/ids.ts';
 import { type Clock, instantMs } from '../../src/vocabulary/instant.ts';
 import { quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { testClock, until } from '../support/rig.ts';
@@ -23,18 +21,6 @@ beforeAll(async () => {
   server = await startTestPostgres();
 });
 afterAll(() => server?.stop());
-
-/** Each look is a ms later than the one before. */
-const ticking = (fromMs: number): Clock => {
-  let nowMs = fromMs;
-  return {
-    now: () => {
-      nowMs += 1;
-      return instantMs(nowMs);
-    },
-    monotonicMs: () => nowMs,
-  };
-};
 
 async function control(url: string, ways: readonly Signals[], clock: Clock = testClock(1_000)) {
   const pool = openPool({ url, logger: quiet, connectionsMax: 4, applicationName: 'test' });
@@ -54,38 +40,42 @@ async function control(url: string, ways: readonly Signals[], clock: Clock = tes
   return { announcer, close };
 }
 
-it.each([
-  ['whose clocks stand still', [1_000, 1_000], testClock],
-  ['whose clocks go on, one ahead of the other', [1_000, 1_500], ticking],
-] as const)(
-  'loses no change of two controls that announce at the same moments, %s',
-  async (_, from, clockAt) => {
-    const url = await server.createDatabase();
-    const way = createLocalSignals();
-    const told: Announcement[] = [];
-    way.subscribe((envelope) => told.push(seal.open(envelope)!));
-    const [one, other] = [
-      await control(url, [way], clockAt(from[0])),
-      await control(url, [way], clockAt(from[1])),
-    ];
-    const cue = (rainId: number) => ({ campaignId: 'gala', phaseId: 'live', rainId, startsAtMs: 1 });
-    await Promise.all(
-      Array.from({ length: 20 }, (_, at) =>
-        (at % 2 ? one : other).announcer.announce((now) => ({ cues: [...now.cues, cue(at + 1)] })),
-      ),
-    );
-    const last = await one.announcer.load();
-    expect(last.cues.map(({ rainId }) => rainId).sort((a, b) => a - b)).toEqual(
-      Array.from({ length: 20 }, (_, at) => at + 1),
-    );
-    const bySequence = new Map(told.map((announcement) => [announcement.sequence, announcement]));
-    for (const announcement of told) expect(announcement).toEqual(bySequence.get(announcement.sequence));
-    await Promise.all([one.close(), other.close()]);
-  },
-);
+/** Each look finds it later: no two announcements would have one number by it. */
+function goingOn(): Clock {
+  let atMs = 1_000;
+  const now = () => {
+    atMs += 1;
+    return instantMs(atMs);
+  };
+  return { now, monotonicMs: now };
+}
 
-/** Campaigns of one database, as a control has them. */
-async function desk() {
+it.each([
+  ['whose clock stands', () => testClock(1_000)],
+  ['whose clock goes on', goingOn],
+])('loses no change of two controls that announce at the same moments, %s', async (_, clockOf) => {
+  const url = await server.createDatabase();
+  const way = createLocalSignals();
+  const told: Announcement[] = [];
+  way.subscribe((envelope) => told.push(seal.open(envelope)!));
+  const clock = clockOf();
+  const [one, other] = [await control(url, [way], clock), await control(url, [way], clock)];
+  const cue = (rainId: number) => ({ campaignId: 'gala', phaseId: 'live', rainId, startsAtMs: 1 });
+  await Promise.all(
+    Array.from({ length: 20 }, (_, at) =>
+      (at % 2 ? one : other).announcer.announce((now) => ({ cues: [...now.cues, cue(at + 1)] })),
+    ),
+  );
+  const last = await one.announcer.load();
+  expect(last.cues.map(({ rainId }) => rainId).sort((a, b) => a - b)).toEqual(
+    Array.from({ length: 20 }, (_, at) => at + 1),
+  );
+  const bySequence = new Map(told.map((announcement) => [announcement.sequence, announcement]));
+  for (const announcement of told) expect(announcement).toEqual(bySequence.get(announcement.sequence));
+  await Promise.all([one.close(), other.close()]);
+});
+
+async function ofCampaigns() {
   const pool = openPool({
     url: await server.createDatabase(),
     logger: quiet,
@@ -99,77 +89,69 @@ async function desk() {
     randomBelow: () => 0n,
     retry: { tries: 2, sleepMs: async () => {}, random: () => 0 },
   });
-  const announcer = createAnnouncer({ store, ways: [], seal, clock: ticking(1_000), logger: quiet });
-  return { pool, store, allotments, announcer, campaigns: createCampaigns({ store, allotments, announcer }) };
+  const announcer = createAnnouncer({ store, ways: [], seal, clock: testClock(1_000), logger: quiet });
+  return { pool, store, allotments, announcer };
 }
 
-const NIGHT = readFileSync('examples/spring-night.yaml', 'utf8');
-const NIGHT_ID = 'spring-2027' as CampaignId;
-
-it('announces nothing that readers refuse: of two moves that hold up one by one, one is refused', async () => {
-  const { pool, announcer, campaigns } = await desk();
-  await campaigns.apply(NIGHT);
-  const to = (rainId: number) => ({
-    campaignId: NIGHT_ID,
-    phaseId: 'live',
-    rainId,
-    startsAtMs: Date.parse('2027-02-05T20:30:00+08:00'),
-  });
-  const cued = await Promise.all([campaigns.cue(to(1)), campaigns.cue(to(2))]);
-  expect(cued.filter(isRefusal)).toMatchObject([{ refused: 'malformed' }]);
-  const { campaigns: announced, cues } = await announcer.load();
-  expect(cues).toHaveLength(1);
-  expect(() => compileAnnounced(announced, cues)).not.toThrow();
-  await pool.end();
-});
-
-it('checks a move against the file that is in force by the time it is announced', async () => {
-  const { pool, store, allotments, announcer, campaigns } = await desk();
-  await campaigns.apply(NIGHT);
-  const late = createCampaigns({
-    store,
-    allotments,
+it('announces no older file behind a newer one, when two are applied at the same moment', async () => {
+  const { pool, announcer, ...kept } = await ofCampaigns();
+  const file = readFileSync('examples/spring-night.yaml', 'utf8');
+  const newer = createCampaigns({ ...kept, announcer });
+  const older = createCampaigns({
+    ...kept,
     announcer: {
       ...announcer,
       async announce(next) {
-        await campaigns.apply(NIGHT.replace('20:08:00', '20:20:00'));
+        await newer.apply(file.replace('en: Cash packets', 'en: Cash'));
         return announcer.announce(next);
       },
     },
   });
-  // Its end lies in the round that the new file has at 20:20.
-  const startsAtMs = Date.parse('2027-02-05T20:18:00+08:00');
-  const cue = { campaignId: NIGHT_ID, phaseId: 'live', rainId: 2, startsAtMs };
-  expect(await late.cue(cue)).toMatchObject({ refused: 'malformed' });
-  expect((await announcer.load()).cues).toEqual([]);
+  expect(await older.apply(file)).toMatchObject({ version: 1 });
+  expect(announcer.current().campaigns).toMatchObject([{ version: 2 }]);
   await pool.end();
 });
 
-it('never puts an older file of a campaign in the place of a newer one', async () => {
-  const { pool, store, announcer, allotments, campaigns } = await desk();
-  const slow = createCampaigns({
-    allotments,
-    announcer,
-    store: {
-      ...store,
-      async storeCampaign(campaign) {
-        const stored = await store.storeCampaign(campaign);
-        await campaigns.apply(NIGHT.replace('en: Cash packets', 'en: Cash'));
-        return stored;
+const NIGHT = readFileSync('examples/spring-night.yaml', 'utf8');
+const moveTo = (rainId: number, time: string) => ({
+  campaignId: 'spring-2027',
+  phaseId: 'live',
+  rainId,
+  startsAtMs: Date.parse(`2027-02-05T${time}+08:00`),
+});
+
+it('checks a move against what stands by the time it is announced: readers would refuse all that follows', async () => {
+  const { pool, announcer, ...kept } = await ofCampaigns();
+  const campaigns = createCampaigns({ ...kept, announcer });
+  const behind = (act: () => Promise<unknown>) =>
+    createCampaigns({
+      ...kept,
+      announcer: {
+        ...announcer,
+        async announce(next) {
+          await act();
+          return announcer.announce(next);
+        },
       },
-    },
-  });
-  await slow.apply(NIGHT);
-  expect((await announcer.load()).campaigns).toMatchObject([{ version: 2 }]);
+    });
+  await campaigns.apply(NIGHT);
+  const another = behind(() => campaigns.cue(moveTo(1, '20:30:00')));
+  expect(await another.cue(moveTo(2, '20:31:00'))).toMatchObject({ refused: 'malformed' });
+  // Its end lies in the round that the new file has at 20:20.
+  const file = behind(() => campaigns.apply(NIGHT.replace('20:08:00', '20:20:00')));
+  expect(await file.cue(moveTo(2, '20:18:00'))).toMatchObject({ refused: 'malformed' });
+  const standing = await announcer.load();
+  expect(standing.cues).toEqual([]);
+  expect(() => compileAnnounced(standing.campaigns, standing.cues)).not.toThrow();
   await pool.end();
 });
 
 it('announces at its start what a control that died had stored and not announced yet', async () => {
-  const { pool, store, allotments, announcer, campaigns } = await desk();
+  const { pool, announcer, ...kept } = await ofCampaigns();
+  const campaigns = createCampaigns({ ...kept, announcer });
   await campaigns.apply(NIGHT);
   const dying = createCampaigns({
-    store,
-    allotments,
+    ...kept,
     announcer: { ...announcer, announce: () => Promise.reject(new Error('killed')) },
   });
   await expect(dying.apply(NIGHT.replace('en: Cash packets', 'en: Cash'))).rejects.toThrow('killed');
@@ -179,8 +161,10 @@ it('announces at its start what a control that died had stored and not announced
 });
 
 it('keeps nothing of a campaign file whose budgets are refused', async () => {
-  const { pool, store, allotments, announcer, campaigns } = await desk();
-  const applied = await campaigns.apply(NIGHT);
+  const { pool, store, allotments, announcer } = await ofCampaigns();
+  const campaigns = createCampaigns({ store, allotments, announcer });
+  const file = readFileSync('examples/spring-night.yaml', 'utf8');
+  const applied = await campaigns.apply(file);
   expect(applied).toMatchObject({ version: 1 });
   const [standing] = await store.campaigns();
   const [phaseKey] = [...standing!.phaseKeys.values()];
@@ -190,7 +174,7 @@ it('keeps nothing of a campaign file whose budgets are refused', async () => {
     'UPDATE allotment.line SET total_packets = total_packets + 1, leased_packets = total_packets + 1, remaining_packets = 0 WHERE phase_key = $1 AND scene_id = $2 AND rain_id = 0',
     [phaseKey, line!.sceneId],
   );
-  const renamed = NIGHT.replace('en: Cash packets', 'en: Cash');
+  const renamed = file.replace('en: Cash packets', 'en: Cash');
   expect(await campaigns.apply(renamed)).toMatchObject({ refused: 'budget-exhausted' });
   expect(await store.campaigns()).toEqual([standing]);
   await announcer.stop();

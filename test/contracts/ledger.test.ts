@@ -129,6 +129,30 @@ describe.each(ledgerEngines())('the ledger on $name', ({ kind, start }) => {
     await assertBalanced();
   });
 
+  it('credits one number in two phases twice, in one batch too: campaigns may share the names of phases and scenes', async () => {
+    const here = anOrder({ person: 7001, fen: 100, slice: 7001 });
+    const there = anOrder({ person: 7001, fen: 30, slice: 7002, phaseKey: 4 });
+    expect(there.orderNumber).toBe(here.orderNumber);
+    const receipt = { credited: 2, alreadyCredited: 0, conflicting: [] };
+    expect(await ledger.credit([here, there])).toEqual(receipt);
+    expect(await ledger.credit([there, here])).toEqual({ ...receipt, credited: 0, alreadyCredited: 2 });
+    const forged = { ...there, amountFen: 31n as Fen };
+    expect(await ledger.credit([here, forged])).toMatchObject({ conflicting: [there.orderNumber] });
+    expect(await wallet(7001)).toBe(100n);
+    expect((await ledger.wallet(accountOf(7001, 4), [])).balanceFen).toBe(30n);
+    // One of them stands, the other one's slice is closed: that says nothing of the other.
+    const late = anOrder({ person: 7002, slice: 7003, phaseKey: 4 });
+    await ledger.credit([anOrder({ person: 7002, slice: 7004 })]);
+    await ledger.fence(late.unit);
+    await ledger.fence({ sliceId: anOrder({ person: 1, slice: 7004 }).unit.sliceId, epoch: 1 });
+    const both = [anOrder({ person: 7002, slice: 7004 }), late];
+    expect(await ledger.creditUnlogged(both)).toEqual({
+      ...{ credited: 0, alreadyCredited: 1, conflicting: [] },
+      fenced: [late.orderNumber],
+    });
+    await assertBalanced();
+  });
+
   it('moves nothing for an order number that comes with other content', async () => {
     const order = anOrder({ person: 2, fen: 100 });
     const forged = anOrder({ person: 2, fen: 101 });

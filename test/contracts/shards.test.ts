@@ -15,6 +15,8 @@ import {
   rebalance,
 } from '../../src/ledger/index.ts';
 import { isBucketMoved } from '../../src/ledger/partition.ts';
+import { shardUrls } from '../../src/processes/cli/ledger-commands.ts';
+import type { Config } from '../../src/processes/config.ts';
 import { RetryableFault } from '../../src/protocol/failures.ts';
 import { bucketOf } from '../../src/vocabulary/bucket.ts';
 import type { PhaseKey } from '../../src/vocabulary/ids.ts';
@@ -221,6 +223,30 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
       expect.arrayContaining([unit, { sliceId: another.unit.sliceId, epoch: 1 }]),
     );
     expect(await old.sliceTally(PHASE, another.unit.sliceId)).toEqual({ packets: 0, fen: 0n });
+  });
+
+  it('set a fence although a bucket is handed over at that very moment', async () => {
+    const shards = await openShards();
+    const ledger = await openProcess(shards);
+    const order = orderIn(0, 1, 503);
+    const source = shards.pools.get((await shards.map.read())!.placement.get(0)!)!;
+    const target = [...shards.pools.values()].find((pool) => pool !== source)!;
+    const { sliceId } = order.unit;
+    // What the last step of a move does: it holds the bucket's lock, and then its shard has it no more.
+    const handOver = await source.connect();
+    await handOver.query('BEGIN');
+    await handOver.query('SELECT pg_advisory_xact_lock(179415, 0)');
+    const fenced = ledger.fence({ sliceId, epoch: 1 });
+    const waits = `SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND classid = 179415
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    await until(async () => (await source.query(waits)).rows.length > 0, 'the fence waits for the hand-over');
+    await handOver.query("UPDATE ledger.bucket SET state = 'gone' WHERE bucket = 0");
+    await handOver.query('COMMIT');
+    handOver.release();
+    await target.query("INSERT INTO ledger.bucket (bucket, state, epoch) VALUES (0, 'held', 1)");
+    await fenced;
+    expect((await ledger.creditUnlogged([order])).fenced).toEqual([order.orderNumber]);
+    expect((await ledger.creditUnlogged([orderIn(2, 1, 503)])).credited).toBe(0);
   });
 
   it('tell of many orders which are credited at every step of a move, also a process with an old map', async () => {
@@ -467,6 +493,18 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     expect(counts.map(({ rows }) => rows.length)).toEqual([6, 6]);
   });
 
+  it('have no plan before control was there, and then one that the auditor goes by', async () => {
+    const { pool, url } = await freshPool();
+    expect(await createShardMap(pool).read()).toBeUndefined();
+    const config = { controlDatabaseUrl: url, ledgerUrls: ['postgres://first'], logLevel: 'silent' } as const;
+    expect(await shardUrls(config as unknown as Config)).toEqual(['postgres://first']);
+    await migrate(pool, shardMapMigrations);
+    const map = createShardMap(pool);
+    await map.found(BUCKETS, [{ name: 's1', url: 'postgres://first' }]);
+    await map.putShard({ name: 's2', url: 'postgres://second' });
+    expect(await shardUrls(config as unknown as Config)).toEqual(['postgres://first', 'postgres://second']);
+  });
+
   it('are founded once, and refuse another count, a foreign database and one that lost its data', async () => {
     const shards = await openShards();
     await expect(shards.map.found(8, shards.addresses)).rejects.toThrow('founded with 4 buckets');
@@ -483,6 +521,12 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     const poolOf = (shard: { name: string }) => (shard.name === 'b' ? nobody : shards.poolOf(shard as never));
     expect(await prepareShards({ ...shards, poolOf })).toEqual(['b']);
     await nobody.end();
+    const renamed = Object.assign(new URL(await server.createDatabase()), { pathname: '/renamed' }).href;
+    const lost = openPool({ url: renamed, logger: quiet, connectionsMax: 1, applicationName: 'test' });
+    await expect(prepareShards({ ...shards, poolOf: () => lost })).rejects.toThrow(
+      /Shard a .*"renamed" does not exist.*ledger add-shard a/,
+    );
+    await lost.end();
     const swapped = {
       ...shards,
       poolOf: ({ name }: { name: string }) => shards.pools.get(name === 'a' ? 'b' : 'a')!,

@@ -13,6 +13,7 @@ const DELAY_MS_OF_STATE: Readonly<Record<string, number>> = {
   '53200': 500, // out of memory
   '53100': 2_000, // disk full
   '25006': 1_000, // read-only: a standby, or a failover on its way
+  '25P03': 50, // we were frozen in a transaction for too long, which is undone
   '08000': 200,
   '08001': 200,
   '08003': 200,
@@ -21,14 +22,22 @@ const DELAY_MS_OF_STATE: Readonly<Record<string, number>> = {
   '08007': 200,
 };
 
+/** The last four are of this machine: no address, no buffer or no file descriptor is free. */
 const NETWORK_CODES = new Set([
   'ECONNRESET',
   'ECONNREFUSED',
+  'ECONNABORTED',
   'EPIPE',
   'ETIMEDOUT',
   'ENOTFOUND',
   'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENETDOWN',
   'EAI_AGAIN',
+  'EADDRNOTAVAIL',
+  'ENOBUFS',
+  'EMFILE',
+  'ENFILE',
 ]);
 const NETWORK_MESSAGES =
   /connection terminated|connection ended|timeout exceeded|read timeout|client has encountered a connection error|not queryable/i;

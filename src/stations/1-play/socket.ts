@@ -34,12 +34,10 @@ export interface PlaySocketDeps {
   readonly onShake: (prize: Prize['prize']) => void;
   readonly onProblem: (kind: ErrorKind) => void;
   readonly requestsLimited?: boolean;
-  /** How long those who are sent away may take to leave, in ms. */
-  readonly closesWithinMs?: number;
 }
 
 export interface PlaySocket {
-  /** Tells everyone where to go, and closes; who has not left soon is cut off. */
+  /** Tells everyone where to go, and closes. */
   close(): Promise<void>;
   connections(): number;
 }
@@ -48,8 +46,8 @@ const PATH = '/v1/play';
 const SUBPROTOCOL = 'hongbao.v1';
 const HELLO_WITHIN_MS = 5_000;
 const IDLE_MS = 120_000;
-/** Some phone never answers; left to ws it would hold up the drain, and with it the slices in hand, for 30 s. */
-const CLOSES_WITHIN_MS = 2_000;
+/** So long a phone may take to answer that we leave. */
+const FAREWELL_MS = 2_000;
 /** A reader that lets this much pile up is cut off: it would cost memory that others need. */
 const BUFFERED_BYTES_MAX = 64 << 10;
 const CLOSING = { goingAway: 1001, policy: 1008, tooLarge: 1009 } as const;
@@ -285,9 +283,10 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
         );
         connection.socket.close(CLOSING.goingAway, 'closing');
       }
+      // A phone that is out of reach never answers; the slices of everybody else must not wait for it.
       setTimeout(() => {
         for (const { socket } of connections) socket.terminate();
-      }, deps.closesWithinMs ?? CLOSES_WITHIN_MS).unref();
+      }, FAREWELL_MS).unref();
     },
   };
 }

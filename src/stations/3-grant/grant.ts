@@ -5,8 +5,7 @@ import { recent } from '../../guard/recent.ts';
 import { type Refusal, RetryableFault, refuse } from '../../protocol/failures.ts';
 import { capRefusal } from '../../rules/person-caps.ts';
 import type { ActId, PhaseKey, SliceId } from '../../vocabulary/ids.ts';
-import { type Order, type SliceUnit, sameOrder } from '../../vocabulary/order.ts';
-import type { OrderNumber } from '../../vocabulary/order-number.ts';
+import { type Order, orderKey, type SliceUnit, sameOrder } from '../../vocabulary/order.ts';
 import { aloneAs, type Person } from '../../vocabulary/person.ts';
 import { anotherHasIt, createPersonTurns, type HeldTurn } from './person-turns.ts';
 
@@ -96,16 +95,16 @@ export function createGranter(deps: GranterDeps): Granter {
   const turns = createPersonTurns(deps.book, deps.creditedWins);
   /** Only these: after a clock that went back, an old ticket may look young, but its slice is not in here. */
   const openSlices = new Set<SliceId>();
-  /** The last answers of this process: all that is known of them while the book is away. */
-  const lastAnswers = recent<OrderNumber, Granted>(LAST_ANSWERS_MAX);
+  /** The last answers of this process by `orderKey`: all that is known of them while the book is away. */
+  const lastAnswers = recent<string, Granted>(LAST_ANSWERS_MAX);
 
-  /** Orders that may stand in the log or not: under their numbers nothing else may be promised. */
-  const unsettled = recent<OrderNumber, Order>(UNSETTLED_MAX);
+  /** Orders that may stand in the log or not, by `orderKey`: under their numbers nothing else may be promised. */
+  const unsettled = recent<string, Order>(UNSETTLED_MAX);
 
   async function findAmong(wins: readonly KnownWin[], order: OrderName): Promise<Granted | undefined> {
     const win = winNamed(wins, order);
     if (win && 'position' in win) return firstAnswer(order.actId, win);
-    const last = lastAnswers.get(order.orderNumber);
+    const last = lastAnswers.get(orderKey(order));
     if (win && !last) throw notLookedUp(`the answer to order ${order.orderNumber}`);
     return last;
   }
@@ -113,7 +112,7 @@ export function createGranter(deps: GranterDeps): Granter {
   /** Of an order that is whole in hand: what only the ledger knows can be sealed anew, if it is the very same. */
   async function answered(turn: HeldTurn, order: Order): Promise<Granted | Refusal | undefined> {
     const win = winNamed(turn.wins, order);
-    if (!win || 'position' in win || lastAnswers.has(order.orderNumber)) {
+    if (!win || 'position' in win || lastAnswers.has(orderKey(order))) {
       const first = await findAmong(turn.wins, order);
       return first && repeat(first, order);
     }
@@ -152,7 +151,7 @@ export function createGranter(deps: GranterDeps): Granter {
   ): Promise<Granted | Refusal> {
     const first = await answered(turn, order);
     if (first) return first;
-    const open = unsettled.get(order.orderNumber);
+    const open = unsettled.get(orderKey(order));
     if (open && !sameOrder(open, order))
       return refuse(
         'idempotency-in-flight',
@@ -182,7 +181,7 @@ export function createGranter(deps: GranterDeps): Granter {
         ASK_AGAIN_MS,
       );
     if (fate === 'void') {
-      unsettled.delete(order.orderNumber);
+      unsettled.delete(orderKey(order));
       return undefined;
     }
     // Nobody has its token yet.
@@ -190,8 +189,8 @@ export function createGranter(deps: GranterDeps): Granter {
   }
 
   function given(order: Order, token: Uint8Array): Granted {
-    unsettled.delete(order.orderNumber);
-    lastAnswers.set(order.orderNumber, { order, token, replayed: true });
+    unsettled.delete(orderKey(order));
+    lastAnswers.set(orderKey(order), { order, token, replayed: true });
     turns.remember(order);
     return { order, token, replayed: false };
   }
@@ -200,7 +199,7 @@ export function createGranter(deps: GranterDeps): Granter {
     try {
       return await deps.promise(order, untilMs);
     } catch (error) {
-      if (isUnknown(error)) unsettled.set(order.orderNumber, order);
+      if (isUnknown(error)) unsettled.set(orderKey(order), order);
       throw error;
     }
   }
@@ -225,7 +224,7 @@ export function createGranter(deps: GranterDeps): Granter {
       turns.inTurn(person, order.phaseKey, async (turn) => {
         const first = await answered(turn, order);
         if (first) return first;
-        const open = unsettled.get(order.orderNumber);
+        const open = unsettled.get(orderKey(order));
         if (open) return settle(turn, open);
         if (!turn.isAll) throw notLookedUp(`whether order ${order.orderNumber} was granted`);
         return undefined;

@@ -7,8 +7,8 @@ import { isRefusal, type Refusal, RetryableFault, refuse } from '../../protocol/
 import type { Fen } from '../../vocabulary/fen.ts';
 import type { ActId, AppId, RainId } from '../../vocabulary/ids.ts';
 import type { Clock, InstantMs } from '../../vocabulary/instant.ts';
-import type { Order } from '../../vocabulary/order.ts';
-import { formatOrderNumber, type OrderNumber } from '../../vocabulary/order-number.ts';
+import { type Order, orderKey } from '../../vocabulary/order.ts';
+import { formatOrderNumber } from '../../vocabulary/order-number.ts';
 import { idsOf, type Person } from '../../vocabulary/person.ts';
 import { type Granted, type Granter, type GrantTurn, isUnknown, notLookedUp } from './grant.ts';
 import type { SceneSlices } from './slices.ts';
@@ -62,8 +62,8 @@ const ASK_AGAIN_MS = 1_000;
  */
 export function createUpstreamGranter(options: UpstreamGranterOptions): UpstreamGranter {
   const { granter, slices, clock } = options;
-  /** By the number of what was asked for, and by its own: until it is settled, nothing else is tried in its place. */
-  const unsettled = recent<OrderNumber, Unsettled>(UNSETTLED_MAX);
+  /** By the name of what was asked for, and by its own: until it is settled, nothing else is tried in its place. */
+  const unsettled = recent<string, Unsettled>(UNSETTLED_MAX);
 
   /**
    * What this ask was answered with before: its own scene's order, or the consolation that was given in its place. Under
@@ -91,10 +91,10 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
 
   async function grantInTurn(turn: GrantTurn, draw: Draw): Promise<Granted | Refusal> {
     const asked = askedOf(draw);
-    const open = asked.flatMap((number) => unsettled.get(number) ?? []);
+    const open = asked.flatMap((name) => unsettled.get(name) ?? []);
     // What may stand in the log is in no book yet.
     const first = await firstAnswer(turn, draw);
-    if (first) for (const number of asked) unsettled.delete(number);
+    if (first) for (const name of asked) unsettled.delete(name);
     if (first) return again(first, draw);
     if (open[0]) return settle(turn, open[0], draw);
     const own = await give(turn, draw, draw.scene);
@@ -152,7 +152,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     } catch (error) {
       if (isUnknown(error))
         for (const name of [nameOf(draw, draw.scene), order])
-          unsettled.set(name.orderNumber, { order, untilMs });
+          unsettled.set(orderKey(name), { order, untilMs });
       throw error;
     }
   }
@@ -173,7 +173,7 @@ export function createUpstreamGranter(options: UpstreamGranterOptions): Upstream
     const settled = isClosed ? await turn.settle(order) : granted;
     if (settled && isRefusal(settled))
       throw new RetryableFault('outcome-unknown', `not settled yet: ${settled.detail}`, ASK_AGAIN_MS);
-    for (const number of askedOf(draw)) unsettled.delete(number);
+    for (const name of askedOf(draw)) unsettled.delete(name);
     return settled ?? grantInTurn(turn, draw);
   }
 
@@ -225,8 +225,8 @@ function nameOf(
 }
 
 /** The number of what is asked for, under each id of the person. */
-const askedOf = (draw: Draw): readonly OrderNumber[] =>
-  idsOf(draw.person).map((actId) => nameOf(draw, draw.scene, actId).orderNumber);
+const askedOf = (draw: Draw): readonly string[] =>
+  idsOf(draw.person).map((actId) => orderKey(nameOf(draw, draw.scene, actId)));
 
 /** The first answer, if this asks for the same: what the caller named must be what it named then. */
 const again = (first: Granted, draw: Draw): Granted | Refusal =>
