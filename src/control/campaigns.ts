@@ -5,7 +5,7 @@ import { readCampaign } from '../campaign/read.ts';
 import type { CampaignSnapshot, Scene } from '../campaign/snapshot.ts';
 import type { Allotments, BudgetSetting, ControlStore, StoredCampaign } from '../engines/ports.ts';
 import type { AnnouncedCampaign, Announcement, Cue } from '../protocol/announcement.ts';
-import { type Refusal, refuse } from '../protocol/failures.ts';
+import { isRefusal, type Refusal, refuse } from '../protocol/failures.ts';
 import type { Fen } from '../vocabulary/fen.ts';
 import type { CampaignId, PhaseId, SceneId } from '../vocabulary/ids.ts';
 import type { Announcer } from './announcer.ts';
@@ -40,11 +40,14 @@ export function createCampaigns({ store, allotments, announcer }: CampaignsDeps)
       const phases = draft.phases.map((phase) => phase.id as PhaseId);
       const hash = contentHash(draft);
       const phaseKeys = await store.phaseKeysFor(id, phases);
-      // Budgets first: a file that they refuse must not be the newest at the next start.
       const snapshot = compileCampaign(draft, { version: 0, contentHash: hash, phaseKeys });
-      const refusal = await allotments.setBudgets(budgetsOf(snapshot));
-      if (refusal) return refusal;
-      const stored = await store.storeCampaign({ id, contentHash: hash, source });
+      // Of two files at once the one that is stored last has its budgets set last.
+      const stored = await store.inTurn(id, async () => {
+        // Budgets first: a file that they refuse must not be the newest at the next start.
+        const refusal = await allotments.setBudgets(budgetsOf(snapshot));
+        return refusal ?? store.storeCampaign({ id, contentHash: hash, source });
+      });
+      if (isRefusal(stored)) return stored;
       await announcer.announce((now) => withCampaign(now, stored));
       return { id: stored.id, version: stored.version };
     },

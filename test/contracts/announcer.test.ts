@@ -160,6 +160,39 @@ it('announces at its start what a control that died had stored and not announced
   await pool.end();
 });
 
+it('never leaves the budgets of one file beside another, when two are applied at the same moment', async () => {
+  const { pool, store, allotments, announcer } = await ofCampaigns();
+  const newer = createCampaigns({ store, allotments, announcer });
+  let applying: Promise<unknown> | undefined;
+  const isWaiting = async () =>
+    (await pool.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")).rows.length > 0;
+  const older = createCampaigns({
+    store,
+    announcer,
+    allotments: {
+      ...allotments,
+      async setBudgets(lines) {
+        const refusal = await allotments.setBudgets(lines);
+        let isApplied = false;
+        applying = newer.apply(NIGHT.replace('packets: 60000', 'packets: 61000')).finally(() => {
+          isApplied = true;
+        });
+        await until(async () => isApplied || isWaiting(), 'the other file is applied, or waits for this one');
+        return refusal;
+      },
+    },
+  });
+  await older.apply(NIGHT);
+  await applying;
+  const { campaigns, cues } = await announcer.load();
+  for (const { budgets, key } of [...compileAnnounced(campaigns, cues).values()][0]!.phases) {
+    const lines = await allotments.budgets(key);
+    for (const [sceneId, total] of budgets)
+      expect(lines.find((line) => line.sceneId === sceneId)).toMatchObject({ total });
+  }
+  await pool.end();
+});
+
 it('keeps nothing of a campaign file whose budgets are refused', async () => {
   const { pool, store, allotments, announcer } = await ofCampaigns();
   const campaigns = createCampaigns({ store, allotments, announcer });
