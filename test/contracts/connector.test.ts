@@ -170,11 +170,11 @@ describe('a connector over HTTP', () => {
 
   it('keeps a long voucher whole or not at all, and of a reason what can be written down', async () => {
     const code = `https://shop.example/${'x'.repeat(1_900)}`;
-    const answers = [
+    const answers: [number, unknown][] = [
       [200, { ...about, state: 'issued', coupon: { code } }],
       [200, { ...about, state: 'issued', coupon: { code: `${code}${code}` } }],
       [409, { ...about, error: 'sold-out', message: 'none\0 left' }],
-    ] as const;
+    ];
     const url = await answering((response) => json(response, ...answers[seen.length - 1]!));
     expect(await connect(drinks, url).give(one)).toEqual({ answer: 'fulfilled', voucher: code });
     expect(await connect(drinks, url).give(one)).toMatchObject({ answer: 'unknown' });
