@@ -88,7 +88,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         const sequence = Math.max(now.sequence + 1, clock.now());
         const announcement = { ...now, ...next(now), sequence, issuedAtMs: clock.now() };
         const envelope = seal.seal(announcement);
-        if (!(await store.putAnnouncement(announcement.sequence, envelope))) continue;
+        if (!(await store.putAnnouncement(sequence, envelope, now.sequence))) continue;
         standing = { announcement, envelope };
         await tell();
         return announcement;

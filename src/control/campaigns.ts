@@ -45,11 +45,15 @@ export function createCampaigns({ store, allotments, announcer }: CampaignsDeps)
       const refusal = await allotments.setBudgets(budgetsOf(snapshot));
       if (refusal) return refusal;
       const stored = await store.storeCampaign({ id, contentHash: hash, source });
-      await announcer.announce((now) => ({
-        campaigns: [...now.campaigns.filter((one) => one.id !== stored.id), announced(stored)],
+      await announcer.announce((now) => {
+        const others = now.campaigns.filter((one) => one.id !== stored.id);
+        const known = now.campaigns.find((one) => one.id === stored.id);
+        // Somebody else was behind us in storing and before us here: theirs is the newest.
+        if (known && known.version > stored.version) return {};
         // A new file has new times; moves of the old one would hit rounds that are planned anew.
-        cues: now.cues.filter((cue) => cue.campaignId !== stored.id),
-      }));
+        const cues = now.cues.filter((cue) => cue.campaignId !== stored.id);
+        return { campaigns: [...others, announced(stored)], cues };
+      });
       return { id: stored.id, version: stored.version };
     },
     async load() {

@@ -41,14 +41,15 @@ const SEPARATORS = /[\s,]+/;
 export const CLUSTER_VARIABLES = {
   HONGBAO_ROLE: `Part to run: ${ROLE_NAMES.join(', ')}, or several with commas. Default all; serve --role goes before it`,
   HONGBAO_LOG:
-    'nats://host:port of the JetStream servers, with commas; embedded: (default) keeps a journal here',
+    'nats://host:port of the JetStream servers, with commas; embedded: (default) keeps a journal here. Also HONGBAO_LOG_FILE',
   HONGBAO_LOG_MONITORING:
     'http(s)://host:port of their monitoring, with commas: asked at the start whether they fsync before they acknowledge',
   HONGBAO_BOOK:
-    'redis://host:port of Redis Cluster nodes, with commas; embedded: (default) keeps it in memory',
-  HONGBAO_TOTALS: 'redis://host:port of the Redis Cluster nodes that keep the totals. Default the book’s',
+    'redis://host:port of Redis Cluster nodes, with commas; embedded: (default) keeps it in memory. Also HONGBAO_BOOK_FILE',
+  HONGBAO_TOTALS:
+    'redis://host:port of the Redis Cluster nodes that keep the totals. Default the book’s. Also HONGBAO_TOTALS_FILE',
   HONGBAO_TOTALS_BACKUP:
-    'redis://host:port of other nodes that are told the totals too, and asked while the first are away',
+    'redis://host:port of other nodes that are told the totals too, and asked while the first are away. Also HONGBAO_TOTALS_BACKUP_FILE',
   HONGBAO_CONTROL:
     'postgres:// URL of control and budgets. Default the ledger’s first shard. Also HONGBAO_CONTROL_FILE',
   HONGBAO_CONTROL_URL:
@@ -59,6 +60,14 @@ export const CLUSTER_VARIABLES = {
   HONGBAO_LOG_BUCKET_MB: `What a bucket’s log may grow to, in MiB; a full one refuses. Default ${LOG_BUCKET_MB_DEFAULT}`,
   HONGBAO_BUCKETS: `Buckets of the cluster, fixed when it is made. Default ${BUCKETS_DEFAULT}`,
 } as const;
+
+/** What may have a password in it: NAME_FILE names a file that holds it. */
+export const CLUSTER_SECRETS = [
+  'HONGBAO_LOG',
+  'HONGBAO_BOOK',
+  'HONGBAO_TOTALS',
+  'HONGBAO_TOTALS_BACKUP',
+] as const;
 
 /** "all", one role, or several with commas. */
 export function readRoles(text: string, wrong: Wrong): readonly Role[] {
@@ -89,12 +98,16 @@ export function readDatabases(variable: string, text: string | undefined, wrong:
 
 export function readCluster(
   env: NodeJS.ProcessEnv,
+  /** From the variable, or from the file that holds it. */
+  secretOf: (variable: (typeof CLUSTER_SECRETS)[number]) => string | undefined,
   roles: readonly Role[],
   hasLedger: boolean,
   wrong: Wrong,
 ): ClusterConfig | undefined {
-  const logUrl = serverUrl('HONGBAO_LOG', env.HONGBAO_LOG, parseNatsUrl, wrong);
-  const bookUrl = serverUrl('HONGBAO_BOOK', env.HONGBAO_BOOK, parseRedisUrl, wrong);
+  const servers = (variable: (typeof CLUSTER_SECRETS)[number], parse: (url: string) => unknown) =>
+    serverUrl(variable, secretOf(variable), parse, wrong);
+  const logUrl = servers('HONGBAO_LOG', parseNatsUrl);
+  const bookUrl = servers('HONGBAO_BOOK', parseRedisUrl);
   const count = (variable: string, fallback: number, max: number): number =>
     countOf(variable, env[variable], fallback, max, wrong);
   const buckets = count('HONGBAO_BUCKETS', BUCKETS_DEFAULT, BUCKETS_MAX);
@@ -110,11 +123,11 @@ export function readCluster(
   const logMonitoringUrls = (env.HONGBAO_LOG_MONITORING ?? '')
     .split(SEPARATORS)
     .flatMap((url) => httpUrl('HONGBAO_LOG_MONITORING', url, wrong) ?? []);
-  const totalsUrl = serverUrl('HONGBAO_TOTALS', env.HONGBAO_TOTALS, parseRedisUrl, wrong);
-  const backupUrl = serverUrl('HONGBAO_TOTALS_BACKUP', env.HONGBAO_TOTALS_BACKUP, parseRedisUrl, wrong);
+  const totalsUrl = servers('HONGBAO_TOTALS', parseRedisUrl);
+  const backupUrl = servers('HONGBAO_TOTALS_BACKUP', parseRedisUrl);
   if (logUrl === undefined && bookUrl === undefined) {
     for (const variable of ['HONGBAO_TOTALS', 'HONGBAO_TOTALS_BACKUP'])
-      if (env[variable])
+      if (env[variable] || env[`${variable}_FILE`])
         wrong(
           variable,
           'one process alone counts by itself. Set HONGBAO_LOG and HONGBAO_BOOK too, or leave it out.',
@@ -152,7 +165,7 @@ export function readCluster(
   };
 }
 
-/** Undefined for none and for a wrong one. The scheme may stand before each server or before the first only. */
+/** Undefined for none; a wrong one is told of, and stands as it is. Scheme and password may stand before each server or before the first only. */
 function serverUrl(
   variable: string,
   text: string | undefined,
@@ -160,12 +173,18 @@ function serverUrl(
   wrong: Wrong,
 ): string | undefined {
   if (!text || text === 'embedded:') return undefined;
-  const url = text.trim().replace(/[\s,]+(?:nats|tls|rediss?):\/\//g, ',');
+  const [, first] = /^\w+:\/\/([^@/,\s]*@)?/.exec(text.trim()) ?? [];
+  const url = text
+    .trim()
+    .replace(/[\s,]+(?:nats|tls|rediss?):\/\/([^@/,\s]*@)?/g, (whole, own?: string) =>
+      own === undefined || own === first ? ',' : whole,
+    );
   try {
     parse(url);
     return url;
   } catch (error) {
-    return wrong(variable, `${(error as Error).message}. Or leave it out.`);
+    wrong(variable, `${(error as Error).message}. Or leave it out.`);
+    return text;
   }
 }
 

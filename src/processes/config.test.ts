@@ -153,6 +153,35 @@ describe('the configuration', () => {
     ]);
     expect(wrongIn({ ...CLUSTER, HONGBAO_LOG_MONITORING: 'a:8222' })).toEqual(['HONGBAO_LOG_MONITORING']);
   });
+  it('takes one password before every server as well as before the first', () => {
+    const each = {
+      HONGBAO_LOG: 'nats://me:pw@a:1, nats://me:pw@b:1',
+      HONGBAO_BOOK: 'redis://:pw@a:7,redis://:pw@b:7',
+    };
+    expect(configOf({ ...CLUSTER, ...each }).cluster).toMatchObject({
+      logUrl: 'nats://me:pw@a:1,b:1',
+      bookUrl: 'redis://:pw@a:7,b:7',
+    });
+    const two = readConfig({ ...CLUSTER, HONGBAO_LOG: 'nats://me:pw@a:1,nats://you:pw@b:1' });
+    expect(JSON.stringify(two)).toContain('a NATS URL looks like');
+    expect(JSON.stringify(two)).not.toContain('you:pw');
+  });
+
+  it('reads addresses of servers from files, so that no password is in an environment', () => {
+    const files = {
+      HONGBAO_LOG_FILE: file('log', 'nats://app:pw@a:4222,b:4222\n'),
+      HONGBAO_BOOK_FILE: file('book', 'redis://:pw@a:7000\n'),
+      HONGBAO_TOTALS_FILE: file('totals', 'redis://:pw@t:1'),
+      HONGBAO_TOTALS_BACKUP_FILE: file('backup', 'redis://:pw@u:1'),
+    };
+    const { HONGBAO_LOG: _log, HONGBAO_BOOK: _book, ...others } = CLUSTER;
+    expect(configOf({ ...others, ...files }).cluster).toMatchObject({
+      logUrl: 'nats://app:pw@a:4222,b:4222',
+      bookUrl: 'redis://:pw@a:7000',
+      totalsUrls: ['redis://:pw@t:1', 'redis://:pw@u:1'],
+    });
+    expect(wrongIn({ ...CLUSTER, HONGBAO_LOG_FILE: files.HONGBAO_LOG_FILE })).toContain('HONGBAO_LOG');
+  });
   it('takes servers of their own for the totals, and others for their backup', () => {
     const own = { HONGBAO_TOTALS: 'redis://t:1', HONGBAO_TOTALS_BACKUP: 'redis://u:1, redis://v:1' };
     expect(configOf({ ...CLUSTER, ...own }).cluster?.totalsUrls).toEqual(['redis://t:1', 'redis://u:1,v:1']);
@@ -162,7 +191,7 @@ describe('the configuration', () => {
     ['log without a book', { HONGBAO_BOOK: '' }, ['HONGBAO_BOOK']],
     ['book without a log', { HONGBAO_LOG: '' }, ['HONGBAO_LOG']],
     ['part without a ledger', { HONGBAO_LEDGER: '', HONGBAO_ROLE: 'creditor' }, ['HONGBAO_LEDGER']],
-    ['log of another kind', { HONGBAO_LOG: 'redis://a:1' }, ['HONGBAO_LOG', 'HONGBAO_LOG']],
+    ['log of another kind', { HONGBAO_LOG: 'redis://a:1' }, ['HONGBAO_LOG']],
     ['backup that is no other', { HONGBAO_TOTALS_BACKUP: CLUSTER.HONGBAO_BOOK }, ['HONGBAO_TOTALS_BACKUP']],
     ['wallet without a payout', { HONGBAO_PAYOUT: '', HONGBAO_ROLE: 'wallet' }, ['HONGBAO_PAYOUT']],
   ])('refuses a %s', (_, change, wrong) => expect(wrongIn({ ...CLUSTER, ...change })).toEqual(wrong));

@@ -10,6 +10,7 @@ import { SESSION_ALGORITHMS, type SessionKey } from '../guard/sessions.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
 import { parseAppId } from '../vocabulary/ids.ts';
 import {
+  CLUSTER_SECRETS,
   CLUSTER_VARIABLES,
   type ClusterConfig,
   httpUrl,
@@ -72,7 +73,8 @@ export const VARIABLES = {
 
 /** Read by tests and tools of this repository, not by the engine. */
 const OTHERS = ['HONGBAO_SEED', 'HONGBAO_ROUNDS', 'HONGBAO_KILL_ROUNDS'];
-const OFFERED = [...Object.keys(VARIABLES), 'HONGBAO_LEDGER_FILE', 'HONGBAO_CONTROL_FILE'];
+const SECRETS = ['HONGBAO_LEDGER', 'HONGBAO_CONTROL', ...CLUSTER_SECRETS];
+const OFFERED = [...Object.keys(VARIABLES), ...SECRETS.map((variable) => `${variable}_FILE`)];
 /** More slips of the pen than this, and another name is no help. */
 const SLIPS_MAX = 6;
 
@@ -113,7 +115,13 @@ export function readConfig(
     walletUrl: httpUrl('HONGBAO_WALLET_URL', env.HONGBAO_WALLET_URL, wrong),
     ledgerUrls,
     controlDatabaseUrl: controlDatabase(env, wrong),
-    cluster: readCluster(env, roles, ledgerUrls.length > 0, wrong),
+    cluster: readCluster(
+      env,
+      (variable) => secretText(env, variable, wrong),
+      roles,
+      ledgerUrls.length > 0,
+      wrong,
+    ),
     payoutUrl: payoutUrl(env, roles, wrong),
     connectors: connectors(env, roles),
     sessionKeys: sessionKeys(env.HONGBAO_SESSION_KEYS_FILE, wrong) ?? [],

@@ -39,6 +39,7 @@ import { createWalletPart } from './parts/wallet.ts';
 import { openClusterStores } from './stores/cluster.ts';
 import { openEmbeddedStores } from './stores/embedded.ts';
 import type { Stores } from './stores/index.ts';
+import { answerWhileWaiting } from './waiting.ts';
 
 export interface EngineOptions {
   readonly demo: boolean;
@@ -81,18 +82,27 @@ export class CampaignRefused extends Error {
 /** A process of the engine, with the parts that its role names: wiring only. docs/architecture.md follows a packet. */
 export async function startEngine(config: Config, options: EngineOptions): Promise<Engine> {
   mkdirSync(config.dataFolder, { recursive: true });
-  const stores = config.cluster
-    ? await openClusterStores(config, config.cluster, options.logger)
-    : await openEmbeddedStores(config, options.logger);
+  // Alone it waits for nobody.
+  const waiting = config.cluster && (await answerWhileWaiting(config));
+  let stores: Stores | undefined;
   try {
-    return await startOn(stores, config, options);
+    stores = config.cluster
+      ? await openClusterStores(config, config.cluster, options.logger)
+      : await openEmbeddedStores(config, options.logger);
+    return await startOn(stores, config, options, async () => waiting?.close());
   } catch (error) {
-    await stores.close().catch(() => {});
+    await waiting?.close();
+    await stores?.close().catch(() => {});
     throw error;
   }
 }
 
-async function startOn(stores: Stores, config: Config, options: EngineOptions): Promise<Engine> {
+async function startOn(
+  stores: Stores,
+  config: Config,
+  options: EngineOptions,
+  freePorts: () => Promise<void>,
+): Promise<Engine> {
   const { logger, onFatal } = options;
   const { ledger, control, book, allotments } = stores;
   const holder = `${process.pid}@${config.dataFolder}`;
@@ -310,6 +320,7 @@ async function startOn(stores: Stores, config: Config, options: EngineOptions): 
   await gateway
     ?.prepare()
     .catch((error: Error) => logger.warn({ reason: error.message }, 'nothing is leased yet'));
+  await freePorts();
   await app.listen({ port: config.port, host: config.host });
   await ops.listen({ port: config.opsPort, host: config.opsHost });
   const port = portOf(app);

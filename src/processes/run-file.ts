@@ -38,4 +38,7 @@ export function readRunFile(dataFolder: string): RunFile | undefined {
   }
 }
 
-export const removeRunFile = (dataFolder: string): void => rmSync(fileOf(dataFolder), { force: true });
+/** This process's own; another engine's, which this one found running on the folder, stays. */
+export function removeRunFile(dataFolder: string): void {
+  if (readRunFile(dataFolder)?.pid === process.pid) rmSync(fileOf(dataFolder), { force: true });
+}

@@ -10,6 +10,7 @@ import { migrate } from '../../src/engines/postgres/migrate.ts';
 import { openPool } from '../../src/engines/postgres/pool.ts';
 import { createAnnouncementSeal } from '../../src/guard/announcement-seal.ts';
 import type { Announcement } from '../../src/protocol/announcement.ts';
+import { type Clock, instantMs } from '../../src/vocabulary/instant.ts';
 import { quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { testClock, until } from '../support/rig.ts';
 
@@ -20,14 +21,14 @@ beforeAll(async () => {
 });
 afterAll(() => server?.stop());
 
-async function control(url: string, ways: readonly Signals[]) {
+async function control(url: string, ways: readonly Signals[], clock: Clock = testClock(1_000)) {
   const pool = openPool({ url, logger: quiet, connectionsMax: 4, applicationName: 'test' });
   await migrate(pool, controlMigrations);
   const announcer = createAnnouncer({
     store: createControlStore(pool),
     ways,
     seal,
-    clock: testClock(1_000),
+    clock,
     logger: quiet,
     repeatEveryMs: 20,
   });
@@ -38,12 +39,26 @@ async function control(url: string, ways: readonly Signals[]) {
   return { announcer, close };
 }
 
-it('loses no change of two controls that announce at the same moments', async () => {
+/** Each look finds it later: no two announcements would have one number by it. */
+function goingOn(): Clock {
+  let atMs = 1_000;
+  const now = () => {
+    atMs += 1;
+    return instantMs(atMs);
+  };
+  return { now, monotonicMs: now };
+}
+
+it.each([
+  ['whose clock stands', () => testClock(1_000)],
+  ['whose clock goes on', goingOn],
+])('loses no change of two controls that announce at the same moments, %s', async (_, clockOf) => {
   const url = await server.createDatabase();
   const way = createLocalSignals();
   const told: Announcement[] = [];
   way.subscribe((envelope) => told.push(seal.open(envelope)!));
-  const [one, other] = [await control(url, [way]), await control(url, [way])];
+  const clock = clockOf();
+  const [one, other] = [await control(url, [way], clock), await control(url, [way], clock)];
   const cue = (rainId: number) => ({ campaignId: 'gala', phaseId: 'live', rainId, startsAtMs: 1 });
   await Promise.all(
     Array.from({ length: 20 }, (_, at) =>
@@ -59,7 +74,7 @@ it('loses no change of two controls that announce at the same moments', async ()
   await Promise.all([one.close(), other.close()]);
 });
 
-it('keeps nothing of a campaign file whose budgets are refused', async () => {
+async function ofCampaigns() {
   const pool = openPool({
     url: await server.createDatabase(),
     logger: quiet,
@@ -74,6 +89,30 @@ it('keeps nothing of a campaign file whose budgets are refused', async () => {
     retry: { tries: 2, sleepMs: async () => {}, random: () => 0 },
   });
   const announcer = createAnnouncer({ store, ways: [], seal, clock: testClock(1_000), logger: quiet });
+  return { pool, store, allotments, announcer };
+}
+
+it('announces no older file behind a newer one, when two are applied at the same moment', async () => {
+  const { pool, announcer, ...kept } = await ofCampaigns();
+  const file = readFileSync('examples/spring-night.yaml', 'utf8');
+  const newer = createCampaigns({ ...kept, announcer });
+  const older = createCampaigns({
+    ...kept,
+    announcer: {
+      ...announcer,
+      async announce(next) {
+        await newer.apply(file.replace('en: Cash packets', 'en: Cash'));
+        return announcer.announce(next);
+      },
+    },
+  });
+  expect(await older.apply(file)).toMatchObject({ version: 1 });
+  expect(announcer.current().campaigns).toMatchObject([{ version: 2 }]);
+  await pool.end();
+});
+
+it('keeps nothing of a campaign file whose budgets are refused', async () => {
+  const { pool, store, allotments, announcer } = await ofCampaigns();
   const campaigns = createCampaigns({ store, allotments, announcer });
   const file = readFileSync('examples/spring-night.yaml', 'utf8');
   const applied = await campaigns.apply(file);

@@ -15,6 +15,8 @@ import {
   rebalance,
 } from '../../src/ledger/index.ts';
 import { isBucketMoved } from '../../src/ledger/partition.ts';
+import { shardUrls } from '../../src/processes/cli/ledger-commands.ts';
+import type { Config } from '../../src/processes/config.ts';
 import { RetryableFault } from '../../src/protocol/failures.ts';
 import { bucketOf } from '../../src/vocabulary/bucket.ts';
 import type { PhaseKey } from '../../src/vocabulary/ids.ts';
@@ -492,6 +494,18 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     expect(counts.map(({ rows }) => rows.length)).toEqual([6, 6]);
   });
 
+  it('have no plan before control was there, and then one that the auditor goes by', async () => {
+    const { pool, url } = await freshPool();
+    expect(await createShardMap(pool).read()).toBeUndefined();
+    const config = { controlDatabaseUrl: url, ledgerUrls: ['postgres://first'], logLevel: 'silent' } as const;
+    expect(await shardUrls(config as unknown as Config)).toEqual(['postgres://first']);
+    await migrate(pool, shardMapMigrations);
+    const map = createShardMap(pool);
+    await map.found(BUCKETS, [{ name: 's1', url: 'postgres://first' }]);
+    await map.putShard({ name: 's2', url: 'postgres://second' });
+    expect(await shardUrls(config as unknown as Config)).toEqual(['postgres://first', 'postgres://second']);
+  });
+
   it('are founded once, and refuse another count, a foreign database and one that lost its data', async () => {
     const shards = await openShards();
     await expect(shards.map.found(8, shards.addresses)).rejects.toThrow('founded with 4 buckets');
@@ -508,6 +522,12 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     const poolOf = (shard: { name: string }) => (shard.name === 'b' ? nobody : shards.poolOf(shard as never));
     expect(await prepareShards({ ...shards, poolOf })).toEqual(['b']);
     await nobody.end();
+    const renamed = Object.assign(new URL(await server.createDatabase()), { pathname: '/renamed' }).href;
+    const lost = openPool({ url: renamed, logger: quiet, connectionsMax: 1, applicationName: 'test' });
+    await expect(prepareShards({ ...shards, poolOf: () => lost })).rejects.toThrow(
+      /Shard a .*"renamed" does not exist.*ledger add-shard a/,
+    );
+    await lost.end();
     const swapped = {
       ...shards,
       poolOf: ({ name }: { name: string }) => shards.pools.get(name === 'a' ? 'b' : 'a')!,

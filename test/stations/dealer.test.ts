@@ -7,7 +7,7 @@ import type { RainId, SceneId, SliceId } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import { LIVE_OPENS_MS, testCampaign } from '../support/campaign.ts';
 import { quiet } from '../support/postgres.ts';
-import { testClock } from '../support/rig.ts';
+import { testClock, until } from '../support/rig.ts';
 
 const STARTS_MS = LIVE_OPENS_MS + 60_000;
 const cash = 'cash' as SceneId;
@@ -39,12 +39,15 @@ describe('the dealer, when little is left', () => {
   /** What has passed, whatever the wall clock says. */
   let passedMs: number;
   let dealer: Dealer;
+  /** What giving back waits for. */
+  let database: Promise<void>;
 
   beforeEach(() => {
     leases = [];
     returned = [];
     [file, set] = [campaign, []];
     [isLow, isEmpty, passedMs] = [false, false, 0];
+    database = Promise.resolve();
     clock.set(STARTS_MS - 1_000);
     const allotments: Pick<Allotments, 'setBudgets' | 'lease' | 'returnTail'> = {
       setBudgets: async (lines) => void set.push(...lines),
@@ -63,6 +66,7 @@ describe('the dealer, when little is left', () => {
       },
       async returnTail({ sliceId }, fromIndex) {
         returned.push({ sliceId, fromIndex });
+        await database;
       },
     };
     dealer = createDealer({
@@ -136,6 +140,27 @@ describe('the dealer, when little is left', () => {
     expect(returned).toEqual([]);
     await at(1_500, 100);
     expect(returned).toEqual([{ sliceId: 1n, fromIndex: 1 }]);
+  });
+
+  it('gives every slice back at once when it leaves, also while the database is silent', async () => {
+    const [cashScene] = testCampaign.scenes.values();
+    const scenes = ['cash', 'tea'] as SceneId[];
+    const deals = scenes.map((sceneId) => ({ ...rain.deals[0]!, sceneId }));
+    file = {
+      ...campaign,
+      scenes: new Map(scenes.map((id) => [id, { ...cashScene!, id }])),
+      phases: [{ ...live, series: [{ ...series, deals }] }],
+    };
+    await at(0);
+    expect(leases).toHaveLength(2);
+    let answers = () => {};
+    database = new Promise((resolve) => {
+      answers = resolve;
+    });
+    const stopped = dealer.stop();
+    await until(() => returned.length === 2, 'both are on their way');
+    answers();
+    await stopped;
   });
 
   it('keeps what nobody shakes for while there is plenty', async () => {

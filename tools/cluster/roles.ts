@@ -44,7 +44,7 @@ export async function choosePlaces(): Promise<readonly RolePlace[]> {
   );
 }
 
-/** Starts a process and waits until it is alive; it may not be ready yet (no campaign, no log). */
+/** Starts a process and waits until it has found its servers; it may not be ready yet (no campaign, no log). */
 export async function startRole(
   place: RolePlace,
   shared: Readonly<Record<string, string>>,
@@ -69,7 +69,8 @@ export async function startRole(
     folder,
     env,
     stopSignal: 'SIGTERM',
-    isReady: () => saysYes(`${url}/livez`),
+    // Alive it is at once; this is answered by the parts themselves.
+    isReady: () => saysYes(`${url}/.well-known/jwks.json`),
   });
   return Object.assign(Object.create(server) as OwnedServerNode, {
     role: place.role,

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AckPolicy, StorageType } from '@nats-io/jetstream';
+import pino from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { aBatch, upTo } from '../../../test/support/batches.ts';
 import { startTestNats, type TestNats } from '../../../test/support/nats.ts';
@@ -42,8 +43,30 @@ describe('a NATS connection', () => {
   it('reads user, password and several servers from its URL', () => {
     expect(parseNatsUrl('nats://a:4222,b:4223')).toEqual({ servers: ['a:4222', 'b:4223'] });
     expect(parseNatsUrl('nats://me:p%40ss@a:1')).toEqual({ servers: ['a:1'], user: 'me', pass: 'p@ss' });
+    expect(parseNatsUrl('nats://t%40ken@a:1')).toEqual({ servers: ['a:1'], token: 't@ken' });
     expect(parseNatsUrl('tls://a:1')).toEqual({ servers: ['a:1'], tls: {} });
     expect(() => parseNatsUrl('http://a:1')).toThrow('nats://');
+  });
+
+  it('says why it waits for a first server', async () => {
+    const later = await startTestNats();
+    await later.servers[0]!.kill();
+    const said: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line: string) => said.push(line) });
+    const connecting = connectNats({
+      url: later.url,
+      name: 'early',
+      clock: testClock(),
+      logger,
+      random: Math.random,
+    });
+    await until(() => said.length > 0, 'it says so');
+    expect(said[0]).toMatch(/refused.*can’t be reached yet/);
+    await later.servers[0]!.start();
+    await (await connecting).close();
+    await later.stop();
+    // Our own leaving is no fault of anybody's.
+    expect(said).toHaveLength(1);
   });
 
   it('waits for a server that is not there yet, and finds it again after it was away', async () => {

@@ -68,8 +68,11 @@ export interface ControlStore {
   campaigns(): Promise<readonly StoredCampaign[]>;
   /** The newest envelope that was announced. */
   announcement(): Promise<{ readonly sequence: number; readonly envelope: Uint8Array } | undefined>;
-  /** Keeps a new envelope; false, and nothing is changed, when there is one of this sequence already. */
-  putAnnouncement(sequence: number, envelope: Uint8Array): Promise<boolean>;
+  /**
+   * Keeps a new envelope, made out of the one of sequence `after`; false, and nothing is changed, when there is a newer
+   * one than that by now.
+   */
+  putAnnouncement(sequence: number, envelope: Uint8Array, after: number): Promise<boolean>;
   /** The database's clock, which every process of a cluster follows. */
   nowMs(): Promise<InstantMs>;
   /** Secrets are stored as SHA-256 only. Adding a name again replaces it. */

@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pino from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { anOrder } from '../../../test/support/orders.ts';
 import {
@@ -16,7 +18,7 @@ import { type RedisCluster, type RedisNode, startRedisCluster } from '../../../t
 import { RetryableFault } from '../../protocol/failures.ts';
 import { bucketOf } from '../../vocabulary/bucket.ts';
 import { TOKEN_STATUS } from '../../vocabulary/token-status.ts';
-import type { RedisClient } from './client.ts';
+import { connectRedis, type RedisClient } from './client.ts';
 import { LIBRARY } from './functions/index.ts';
 
 const order = anOrder({ person: 5 });
@@ -49,6 +51,40 @@ describe('the client of a Redis Cluster', () => {
     const orders = Array.from({ length: 200 }, (_, person) => anOrder({ person }));
     await Promise.all(orders.map((one) => book.record([{ ...entry, order: one }])));
     expect(await book.outstandingCount()).toBe(200);
+  });
+
+  it('says once why no node can be used, however often it tries', async () => {
+    const single = await startRedisCluster({ primaries: 1, replicas: 0 });
+    const [node] = single.nodes;
+    // One that was never told its own address names none.
+    await node!.call('CONFIG', 'SET', 'cluster-announce-ip', '');
+    const said: string[] = [];
+    const logger = pino({ level: 'info' }, { write: (line: string) => said.push(line) });
+    const unnamed = connectRedis({ url: single.url, logger, random: Math.random });
+    try {
+      await eventually(async () => expect(said).toHaveLength(1));
+      expect(said[0]).toMatch(/announced.*no node of the Redis Cluster can be used/);
+      await delay(500);
+      expect(said).toHaveLength(1);
+      await node!.call('CONFIG', 'SET', 'cluster-announce-ip', '127.0.0.1');
+      await eventually(async () => expect(said[1]).toContain('Redis is back'));
+    } finally {
+      await unnamed.close();
+      await single.stop();
+    }
+  });
+
+  it('says that its password is refused', async () => {
+    const single = await startRedisCluster({ primaries: 1, replicas: 0 });
+    await single.nodes[0]!.call('CONFIG', 'SET', 'requirepass', 'right');
+    const said: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line: string) => said.push(line) });
+    const url = single.url.replace('redis://', 'redis://:mistaken@');
+    const stranger = connectRedis({ url, logger, random: Math.random });
+    await eventually(async () => expect(said[0]).toContain('WRONGPASS'));
+    expect(said.join()).not.toContain('mistaken');
+    await stranger.close();
+    await single.stop();
   });
 
   it('works beside the library of another release', async () => {

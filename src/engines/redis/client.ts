@@ -170,18 +170,36 @@ function clusterOptions(address: RedisAddress, options: RedisClientOptions, call
   };
 }
 
-/** Says once that it is gone, once that it is back. */
+/** A connection that is lost as soon as it is there (to a node that names none who serve) is not back. */
+const BACK_AFTER_MS = 1_000;
+
+/** Says once that it is gone, and why; once that it is back. */
 function watch(cluster: Cluster, logger: Logger): void {
   let isGone = false;
+  let reason: string | undefined;
+  let back: NodeJS.Timeout | undefined;
   cluster.on('ready', () => {
-    if (isGone) logger.info('Redis is back');
-    isGone = false;
+    reason = undefined;
+    if (!isGone) return;
+    back = setTimeout(() => {
+      isGone = false;
+      logger.info('Redis is back');
+    }, BACK_AFTER_MS);
+    back.unref();
   });
   cluster.on('close', () => {
-    if (!isGone) logger.warn('no Redis node can be reached; trying again until one can');
+    clearTimeout(back);
+    if (!isGone)
+      logger.warn(
+        { reason: reason ?? 'no node is named that serves anything: is each announced under its address?' },
+        'no node of the Redis Cluster can be used; trying again until one can',
+      );
     isGone = true;
   });
-  cluster.on('error', (error: Error) => logger.debug({ reason: error.message }, 'Redis can not be reached'));
+  cluster.on('error', (error: Error & { lastNodeError?: Error }) => {
+    reason = (error.lastNodeError ?? error).message;
+    logger.debug({ reason }, 'Redis can not be reached');
+  });
 }
 
 async function loadOn(node: Redis): Promise<void> {

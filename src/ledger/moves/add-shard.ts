@@ -28,7 +28,7 @@ export async function prepareShards({ map, poolOf }: ShardKeeper): Promise<strin
       await migrate(pool, ledgerMigrations);
       await enroll(pool, shard, plan);
     } catch (error) {
-      if (!shard.enrolled || !isAway(error)) throw error;
+      if (!shard.enrolled || !isAway(error)) throw turnedAway(shard, error);
       away.push(shard.name);
       continue;
     }
@@ -50,6 +50,18 @@ export async function addShard({ map, poolOf }: ShardKeeper, shard: ShardAddress
   await migrate(pool, ledgerMigrations);
   await enroll(pool, { ...shard, enrolled }, plan);
   await map.putShard(shard);
+}
+
+/** Of SQLSTATE: a user, a password, a database that the server does not know. */
+const WRONG_ADDRESS = /^(28|3D)/;
+
+/** Whoever changes a password looks for it in the environment, but a founded cluster goes by its plan. */
+function turnedAway({ name }: ShardAddress, error: unknown): unknown {
+  if (!(error instanceof Error) || !WRONG_ADDRESS.test((error as { code?: string }).code ?? '')) return error;
+  return new Error(
+    `Shard ${name} of the ledger refuses the address that the plan has for it: ${error.message}. HONGBAO_LEDGER only founds a cluster; give the plan the new address with: hongbao ledger add-shard ${name} postgres://…`,
+    { cause: error },
+  );
 }
 
 const notFounded = (): Error =>

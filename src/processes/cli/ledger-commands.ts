@@ -50,6 +50,15 @@ export async function ledgerAddShard(
   });
 }
 
+/** Where the shards are now: by the plan, which knows of those that were added or moved since it was founded. */
+export async function shardUrls(config: Config): Promise<readonly string[]> {
+  let urls = config.ledgerUrls;
+  await withKeeper(config, async ({ map }) => {
+    urls = (await map.read())?.shards.map(({ url }) => url) ?? urls;
+  });
+  return urls;
+}
+
 type Keeper = Parameters<typeof rebalance>[0];
 
 async function withKeeper(config: Config, act: (keeper: Keeper) => Promise<void>): Promise<void> {

@@ -14,6 +14,7 @@ import type { ClusterConfig } from '../config-cluster.ts';
 import { readRunFile } from '../run-file.ts';
 import { auditText } from './audit-report.ts';
 import { ask, findTarget, type TargetOptions } from './engine-client.ts';
+import { shardUrls } from './ledger-commands.ts';
 import { CliFailure, EXIT, type Output, print } from './output.ts';
 
 /** A slice is closed within seconds of its last ticket's end, once the backlog is drained. */
@@ -247,11 +248,13 @@ export async function auditClusterCommand(
 ): Promise<void> {
   const { config, cluster } = options;
   assertStatements(options.statements);
-  for (const url of config.ledgerUrls) await assertReachable(url);
+  await assertReachable((config.controlDatabaseUrl ?? config.ledgerUrls[0])!);
+  const ledgerUrls = await shardUrls(config);
+  for (const url of ledgerUrls) await assertReachable(url);
   const report = await auditCluster({
     dataFolders: options.dataFolders,
     log: { connect: parseNatsUrl(cluster.logUrl), space: cluster.space, buckets: cluster.buckets },
-    ledgerUrls: config.ledgerUrls,
+    ledgerUrls,
     controlUrl: (config.controlDatabaseUrl ?? config.ledgerUrls[0])!,
     keyFile: path.join(config.keysFolder, 'keyring.json'),
     settled: options.settled,

@@ -249,7 +249,8 @@ export function createDealer(options: DealerOptions): Dealer {
     async stop() {
       stopping.abort();
       await running;
-      for (const table of tables.values()) await giveBack(table, true);
+      // Side by side: while the database is silent each of them waits as long as a statement may.
+      await Promise.all([...tables.values()].map((table) => giveBack(table, true)));
     },
     deal(phase, rain, sceneId) {
       const table = tables.get(keyOf(phase, rain, sceneId));

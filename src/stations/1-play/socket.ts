@@ -46,6 +46,8 @@ const PATH = '/v1/play';
 const SUBPROTOCOL = 'hongbao.v1';
 const HELLO_WITHIN_MS = 5_000;
 const IDLE_MS = 120_000;
+/** So long a phone may take to answer that we leave. */
+const FAREWELL_MS = 2_000;
 /** A reader that lets this much pile up is cut off: it would cost memory that others need. */
 const BUFFERED_BYTES_MAX = 64 << 10;
 const CLOSING = { goingAway: 1001, policy: 1008, tooLarge: 1009 } as const;
@@ -281,6 +283,10 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
         );
         connection.socket.close(CLOSING.goingAway, 'closing');
       }
+      // A phone that is out of reach never answers; the slices of everybody else must not wait for it.
+      setTimeout(() => {
+        for (const { socket } of connections) socket.terminate();
+      }, FAREWELL_MS).unref();
     },
   };
 }

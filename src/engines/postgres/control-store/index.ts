@@ -97,13 +97,19 @@ export function createControlStore(pool: Pool): ControlStore {
       );
       return row && { sequence: Number(row.sequence), envelope: row.envelope };
     },
-    async putAnnouncement(sequence, envelope) {
-      const rows = await query<{ sequence: bigint }>(
-        'INSERT INTO control.announcement (sequence, envelope) VALUES ($1, $2) ON CONFLICT (sequence) DO NOTHING RETURNING sequence',
-        [sequence, Buffer.from(envelope)],
-      );
-      return rows.length === 1;
-    },
+    putAnnouncement: (sequence, envelope, after) =>
+      transaction(pool, async (client) => {
+        // One after the other: two that look at the same moment would both find nothing newer. Readers do not wait.
+        await client.query('LOCK TABLE control.announcement IN EXCLUSIVE MODE');
+        const { rowCount } = await client.query(
+          `INSERT INTO control.announcement (sequence, envelope) SELECT $1, $2
+           WHERE NOT EXISTS (SELECT 1 FROM control.announcement WHERE sequence > $3)`,
+          [sequence, Buffer.from(envelope), after],
+        );
+        return rowCount === 1;
+      }).catch((error: unknown) => {
+        throw asFault(error);
+      }),
     async nowMs() {
       const [row] = await query<{ now_ms: bigint }>(
         'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms',

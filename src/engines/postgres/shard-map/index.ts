@@ -59,6 +59,7 @@ export interface ShardMap {
 }
 
 const BUCKETS_MAX = 4_096;
+const UNDEFINED_TABLE = '42P01';
 const MOVE_COLUMNS = 'bucket, source, target, epoch';
 
 export function createShardMap(pool: Pool): ShardMap {
@@ -89,6 +90,8 @@ export function createShardMap(pool: Pool): ShardMap {
           return readPlan(client);
         });
       } catch (error) {
+        // Control has not been here yet, not even for the tables.
+        if ((error as { code?: string }).code === UNDEFINED_TABLE) return undefined;
         throw asFault(error);
       }
     },

@@ -1,0 +1,35 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { expect, it } from 'vitest';
+import { testClock } from '../../../test/support/rig.ts';
+import { attachPlaySocket, type PlaySocketDeps } from './socket.ts';
+
+const UPGRADE = [
+  'GET /v1/play HTTP/1.1',
+  'Host: gateway',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Protocol: hongbao.v1',
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+].join('\r\n');
+
+it('lets go of a phone that is out of reach when the gateway leaves, long before the protocol would', async () => {
+  const server = createServer();
+  const deps = { clock: testClock(), throttle: () => ({ level: 0 }) } as unknown as PlaySocketDeps;
+  const play = attachPlaySocket(server, deps);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const phone = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  phone.write(`${UPGRADE}\r\n\r\n`);
+  await once(phone, 'data');
+  expect(play.connections()).toBe(1);
+
+  // It never answers that the gateway leaves: `ws` alone waits half a minute for it.
+  const startedMs = performance.now();
+  await play.close();
+  server.close();
+  await once(server, 'close');
+  expect(performance.now() - startedMs).toBeLessThan(20_000);
+  phone.destroy();
+});
