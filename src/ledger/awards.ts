@@ -117,7 +117,14 @@ export function awardsOn(base: Base): Awards {
     awards: (account) => awardsOf(account, null),
     award: async (account, orderNumber) => (await awardsOf(account, orderNumber))[0],
     dueAwards: (nowMs, limit, scenes) =>
-      scenes ? listed(dueOfScenesSql, [nowMs, limit, scenes]) : listed(dueSql, [nowMs, limit]),
+      scenes
+        ? listed(dueOfScenesSql, [
+            nowMs,
+            limit,
+            scenes.map((scene) => scene.phaseKey),
+            scenes.map((scene) => scene.sceneId),
+          ])
+        : listed(dueSql, [nowMs, limit]),
     awardsDueBehind: (afterMs, limit) => listed(dueBehindSql, [afterMs, limit]),
     deadAwards: (after, limit) => listed(deadSql, [after ?? null, limit]),
     stuckAwards: (triesMin, after, limit) => listed(stuckSql, [after ?? null, limit, triesMin]),

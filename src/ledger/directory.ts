@@ -125,6 +125,7 @@ function openShard(address: ShardAddress, buckets: number, options: DirectoryOpt
   // Each try goes through the gate, so that the gate learns of every one; the retries stand before it.
   const once = { ...options.retry, tries: 1 };
   const ledger = createLedger({ pool: options.openPool(address), retry: once, buckets });
+  let isClosed = false;
   return {
     name: address.name,
     url: address.url,
@@ -133,6 +134,11 @@ function openShard(address: ShardAddress, buckets: number, options: DirectoryOpt
         try {
           return await gate.run(() => act(ledger));
         } catch (error) {
+          // The shard has another address by now. Whatever is wrong with the act itself shows there, too.
+          if (isClosed)
+            throw new RetryableFault('ledger-unavailable', `ledger shard ${address.name} has moved`, 50, {
+              cause: error,
+            });
           const delayMs = retryDelayMs(error);
           const isLast = tried >= options.retry.tries || gate.reason() !== undefined;
           if (delayMs === undefined || isLast || error instanceof ShardAway) throw asFault(error);
@@ -140,6 +146,9 @@ function openShard(address: ShardAddress, buckets: number, options: DirectoryOpt
         }
       }
     },
-    close: () => ledger.close(),
+    close() {
+      isClosed = true;
+      return ledger.close();
+    },
   };
 }

@@ -15,6 +15,7 @@ import fenceSchema from './sql/0002-fence.sql';
 import bucketsSchema from './sql/0003-buckets.sql';
 import awardsSchema from './sql/0004-awards.sql';
 import balancesSchema from './sql/0006-balances.sql';
+import dueOfPhaseSchema from './sql/0007-due-of-phase.sql';
 import creditedSumsSql from './sql/credited-sums.sql';
 import heldBucketsSql from './sql/held-buckets.sql';
 import recordsSql from './sql/records.sql';
@@ -30,6 +31,7 @@ export const ledgerMigrations: readonly Migration[] = [
   { name: 'ledger/0003-buckets', sql: bucketsSchema },
   { name: 'ledger/0004-awards', sql: awardsSchema },
   { name: 'ledger/0006-balances', sql: balancesSchema },
+  { name: 'ledger/0007-due-of-phase', sql: dueOfPhaseSchema },
 ];
 
 /** The name of a database that is no shard; shards have names of their own. */

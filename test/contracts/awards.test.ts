@@ -237,11 +237,23 @@ describe.each(ledgerEngines())('pieces in the ledger on $name', ({ kind, start }
         credited({ person: 40 + at, scene, atMs: NOW - 20_000 - at }),
       ),
     );
+    // The same scene in another campaign is another one.
+    const other = anOrder({
+      person: 44,
+      scene: 'pie',
+      award: 'shop-coupon',
+      phaseKey: 4,
+      atMs: NOW - 30_000,
+    });
+    await ledger.credit([other]);
+    const inPhase = (scene: string) => ({ phaseKey: 3 as PhaseKey, sceneId: scene as SceneId });
     const dueOf = async (limit: number, ...scenes: string[]) =>
-      (await ledger.dueAwards(NOW, limit, scenes as SceneId[])).map((award) => award.orderNumber);
+      (await ledger.dueAwards(NOW, limit, scenes.map(inPhase))).map((award) => award.orderNumber);
     const [first, second, third] = all.map(([, orderNumber]) => orderNumber);
     expect(await dueOf(9, 'pie', 'cake')).toEqual([third, second, first]);
     expect(await dueOf(2, 'pie', 'cake')).toEqual([third, second]);
+    const elsewhere = { ...inPhase('pie'), phaseKey: other.phaseKey };
+    expect(await ledger.dueAwards(NOW, 9, [elsewhere])).toMatchObject([{ orderNumber: other.orderNumber }]);
     expect(await dueOf(9, 'nothing')).toEqual([]);
     expect(await dueOf(9)).toEqual([]);
   });

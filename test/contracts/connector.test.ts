@@ -147,6 +147,11 @@ describe('a connector over HTTP', () => {
     ['give', 200, { ...about, state: 'issued' }, 'unknown'],
     ['give', 200, { ...about, state: 'issued', coupon: { code: '' } }, 'unknown'],
     ['give', 200, { ...about, state: 'issued', coupon: { code: { a: 1 } } }, 'unknown'],
+    // With one that could not be kept as it is: a database takes no NUL, half a code is none, nor is a rounded one.
+    ['give', 200, { ...about, state: 'issued', coupon: { code: 'A\0B' } }, 'unknown'],
+    ['give', 200, { ...about, state: 'issued', coupon: { code: 'A\ud800' } }, 'unknown'],
+    ['give', 200, { ...about, state: 'issued', coupon: { code: 2 ** 60 } }, 'unknown'],
+    ['give', 200, { ...about, state: 'issued', coupon: { code: 12.5 } }, 'unknown'],
     // What no rule fits.
     ['give', 404, { error: 'no-such-request' }, 'unknown'],
     ['give', 200, { ...about, state: 'ISSUED', coupon: { code: 'A' } }, 'unknown'],
@@ -161,6 +166,19 @@ describe('a connector over HTTP', () => {
   ])('takes the drinks shop’s answer to %s of %d %j for %s', async (asked, status, body, meaning) => {
     const url = await answering((response) => json(response, status, body));
     expect((await connect(drinks, url)[asked](one)).answer).toBe(meaning);
+  });
+
+  it('keeps a long voucher whole or not at all, and of a reason what can be written down', async () => {
+    const code = `https://shop.example/${'x'.repeat(1_900)}`;
+    const answers: [number, unknown][] = [
+      [200, { ...about, state: 'issued', coupon: { code } }],
+      [200, { ...about, state: 'issued', coupon: { code: `${code}${code}` } }],
+      [409, { ...about, error: 'sold-out', message: 'none\0 left' }],
+    ];
+    const url = await answering((response) => json(response, ...answers[seen.length - 1]!));
+    expect(await connect(drinks, url).give(one)).toEqual({ answer: 'fulfilled', voucher: code });
+    expect(await connect(drinks, url).give(one)).toMatchObject({ answer: 'unknown' });
+    expect(await connect(drinks, url).give(one)).toEqual({ answer: 'rejected', reason: 'none\ufffd left' });
   });
 
   it.each<['give' | 'query', unknown, object]>([

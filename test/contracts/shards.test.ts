@@ -22,6 +22,7 @@ import { bucketOf } from '../../src/vocabulary/bucket.ts';
 import type { PhaseKey } from '../../src/vocabulary/ids.ts';
 import { instantMs } from '../../src/vocabulary/instant.ts';
 import type { Order } from '../../src/vocabulary/order.ts';
+import { untilAnswered } from '../support/ledger-engines.ts';
 import { anOrder } from '../support/orders.ts';
 import { quiet, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { until } from '../support/rig.ts';
@@ -544,6 +545,35 @@ describe('the ledger’s shards', { timeout: 60_000 }, () => {
     await expect(addShard({ ...shards, poolOf: () => gone }, { name: 'y', url })).rejects.toThrow();
     await gone.end();
     expect((await shards.map.read())!.shards.map(({ name }) => name)).toEqual(['a', 'b']);
+  });
+
+  it('take a new address from whoever was asking again at the old one', async () => {
+    const shards = await openShards();
+    const good = shards.addresses.find(({ name }) => name === 'a')!;
+    const { port } = new URL(good.url);
+    await shards.map.putShard({ name: 'a', url: good.url.replace(`:${port}/`, ':1/') });
+    let pauses = 0;
+    const ledger = await openShardedLedger({
+      readPlan: shards.map.read,
+      openPool: ({ url }) => openPool({ url, logger: quiet, connectionsMax: 2, applicationName: 'test' }),
+      retry: {
+        ...shardRetry,
+        // Between two tries an operator gives the shard its new address, and this process hears of it.
+        async sleepMs() {
+          pauses += 1;
+          if (pauses > 1) return;
+          await shards.map.putShard(good);
+          await ledger.unsettled(1);
+        },
+      },
+      logger: quiet,
+      monotonicMs: () => performance.now(),
+      planAgeMsMax: 0,
+    });
+    opened.unshift({ stop: () => ledger.close() });
+    const bucket = [...(await shards.map.read())!.placement].find(([, name]) => name === 'a')![0];
+    expect(await untilAnswered(() => ledger.credit([orderIn(bucket)]))).toMatchObject({ credited: 1 });
+    expect(pauses).toBeGreaterThan(0);
   });
 
   it('go on by what they say themselves when control is gone', async () => {

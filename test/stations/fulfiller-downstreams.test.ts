@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Connector, FulfilAnswer } from '../../src/engines/ports.ts';
 import type { Downstream } from '../../src/stations/6-fulfil/fulfiller.ts';
+import type { PhaseKey, SceneId } from '../../src/vocabulary/ids.ts';
 import { fulfilStage, through } from '../support/fulfil-stage.ts';
+import { anOrder } from '../support/orders.ts';
+import { pieceCampaign } from '../support/pieces.ts';
 import { ledgerFaults, until } from '../support/rig.ts';
 
 describe('handing out pieces, each downstream for itself', { timeout: 60_000 }, () => {
@@ -19,6 +22,32 @@ describe('handing out pieces, each downstream for itself', { timeout: 60_000 }, 
     fulfilledOf,
     assertRight,
   } = fulfilStage();
+
+  it('hands out what is its own though another campaign’s scene of the same name waits for one that is away', async () => {
+    const phases = pieceCampaign.phases.map((phase) => ({ ...phase, key: (phase.key + 100) as PhaseKey }));
+    const tea = pieceCampaign.scenes.get('tea' as SceneId)!;
+    const elsewhere = { ...tea, fulfil: { connector: 'tea-house', item: 'tea' } };
+    const another = { ...pieceCampaign, phases, scenes: new Map([[tea.id, elsewhere]]) };
+    const away = async (): Promise<FulfilAnswer> => ({ answer: 'unknown', reason: 'nobody is there' });
+    // More than a look sees, and all of them have waited for longer.
+    const others = Array.from({ length: 60 }, (_, at) =>
+      anOrder({
+        ...{ person: 5_000 + at, scene: 'tea', award: 'drinks-coupon', phaseKey: phases[0]!.key },
+        ...{ fen: 1_900, atMs: 1_700_000_000_000 },
+      }),
+    );
+    await rig().ledger.credit(others);
+    const one = await grant();
+    startFulfiller({
+      campaigns: () => [pieceCampaign, another],
+      downstream: (name) =>
+        name === 'tea-house'
+          ? through({ give: away, query: away }, { concurrencyMax: 1 })
+          : through({}, { concurrencyMax: 1 }),
+    });
+    await ended(one);
+    expect((await now(one)).state).toBe('fulfilled');
+  });
 
   it('hears what was asked of a downstream to its end before it asks another that took its place', async () => {
     const asked: string[] = [];

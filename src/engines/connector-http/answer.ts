@@ -21,14 +21,25 @@ export function parseStatus(text: unknown): ((status: number) => boolean) | unde
   return undefined;
 }
 
-const TEXT_MAX = 500;
+const REASON_MAX = 500;
+const VOUCHER_MAX = 2_000;
+/** A NUL, which no database takes as text, and half characters. */
+const UNWRITABLE = /[\0\p{Surrogate}]/gu;
 
-/** A text or number of theirs that is shown or kept, of bounded length; undefined for nothing of the kind. */
-function textAt(json: unknown, pointer: string | undefined): string | undefined {
+/** Why, in their words, as far as they can be written down; undefined for nothing of the kind. */
+function reasonAt(json: unknown, pointer: string | undefined): string | undefined {
   const found = pointer === undefined ? undefined : atPointer(json, pointer);
   if (typeof found !== 'string' && typeof found !== 'number') return undefined;
-  const text = String(found);
-  return text === '' ? undefined : text.slice(0, TEXT_MAX);
+  const text = String(found).slice(0, REASON_MAX).replace(UNWRITABLE, '\ufffd');
+  return text === '' ? undefined : text;
+}
+
+/** A voucher as it was said; undefined for none, and for one that could only be kept cut, rounded or altered. */
+function voucherAt(json: unknown, pointer: string): string | undefined {
+  const found = atPointer(json, pointer);
+  if (typeof found === 'number') return Number.isSafeInteger(found) ? String(found) : undefined;
+  if (typeof found !== 'string' || found === '' || found.length > VOUCHER_MAX) return undefined;
+  return found.search(UNWRITABLE) === -1 ? found : undefined;
 }
 
 interface Got {
@@ -60,13 +71,13 @@ export function meaningOf(
   );
   if (!rule) return unknown('no rule fits');
   if (echo && !isAbout(json, echo, rule.means)) return unknown('it is about something else');
-  const reason = textAt(json, rule.reason) ?? `status ${status}, no reason given`;
+  const reason = reasonAt(json, rule.reason) ?? `status ${status}, no reason given`;
   switch (rule.means) {
     case 'fulfilled': {
       if (rule.voucher === undefined) return { answer: 'fulfilled' };
-      const voucher = textAt(json, rule.voucher);
+      const voucher = voucherAt(json, rule.voucher);
       return voucher === undefined
-        ? unknown('fulfilled, and the voucher is missing')
+        ? unknown('fulfilled, and the voucher is missing, or none that can be kept')
         : { answer: 'fulfilled', voucher };
     }
     case 'rejected':

@@ -96,6 +96,12 @@ export interface WithdrawalRequest {
 export const AWARD_STATES = ['granted', 'asking', 'fulfilled', 'used', 'dead'] as const;
 export type AwardState = (typeof AWARD_STATES)[number];
 
+/** A scene of one campaign: another one may have a scene of this name, but none of its phases. */
+export interface AwardScene {
+  readonly phaseKey: PhaseKey;
+  readonly sceneId: SceneId;
+}
+
 /** A credited piece: once for its order number, whatever the downstream does. */
 export interface Award {
   readonly account: Account;
@@ -194,7 +200,7 @@ export interface Awards {
   awards(account: Account): Promise<readonly Award[]>;
   award(account: Account, orderNumber: OrderNumber): Promise<Award | undefined>;
   /** Pieces that are granted or asking and due, those that have waited longest first; of these scenes, or of all. */
-  dueAwards(nowMs: InstantMs, limit: number, scenes?: readonly SceneId[]): Promise<readonly Award[]>;
+  dueAwards(nowMs: InstantMs, limit: number, scenes?: readonly AwardScene[]): Promise<readonly Award[]>;
   /** Pieces that are granted or asking and due strictly behind a moment, those first that are due first. */
   awardsDueBehind(afterMs: InstantMs, limit: number): Promise<readonly Award[]>;
   /**

@@ -190,9 +190,7 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
       probeMsFirst: options.probeMsFirst ?? 1_000,
       due: async (limit) => {
         const scenes = scenesByConnector(options.campaigns()).get(name) ?? [];
-        const found = scenes.length > 0 ? await awards.dueAwards(clock.now(), limit, scenes) : [];
-        // Another campaign's scene of the same name may have another connector: that is its lane's.
-        return found.filter((award) => connectorOf(award) === name);
+        return scenes.length > 0 ? awards.dueAwards(clock.now(), limit, scenes) : [];
       },
       turn: async (award, question) => {
         const errand = errandOf(award, options.campaigns());
@@ -201,11 +199,6 @@ export function createFulfiller(options: FulfillerOptions): Fulfiller {
       onFault,
       onBreaker: (state) => logger.warn({ connector: name, state }, 'a connector’s breaker'),
     });
-  }
-
-  function connectorOf(award: Award): string | undefined {
-    const errand = errandOf(award, options.campaigns());
-    return 'unknown' in errand ? undefined : errand.connectorName;
   }
 
   /** A lane for each connector that campaigns name and operations have. */

@@ -1,7 +1,6 @@
 import { phaseByKey } from '../../campaign/lookup.ts';
 import type { CampaignSnapshot, Scene } from '../../campaign/snapshot.ts';
-import type { Award, FulfilAsk } from '../../engines/ports.ts';
-import type { SceneId } from '../../vocabulary/ids.ts';
+import type { Award, AwardScene, FulfilAsk } from '../../engines/ports.ts';
 import { parseOrderNumber } from '../../vocabulary/order-number.ts';
 import { inHouse } from './in-house.ts';
 
@@ -41,15 +40,18 @@ export function errandOf(award: Award, campaigns: Campaigns): Errand | { readonl
   return { unknown: 'no campaign in force has its phase' };
 }
 
-/** The scenes of every connector that campaigns in force name. */
-export function scenesByConnector(campaigns: Campaigns): Map<string, SceneId[]> {
-  const scenes = new Map<string, SceneId[]>();
+/** The scenes of every connector that campaigns in force name, in each of their phases. */
+export function scenesByConnector(campaigns: Campaigns): Map<string, AwardScene[]> {
+  const scenes = new Map<string, AwardScene[]>();
   for (const campaign of campaigns) {
     for (const scene of campaign.scenes.values()) {
       const name = connectorNameOf(scene);
       if (name === undefined) continue;
       const known = scenes.get(name) ?? [];
-      if (!known.includes(scene.id)) scenes.set(name, [...known, scene.id]);
+      scenes.set(name, [
+        ...known,
+        ...campaign.phases.map(({ key: phaseKey }) => ({ phaseKey, sceneId: scene.id })),
+      ]);
     }
   }
   return scenes;
