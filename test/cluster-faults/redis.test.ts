@@ -77,7 +77,29 @@ onACluster('the book’s servers die', ({ fault }) => {
     },
   );
 
-  // Comes last: an order may be sealed twice from here on.
+  // These come last: an order may be sealed twice from here on.
+  fault(
+    'the book is switched off, who kept something from it is killed, and it is switched on: it is filled first',
+    async ({ cluster, untilMoreWon }) => {
+      const refilled = 'hongbao_swept_orders_total{what="refilled"}';
+      const before = await counted(cluster.of('creditor'), refilled);
+      await cluster.command('switch', 'book', 'off');
+      await untilMoreWon(20);
+      const [gateway] = cluster.of('gateway');
+      await gateway!.kill();
+      await gateway!.restart();
+      await gateway!.untilReady();
+      await untilMoreWon(10);
+      await cluster.command('switch', 'book', 'on');
+      await until(
+        async () => (await counted(cluster.of('creditor'), refilled)) > before,
+        () => 'the book has been filled again',
+      );
+      await untilMoreWon(10);
+    },
+    { peopleMoveOn: true, bookGoes: true },
+  );
+
   fault(
     'all Redis is gone, and one gateway after the other: people move on, and nobody is told of what never comes',
     async ({ cluster, untilMoreWon }) => {
