@@ -4,8 +4,8 @@ import type { CampaignProblem } from '../campaign/problems.ts';
 import { readCampaign } from '../campaign/read.ts';
 import type { CampaignSnapshot, Scene } from '../campaign/snapshot.ts';
 import type { Allotments, BudgetSetting, ControlStore, StoredCampaign } from '../engines/ports.ts';
-import type { AnnouncedCampaign, Cue } from '../protocol/announcement.ts';
-import { type Refusal, refuse } from '../protocol/failures.ts';
+import type { AnnouncedCampaign, Announcement, Cue } from '../protocol/announcement.ts';
+import { isRefusal, type Refusal, refuse } from '../protocol/failures.ts';
 import type { Fen } from '../vocabulary/fen.ts';
 import type { CampaignId, PhaseId, SceneId } from '../vocabulary/ids.ts';
 import type { Announcer } from './announcer.ts';
@@ -40,41 +40,69 @@ export function createCampaigns({ store, allotments, announcer }: CampaignsDeps)
       const phases = draft.phases.map((phase) => phase.id as PhaseId);
       const hash = contentHash(draft);
       const phaseKeys = await store.phaseKeysFor(id, phases);
-      // Budgets first: a file that they refuse must not be the newest at the next start.
       const snapshot = compileCampaign(draft, { version: 0, contentHash: hash, phaseKeys });
-      const refusal = await allotments.setBudgets(budgetsOf(snapshot));
-      if (refusal) return refusal;
-      const stored = await store.storeCampaign({ id, contentHash: hash, source });
-      await announcer.announce((now) => {
-        const others = now.campaigns.filter((one) => one.id !== stored.id);
-        const known = now.campaigns.find((one) => one.id === stored.id);
-        // Somebody else was behind us in storing and before us here: theirs is the newest.
-        if (known && known.version > stored.version) return {};
-        // A new file has new times; moves of the old one would hit rounds that are planned anew.
-        const cues = now.cues.filter((cue) => cue.campaignId !== stored.id);
-        return { campaigns: [...others, announced(stored)], cues };
+      // Of two files at once the one that is stored last has its budgets set last.
+      const stored = await store.inTurn(id, async () => {
+        // Budgets first: a file that they refuse must not be the newest at the next start.
+        const refusal = await allotments.setBudgets(budgetsOf(snapshot));
+        return refusal ?? store.storeCampaign({ id, contentHash: hash, source });
       });
+      if (isRefusal(stored)) return stored;
+      await announcer.announce((now) => withCampaign(now, stored));
       return { id: stored.id, version: stored.version };
     },
     async load() {
       const now = await announcer.load();
-      const known = new Set(now.campaigns.map((one) => one.id));
-      const missing = (await store.campaigns()).filter((one) => !known.has(one.id));
-      if (missing.length > 0)
-        await announcer.announce((last) => ({ campaigns: [...last.campaigns, ...missing.map(announced)] }));
+      const stored = await store.campaigns();
+      const missingIn = (last: Announcement) => stored.filter((one) => versionIn(last, one.id) < one.version);
+      if (missingIn(now).length > 0)
+        await announcer.announce((last) => missingIn(last).reduce(withCampaign, last));
     },
     async cue(cue) {
-      const now = await announcer.load();
-      const campaign = now.campaigns.find((one) => one.id === cue.campaignId);
-      if (!campaign) return refuse('campaign-unknown', `no campaign ${cue.campaignId} is in force`);
       try {
-        compileAnnounced([campaign], [...now.cues, cue]);
+        const { sequence } = await announcer.announce((now) => withCue(now, cue));
+        return { sequence };
       } catch (error) {
-        return refuse('malformed', (error as Error).message);
+        if (error instanceof CueRefused) return error.refusal;
+        throw error;
       }
-      const { sequence } = await announcer.announce((last) => ({ cues: [...last.cues, cue] }));
-      return { sequence };
     },
+  };
+}
+
+class CueRefused extends Error {
+  override readonly name = 'CueRefused';
+  constructor(readonly refusal: Refusal) {
+    super(refusal.detail);
+  }
+}
+
+/** Looked at as it will be announced: one document that readers refuse would keep every later one from them, too. */
+function withCue(now: Announcement, cue: Cue): Pick<Announcement, 'cues'> {
+  const campaign = now.campaigns.find((one) => one.id === cue.campaignId);
+  if (!campaign)
+    throw new CueRefused(refuse('campaign-unknown', `no campaign ${cue.campaignId} is in force`));
+  const cues = [...now.cues, cue];
+  try {
+    compileAnnounced([campaign], cues);
+  } catch (error) {
+    throw new CueRefused(refuse('malformed', (error as Error).message));
+  }
+  return { cues };
+}
+
+/** Of a campaign in force; 0 when none is. */
+const versionIn = ({ campaigns }: Announcement, id: CampaignId): number =>
+  campaigns.find((one) => one.id === id)?.version ?? 0;
+
+/** With this version of a campaign in force, unless a newer one is. */
+function withCampaign(now: Announcement, stored: StoredCampaign): Announcement {
+  if (versionIn(now, stored.id) > stored.version) return now;
+  return {
+    ...now,
+    campaigns: [...now.campaigns.filter((one) => one.id !== stored.id), announced(stored)],
+    // A new file has new times; moves of the old one would hit rounds that are planned anew.
+    cues: now.cues.filter((cue) => cue.campaignId !== stored.id),
   };
 }
 

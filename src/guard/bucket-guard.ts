@@ -12,11 +12,14 @@ export interface BreakerSettings {
 /** The breaker of one bucket, and whether there is something to tell the bucket when it is back. */
 export interface BucketGuard {
   readonly breaker: Breaker;
+  /** Whether the bucket may be asked. */
+  lets(): boolean;
   /** Something was kept from the bucket. Resolves when it knows so by another process, or nobody can tell it now. */
   missed(): Promise<void>;
   isUntold(): boolean;
   /** While the book is switched off, it is not told either. */
   rest(): void;
+  /** It is asked again once it knows that it was off; without a `rest` before, nothing changes. */
   goOn(): void;
   stop(): void;
 }
@@ -36,6 +39,8 @@ export function createBucketGuard(options: BucketGuardOptions): BucketGuard {
   const { faultsToOpen = 5, probeMsFirst = 200, probeMsMax = 5_000, random } = options;
   let isUntold = false;
   let isResting = false;
+  /** It was switched off, and may not know so yet. */
+  let isReturning = false;
   let telling: NodeJS.Timeout | undefined;
   let isStopped = false;
   const word = options.others && createWord(options.others);
@@ -61,6 +66,7 @@ export function createBucketGuard(options: BucketGuardOptions): BucketGuard {
     isUntold = false;
     try {
       await options.tell();
+      isReturning = false;
     } catch (error) {
       isUntold = true;
       throw error;
@@ -80,6 +86,7 @@ export function createBucketGuard(options: BucketGuardOptions): BucketGuard {
 
   return {
     breaker,
+    lets: () => !isResting && !isReturning && breaker.lets,
     isUntold: () => isUntold,
     async missed() {
       isUntold = true;
@@ -92,8 +99,13 @@ export function createBucketGuard(options: BucketGuardOptions): BucketGuard {
       telling = undefined;
     },
     goOn() {
+      if (!isResting) return;
       isResting = false;
-      if (isUntold) tellSoon();
+      // Whoever kept something from it may have been started again since, and others may still be at it: so everybody
+      // tells, before he believes a word of it.
+      isReturning = true;
+      isUntold = true;
+      tellSoon();
     },
     stop() {
       isStopped = true;

@@ -69,14 +69,12 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
     });
   }
 
-  const lets = ({ breaker }: BucketGuard): boolean => !isOff && breaker.lets;
-
   /** Undefined when it was skipped. */
   async function tryOn<Result>(
     one: BucketGuard,
     act: () => Promise<Result>,
   ): Promise<{ readonly result: Result } | undefined> {
-    if (!lets(one)) return undefined;
+    if (!one.lets()) return undefined;
     try {
       const result = await act();
       one.breaker.succeeded();
@@ -90,7 +88,7 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
 
   async function ask<Answer>(actId: ActId, act: () => Promise<Answer>): Promise<Answer> {
     const one = guards[bucketOf(actId, buckets)]!;
-    if (!lets(one)) throw away();
+    if (!one.lets()) throw away();
     try {
       const answer = await act();
       one.breaker.succeeded();
@@ -149,7 +147,7 @@ export function createGuardedBook(options: GuardedBookOptions): GuardedBook {
     takeTurn: (actId, phaseKey) => ask(actId, () => book.takeTurn(actId, phaseKey)),
     isWhole: (actId) => ask(actId, () => book.isWhole(actId)),
     async outstandingCount() {
-      if (!guards.every(lets)) throw away();
+      if (!guards.every((one) => one.lets())) throw away();
       return book.outstandingCount();
     },
     switchOff() {

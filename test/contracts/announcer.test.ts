@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { compileAnnounced } from '../../src/campaign/announced.ts';
 import { createAnnouncer } from '../../src/control/announcer.ts';
 import { createCampaigns } from '../../src/control/campaigns.ts';
 import { createLocalSignals } from '../../src/engines/embedded/signals.ts';
@@ -108,6 +109,87 @@ it('announces no older file behind a newer one, when two are applied at the same
   });
   expect(await older.apply(file)).toMatchObject({ version: 1 });
   expect(announcer.current().campaigns).toMatchObject([{ version: 2 }]);
+  await pool.end();
+});
+
+const NIGHT = readFileSync('examples/spring-night.yaml', 'utf8');
+const moveTo = (rainId: number, time: string) => ({
+  campaignId: 'spring-2027',
+  phaseId: 'live',
+  rainId,
+  startsAtMs: Date.parse(`2027-02-05T${time}+08:00`),
+});
+
+it('checks a move against what stands by the time it is announced: readers would refuse all that follows', async () => {
+  const { pool, announcer, ...kept } = await ofCampaigns();
+  const campaigns = createCampaigns({ ...kept, announcer });
+  const behind = (act: () => Promise<unknown>) =>
+    createCampaigns({
+      ...kept,
+      announcer: {
+        ...announcer,
+        async announce(next) {
+          await act();
+          return announcer.announce(next);
+        },
+      },
+    });
+  await campaigns.apply(NIGHT);
+  const another = behind(() => campaigns.cue(moveTo(1, '20:30:00')));
+  expect(await another.cue(moveTo(2, '20:31:00'))).toMatchObject({ refused: 'malformed' });
+  // Its end lies in the round that the new file has at 20:20.
+  const file = behind(() => campaigns.apply(NIGHT.replace('20:08:00', '20:20:00')));
+  expect(await file.cue(moveTo(2, '20:18:00'))).toMatchObject({ refused: 'malformed' });
+  const standing = await announcer.load();
+  expect(standing.cues).toEqual([]);
+  expect(() => compileAnnounced(standing.campaigns, standing.cues)).not.toThrow();
+  await pool.end();
+});
+
+it('announces at its start what a control that died had stored and not announced yet', async () => {
+  const { pool, announcer, ...kept } = await ofCampaigns();
+  const campaigns = createCampaigns({ ...kept, announcer });
+  await campaigns.apply(NIGHT);
+  const dying = createCampaigns({
+    ...kept,
+    announcer: { ...announcer, announce: () => Promise.reject(new Error('killed')) },
+  });
+  await expect(dying.apply(NIGHT.replace('en: Cash packets', 'en: Cash'))).rejects.toThrow('killed');
+  await Promise.all([campaigns.load(), campaigns.load()]);
+  expect((await announcer.load()).campaigns).toMatchObject([{ version: 2 }]);
+  await pool.end();
+});
+
+it('never leaves the budgets of one file beside another, when two are applied at the same moment', async () => {
+  const { pool, store, allotments, announcer } = await ofCampaigns();
+  const newer = createCampaigns({ store, allotments, announcer });
+  let applying: Promise<unknown> | undefined;
+  const isWaiting = async () =>
+    (await pool.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")).rows.length > 0;
+  const older = createCampaigns({
+    store,
+    announcer,
+    allotments: {
+      ...allotments,
+      async setBudgets(lines) {
+        const refusal = await allotments.setBudgets(lines);
+        let isApplied = false;
+        applying = newer.apply(NIGHT.replace('packets: 60000', 'packets: 61000')).finally(() => {
+          isApplied = true;
+        });
+        await until(async () => isApplied || isWaiting(), 'the other file is applied, or waits for this one');
+        return refusal;
+      },
+    },
+  });
+  await older.apply(NIGHT);
+  await applying;
+  const { campaigns, cues } = await announcer.load();
+  for (const { budgets, key } of [...compileAnnounced(campaigns, cues).values()][0]!.phases) {
+    const lines = await allotments.budgets(key);
+    for (const [sceneId, total] of budgets)
+      expect(lines.find((line) => line.sceneId === sceneId)).toMatchObject({ total });
+  }
   await pool.end();
 });
 

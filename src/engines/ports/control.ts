@@ -63,6 +63,11 @@ export interface ControlStore {
   ): Promise<readonly { readonly alias: ActId; readonly actId: ActId }[]>;
   /** The keys of these phases, and of all others that the campaign ever had: given once and kept for ever. */
   phaseKeysFor(id: CampaignId, phases: readonly PhaseId[]): Promise<ReadonlyMap<PhaseId, PhaseKey>>;
+  /**
+   * One act on a campaign at a time, whichever control it is at; others wait for seconds. Throws a RetryableFault when it
+   * can't be its turn, or when nobody knows any more that it was alone: then it may have been done.
+   */
+  inTurn<Result>(id: CampaignId, act: () => Promise<Result>): Promise<Result>;
   /** Stores a new version unless the newest has the same content. */
   storeCampaign(campaign: { id: CampaignId; contentHash: string; source: string }): Promise<StoredCampaign>;
   campaigns(): Promise<readonly StoredCampaign[]>;

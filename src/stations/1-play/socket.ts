@@ -105,6 +105,8 @@ export function attachPlaySocket(server: Server, deps: PlaySocketDeps): PlaySock
       HELLO_WITHIN_MS,
     );
     socket.on('message', (data, isBinary) => {
+      // Nobody would hear the answer: a packet that is dealt now would be back only when its slice is counted.
+      if (closing) return;
       connection.lastHeardMs = deps.clock.monotonicMs();
       if (isBinary) hear(connection, data as Buffer);
       else tell(connection, 0, refuse('malformed', 'frames are binary'));

@@ -60,6 +60,13 @@ export function createControlStore(pool: Pool): ControlStore {
       );
       return phaseKeys(id);
     },
+    inTurn: (id, act) =>
+      transaction(pool, async (client) => {
+        await client.query("SELECT pg_advisory_xact_lock(hashtextextended('turn ' || $1, 0))", [id]);
+        return act();
+      }).catch((error: unknown) => {
+        throw asFault(error);
+      }),
     async storeCampaign(campaign) {
       const row = await transaction(pool, async (client) => {
         await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [campaign.id]);
