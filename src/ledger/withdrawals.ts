@@ -45,13 +45,6 @@ export function hold(base: Base, request: WithdrawalRequest): Promise<Held | Ref
   const { account, amountFen } = request;
   return transaction<Held | Refusal>(base.pool, async (client) => {
     await guardWrite(client, base.buckets, [account]);
-    const lock = await client.query<{ mine: boolean }>(
-      'SELECT pg_try_advisory_xact_lock(hashtextextended($1, $2::bigint)) AS mine',
-      [request.idempotencyKey, account.actId],
-    );
-    if (!lock.rows[0]!.mine)
-      return refuse('idempotency-in-flight', 'the first request with this key is not answered yet');
-
     const earlier = await earlierOf(client, account, request);
     if (earlier) return isRefusal(earlier) ? earlier : { withdrawal: earlier, replayed: true };
     // A promise that came too late stands in no tally: its packet is somebody else's by now.
@@ -85,11 +78,18 @@ export function hold(base: Base, request: WithdrawalRequest): Promise<Held | Ref
 
 type KeyAsk = Pick<WithdrawalRequest, 'idempotencyKey' | 'payloadHash'>;
 
+/** One at a time has a key, until its transaction ends: who is still holding under it can't be seen otherwise. */
 async function earlierOf(
   client: PoolClient,
   account: Account,
   { idempotencyKey, payloadHash }: KeyAsk,
 ): Promise<Withdrawal | Refusal | undefined> {
+  const lock = await client.query<{ mine: boolean }>(
+    'SELECT pg_try_advisory_xact_lock(hashtextextended($1, $2::bigint)) AS mine',
+    [idempotencyKey, account.actId],
+  );
+  if (!lock.rows[0]!.mine)
+    return refuse('idempotency-in-flight', 'the first request with this key is not answered yet');
   const key = [account.actId, account.phaseKey, idempotencyKey];
   const { rows } = await client.query<WithdrawalRow & { payload_hash: Buffer }>(byKeySql, key);
   if (!rows[0]) return undefined;

@@ -153,6 +153,30 @@ describe.each(ledgerEngines())('the ledger on $name', ({ kind, start }) => {
     await assertBalanced();
   });
 
+  it('says of a key whose withdrawal is being held right now that it is, not that there is none', async () => {
+    await ledger.credit([anOrder({ person: 7003, fen: 100 })]);
+    const ask = request(7003, 60, [], 'key-in-flight');
+    // A hold that is under way has the key's lock, and nothing of it can be seen yet.
+    const holding = await Promise.all(engine.pools.map((pool) => pool.connect()));
+    for (const client of holding) {
+      await client.query('BEGIN');
+      await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, $2::bigint))', [
+        ask.idempotencyKey,
+        ask.account.actId,
+      ]);
+    }
+    const inFlight = { refused: 'idempotency-in-flight' };
+    expect(await ledger.replayOf(ask.account, ask)).toMatchObject(inFlight);
+    expect(await ledger.hold(ask)).toMatchObject(inFlight);
+    for (const client of holding) {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+    expect(await ledger.replayOf(ask.account, ask)).toBeUndefined();
+    expect(await ledger.hold(ask)).toMatchObject({ replayed: false });
+    expect(await ledger.replayOf(ask.account, ask)).toMatchObject({ id: ask.id });
+  });
+
   it('moves nothing for an order number that comes with other content', async () => {
     const order = anOrder({ person: 2, fen: 100 });
     const forged = anOrder({ person: 2, fen: 101 });

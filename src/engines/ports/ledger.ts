@@ -168,7 +168,10 @@ export interface Ledger {
     request: WithdrawalRequest,
   ): Promise<{ readonly withdrawal: Withdrawal; readonly replayed: boolean } | Refusal>;
   withdrawal(account: Account, id: WithdrawalId): Promise<Withdrawal | undefined>;
-  /** The withdrawal that has this key, if there is one; idempotency-key-reused when it was for something else. */
+  /**
+   * The withdrawal that has this key, if there is one; idempotency-key-reused when it was for something else,
+   * idempotency-in-flight while one is being held.
+   */
   replayOf(
     account: Account,
     ask: Pick<WithdrawalRequest, 'idempotencyKey' | 'payloadHash'>,
