@@ -1,7 +1,8 @@
 import { parse } from 'yaml';
-import { type DownstreamLine, type DownstreamPiece, type DownstreamRecord, pieceKey } from './downstream.ts';
+import type { DownstreamLine, DownstreamPiece, DownstreamRecord } from './downstream.ts';
 import type { AwardRow, Catalog, LedgerRows } from './ledger.ts';
 import type { Findings } from './report.ts';
+import { orderKey } from './token.ts';
 
 /** What downstreams say, twice. Undefined where their record is not at hand. */
 export interface DownstreamLooks {
@@ -36,7 +37,7 @@ export function checkHandedOut(
   settled: boolean,
   findings: Findings,
 ): HandedOut {
-  const awards = new Map(books.awards.map((award) => [pieceKey(award.phase_key, award.ref), award]));
+  const awards = new Map(books.awards.map((award) => [orderKey(award.phase_key, award.ref), award]));
   const { before, after } = looks;
   for (const [key, piece] of before ?? []) checkIsKnown(key, piece, awards.get(key), findings);
   const promised = promisesOf(catalog);
@@ -99,7 +100,7 @@ function promisesOf({ campaigns, phases }: Pick<Catalog, 'campaigns' | 'phases'>
       if (!scene.fulfil) continue;
       const { connector, item } = scene.fulfil;
       for (const phaseKey of keys) {
-        const key = pieceKey(phaseKey, scene.id);
+        const key = orderKey(phaseKey, scene.id);
         const things = promises.get(key) ?? new Set();
         promises.set(key, things.add(thing(connector, item, scene.amount.worthFen ?? 0)));
       }
@@ -129,6 +130,6 @@ function checkContent(
   const what = thing(line.connector, line.item, line.worthFen);
   if (line.actId !== actId)
     findings.add('I1', 'a piece was asked for somebody else', line.orderNumber, `for ${line.actId}`);
-  if (!promised.get(pieceKey(line.phaseKey, scene ?? ''))?.has(what))
+  if (!promised.get(orderKey(line.phaseKey, scene ?? ''))?.has(what))
     findings.add('I1', 'a piece was asked for that its scene does not give', line.orderNumber, what);
 }

@@ -6,7 +6,7 @@ import { Findings } from './report.ts';
 
 const orderNumber = '1_tea_7_cash_live';
 const orders = new Map([
-  [orderNumber, { order: { fen: 88n }, sequence: 1, isVoid: false } as unknown as JournalEntry],
+  [orderNumber, { order: { orderNumber, fen: 88n }, sequence: 1, isVoid: false } as unknown as JournalEntry],
 ]);
 const books = { withdrawals: [] } as unknown as Books;
 const told = (tokenHash: string, amountFen = 88): Seen => ({ t: 'won', orderNumber, amountFen, tokenHash });

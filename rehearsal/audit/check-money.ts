@@ -2,6 +2,7 @@ import { checkLines } from './check-lines.ts';
 import type { JournalEntry } from './journal.ts';
 import type { Books, Catalog, LedgerRows, Posting } from './ledger.ts';
 import type { Findings } from './report.ts';
+import { orderKey } from './token.ts';
 
 export const WALLET = 1;
 const HELD = 2;
@@ -24,11 +25,12 @@ export function checkCredits(
   settled: boolean,
   findings: Findings,
 ): { outstanding: number; voided: number } {
-  const credited = new Map<string, Posting>();
+  const credited = new Set<string>();
   for (const credit of creditsOf(books)) {
-    if (credited.has(credit.ref)) findings.add('I1', 'an order was credited twice', credit.ref);
-    credited.set(credit.ref, credit);
-    const entry = orders.get(credit.ref);
+    const key = orderKey(credit.phase_key, credit.ref);
+    if (credited.has(key)) findings.add('I1', 'an order was credited twice', credit.ref);
+    credited.add(key);
+    const entry = orders.get(key);
     if (!entry) {
       findings.add('I8', 'a credit has no promise in the journal', credit.ref);
       continue;
@@ -36,7 +38,6 @@ export function checkCredits(
     const { order } = entry;
     const same =
       credit.act_id === order.actId &&
-      credit.phase_key === order.phaseKey &&
       credit.amount_fen === order.fen &&
       Number(credit.at_ms) === order.drawnAtMs &&
       credit.slice_id === order.sliceId &&
@@ -49,15 +50,15 @@ export function checkCredits(
   }
   let outstanding = 0;
   let voided = 0;
-  for (const [orderNumber, entry] of orders) {
+  for (const [key, entry] of orders) {
     if (entry.isVoid) voided += 1;
-    else if (!credited.has(orderNumber)) {
+    else if (!credited.has(key)) {
       outstanding += 1;
       if (settled || entry.sequence <= drained)
         findings.add(
           'I2',
           'a promise is not in the ledger',
-          orderNumber,
+          entry.order.orderNumber,
           `record ${entry.sequence}, drained ${drained}`,
         );
     }

@@ -3,7 +3,7 @@ import type { AuditedJournal, JournalEntry } from './journal.ts';
 import type { Catalog } from './ledger.ts';
 import { ordersByPerson } from './persons.ts';
 import type { Findings, Invariant } from './report.ts';
-import { type AuditedOrder, isPiece } from './token.ts';
+import { type AuditedOrder, isPiece, keyOfOrder } from './token.ts';
 
 interface CampaignFile {
   readonly limits: { readonly packets: number; readonly packetsPerSponsor: number };
@@ -32,11 +32,10 @@ const sameOrder = (a: AuditedOrder, b: AuditedOrder): boolean =>
   a.drawnAtMs === b.drawnAtMs &&
   a.sliceId === b.sliceId &&
   a.epoch === b.epoch &&
-  a.index === b.index &&
-  a.phaseKey === b.phaseKey;
+  a.index === b.index;
 
 /**
- * Each order once, under the format of its own fields (I1). Returns them by number, repeats left out; one that counts
+ * Each order once, under the format of its own fields (I1). Returns them by `orderKey`, repeats left out; one that counts
  * goes before a void one, because after a void one, which nobody was told of, the same number may be won anew.
  */
 export function distinctOrders(journal: AuditedJournal, findings: Findings): Map<string, JournalEntry> {
@@ -49,8 +48,9 @@ export function distinctOrders(journal: AuditedJournal, findings: Findings): Map
       (order.award !== 'cash' && !isPiece(order.award))
     )
       findings.add('I1', 'an order number is not the format of its own fields', where);
-    const earlier = orders.get(order.orderNumber);
-    if (!earlier || (earlier.isVoid && !entry.isVoid)) orders.set(order.orderNumber, entry);
+    const key = keyOfOrder(order);
+    const earlier = orders.get(key);
+    if (!earlier || (earlier.isVoid && !entry.isVoid)) orders.set(key, entry);
     else if (entry.isVoid) continue;
     else if (!sameOrder(earlier.order, order))
       findings.add('I1', 'an order number stands for two things', where);

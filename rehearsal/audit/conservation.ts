@@ -3,6 +3,7 @@ import { creditsOf, PIECES, WALLET } from './check-money.ts';
 import type { JournalEntry } from './journal.ts';
 import type { Books, Posting } from './ledger.ts';
 import type { Conserved, Findings, Share } from './report.ts';
+import { keyOfOrder, orderKey } from './token.ts';
 
 const HELD = 2;
 const FUNDING = 3;
@@ -77,13 +78,13 @@ const postingFen = (posting: Posting): bigint => posting.amount_fen;
 
 /** Every promise of the log is in the ledger, on its way there, or void. */
 function promises(kind: 'money' | 'pieces', credits: readonly Posting[], { orders }: Evidence): Conserved {
-  const refs = new Set(credits.map(({ ref }) => ref));
+  const credited = new Set(credits.map(({ phase_key, ref }) => orderKey(phase_key, ref)));
   const own = [...orders.values()].filter(({ order }) => (order.award === 'cash') === (kind === 'money'));
   const entryFen = ({ order }: JournalEntry): bigint => order.fen;
   return conserved(`${kind}, promised`, ['accepted', sumOf(own, entryFen)], {
     credited: sumOf(credits, postingFen),
     outstanding: sumOf(
-      own.filter(({ order, isVoid }) => !isVoid && !refs.has(order.orderNumber)),
+      own.filter(({ order, isVoid }) => !isVoid && !credited.has(keyOfOrder(order))),
       entryFen,
     ),
     void: sumOf(

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Findings } from './report.ts';
+import { orderKey } from './token.ts';
 
 /** One line of a downstream's own record: what became of a piece there. */
 export interface DownstreamLine {
@@ -27,10 +28,8 @@ interface ReadPiece extends DownstreamPiece {
   readonly handedOut: DownstreamLine[];
 }
 
-/** By `phaseKey/orderNumber`. */
+/** By `orderKey`. */
 export type DownstreamRecord = ReadonlyMap<string, DownstreamPiece>;
-
-export const pieceKey = (phaseKey: number, orderNumber: string): string => `${phaseKey}/${orderNumber}`;
 
 /**
  * The sandbox's record (docs/formats.md) in those of the data folders that have one; undefined where none has, because
@@ -47,7 +46,7 @@ export function readDownstream(
   const pieces = new Map<string, ReadPiece>();
   for (const file of files)
     for (const line of linesOf(file, findings)) {
-      const key = pieceKey(line.phaseKey, line.orderNumber);
+      const key = orderKey(line.phaseKey, line.orderNumber);
       const piece: ReadPiece = pieces.get(key) ?? { last: new Map(), handedOut: [] };
       pieces.set(key, piece);
       piece.last.set(line.connector, line);

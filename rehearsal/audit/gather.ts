@@ -2,6 +2,7 @@ import type { Seen } from './check-history.ts';
 import type { AuditedJournal, SealedBatch } from './journal.ts';
 import type { LedgerRows } from './ledger.ts';
 import type { Findings } from './report.ts';
+import { keyOfOrder, orderKey } from './token.ts';
 
 /**
  * The streams, and behind them what only a journal has: it was promised while the log was down and is owed to it. The
@@ -13,14 +14,16 @@ export function gatherLogs(
   journals: readonly AuditedJournal[],
   money: LedgerRows,
 ): AuditedJournal & { readonly owed: number } {
-  const credited = new Set(money.postings.filter(({ act_id }) => act_id > 0n).map(({ ref }) => ref));
-  const logged = new Set(streams.entries.map(({ order }) => order.orderNumber));
+  const credited = new Set(
+    money.postings.filter(({ act_id }) => act_id > 0n).map(({ phase_key, ref }) => orderKey(phase_key, ref)),
+  );
+  const logged = new Set(streams.entries.map(({ order }) => keyOfOrder(order)));
   const owed = journals.flatMap(({ entries }) =>
-    entries.filter(({ order }) => !logged.has(order.orderNumber)),
+    entries.filter(({ order }) => !logged.has(keyOfOrder(order))),
   );
   return {
     entries: [...streams.entries, ...owed].map((entry) =>
-      entry.isVoid && credited.has(entry.order.orderNumber) ? { ...entry, isVoid: false } : entry,
+      entry.isVoid && credited.has(keyOfOrder(entry.order)) ? { ...entry, isVoid: false } : entry,
     ),
     batches: distinct([...streams.batches, ...journals.flatMap(({ batches }) => batches)]),
     records: streams.records,

@@ -17,6 +17,12 @@ export interface AuditedOrder {
   readonly award: string;
 }
 
+/** What names an order: its number is given once in a phase, and two campaigns may have a phase of one name. */
+export const orderKey = (phaseKey: number, orderNumber: string): string => `${phaseKey}/${orderNumber}`;
+
+export const keyOfOrder = ({ phaseKey, orderNumber }: AuditedOrder): string =>
+  orderKey(phaseKey, orderNumber);
+
 const PIECES = [
   'video-subsidy',
   'ad-coupon',

@@ -9,7 +9,11 @@ import { award, CASH, fulfilled, LUCK, TEA } from '../support/audited-pieces.ts'
 describe('conservation at every station', () => {
   const entry = (ref: string, fen: bigint, isVoid = false): [string, JournalEntry] => [
     ref,
-    { order: { orderNumber: ref, award: ref.split('_')[3]!, fen }, isVoid, sequence: 1 } as JournalEntry,
+    {
+      order: { orderNumber: ref, phaseKey: 3, award: ref.split('_')[3]!, fen },
+      isVoid,
+      sequence: 1,
+    } as JournalEntry,
   ];
   const posting = (ref: string, purse: number, amount_fen: bigint, more: Partial<Posting> = {}): Posting => ({
     act_id: BigInt(ref.split('_')[0]!),
