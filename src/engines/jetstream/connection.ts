@@ -3,6 +3,7 @@ import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManage
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import type { Clock } from '../../vocabulary/instant.ts';
+import { spareEndedSockets } from './ended-sockets.ts';
 
 export interface NatsOptions {
   /** `nats://user:password@host:port,host:port`, or `tls://…`. */
@@ -47,6 +48,7 @@ const API_TIMEOUT_MS = 3_000;
 export async function connectNats(options: NatsOptions): Promise<NatsLink> {
   const { clock, logger } = options;
   const nc = await firstConnection(options);
+  spareEndedSockets(nc);
   let isClosing = false;
   const listeners = new Set<(isUp: boolean) => void>();
   let downSinceMs: number | undefined;
@@ -110,7 +112,9 @@ async function sayWhyItWaits(address: ConnectionOptions, logger: Logger, met: Ab
     await delay(pauseMs, undefined, { signal: met, ref: false }).catch(() => {});
     if (met.aborted) return;
     try {
-      await (await connect({ ...address, reconnect: false })).close();
+      const found = await connect({ ...address, reconnect: false });
+      spareEndedSockets(found);
+      await found.close();
     } catch (error) {
       if (!met.aborted)
         logger.warn({ reason: (error as Error).message }, 'NATS (HONGBAO_LOG) can’t be reached yet; waiting');

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { AckPolicy, StorageType } from '@nats-io/jetstream';
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -46,6 +47,19 @@ describe('a NATS connection', () => {
     expect(parseNatsUrl('nats://t%40ken@a:1')).toEqual({ servers: ['a:1'], token: 't@ken' });
     expect(parseNatsUrl('tls://a:1')).toEqual({ servers: ['a:1'], tls: {} });
     expect(() => parseNatsUrl('http://a:1')).toThrow('nats://');
+  });
+
+  it('writes nothing to a socket that it has ended: the error would end the process', async () => {
+    const { protocol } = (await nats.link('leaving')).nc as unknown as {
+      protocol: { transport: { socket: Socket; _send(frame: Uint8Array): Promise<void> } };
+    };
+    const { socket } = protocol.transport;
+    const errors: unknown[] = [];
+    socket.removeAllListeners().on('error', (error) => errors.push(error));
+    socket.end();
+    await protocol.transport._send(Buffer.from('PING\r\n'));
+    await once(socket, 'close');
+    expect(errors).toEqual([]);
   });
 
   it('says why it waits for a first server', async () => {
