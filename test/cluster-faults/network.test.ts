@@ -130,7 +130,7 @@ onACluster(
     });
 
     // These come last: an order may be sealed twice from here on.
-    const alone = { peopleMoveOn: true, bookGoes: true };
+    const alone = { peopleMoveOn: true, mayReseal: true };
 
     fault(
       'one gateway alone is cut off from the book: nobody is shown less than they were told',

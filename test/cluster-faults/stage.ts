@@ -45,8 +45,11 @@ export interface PlayOptions {
   readonly everythingTwice?: boolean;
   /** Whoever gets no answer tries the other gateway. */
   readonly peopleMoveOn?: boolean;
-  /** The book goes away meanwhile: from then on this cluster may have answered an order with two sealings of it. */
-  readonly bookGoes?: boolean;
+  /**
+   * The book goes away meanwhile, or it promises anew what the log has lost: from then on this cluster may have answered
+   * an order with two sealings of it.
+   */
+  readonly mayReseal?: boolean;
   readonly people?: number;
   /** Between two acts of a person. Slower for a fault that takes long, lest everybody reaches their caps. */
   readonly thinkMs?: number;
@@ -87,7 +90,7 @@ export function onACluster(
             `${title}: ${name}: repeat with HONGBAO_SEED=${seed} HONGBAO_ROUNDS=1 npm run faults -- ${file} -t '${name}'\n`,
           );
           try {
-            resealed ||= options.bookGoes ?? false;
+            resealed ||= options.mayReseal ?? false;
             await playRound(cluster, { name, act, options, seed, resealed });
           } catch (error) {
             process.stderr.write(`logs of every process are kept in ${keepLogs(cluster, seed)}\n`);

@@ -19,7 +19,7 @@ async function hurt(node: ServerNode, { random, oneOf }: Round): Promise<string>
 }
 
 /** Whoever gets no answer goes to the other gateway, also while the book can't tell it what the first one has answered. */
-const PEOPLE = { peopleMoveOn: true, bookGoes: true };
+const PEOPLE = { peopleMoveOn: true, mayReseal: true };
 
 onACluster('several things fail at the same time', ({ fault }) => {
   const storm = async (round: Round) => {
