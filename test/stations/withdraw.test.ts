@@ -326,7 +326,8 @@ describe('withdrawing', () => {
     await night.money.app.listen({ port: 0, host: '127.0.0.1' });
     const { port } = night.money.app.server.address() as AddressInfo;
     const notifyUrl = `http://127.0.0.1:${port}/v1/payouts/notifications`;
-    const payout = createHttpPayout({ url: sandbox.url, timeoutMs: 1_000, notifyUrl });
+    // A time-out would be asked about in an hour.
+    const payout = createHttpPayout({ url: sandbox.url, timeoutMs: 20_000, notifyUrl });
     await behave(sandbox, { mode: 'late', lateMs: 150 });
     payer.start();
     await night.promises.promise([orderOf(1, 100)]);
