@@ -303,6 +303,20 @@ describe('paying out', () => {
     expect(asked).toBe(1);
   });
 
+  it('asks again when it was nudged while it asked: the answer on its way may be older than the news', async () => {
+    const one = await hold();
+    const late: Payout = {
+      async pay() {
+        payer.nudge(one.id);
+        return { answer: 'processing' };
+      },
+      query: async () => ({ answer: 'paid' }),
+    };
+    const payer = startPayer({ payout: late, retryMs: 3_600_000, retryMsMax: 3_600_000 });
+    payer.take(one);
+    await settled(one);
+  });
+
   it('is not driven by a flood of nudges, forged ones or true ones', async () => {
     const one = await hold();
     let asked = 0;

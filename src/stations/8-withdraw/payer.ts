@@ -48,6 +48,13 @@ const NUDGES_PER_SECOND_MAX = 1_000;
 /** Between two questions about one withdrawal, however often somebody nudges. */
 const NUDGE_MS_MIN = 50;
 
+/** A withdrawal that is being worked on. */
+interface Tracked {
+  readonly pauses: Pauses;
+  /** Somebody told of news of it since it was last asked about: that may be on its way beside an older answer. */
+  isNudged: boolean;
+}
+
 /**
  * Pays what is held. The withdrawal is `paying` before the payout is first asked, so that after a crash it is asked
  * what became of it; and since the payout knows payments by the withdrawal's id, asking for payment again is the same
@@ -60,7 +67,7 @@ export function createPayer(options: PayerOptions): Payer {
   const nudgesPerSecond = options.nudgesPerSecondMax ?? NUDGES_PER_SECOND_MAX;
   const nudges = newRate(nudgesPerSecond, clock.monotonicMs() - 1_000);
   const sweeps = createPauses();
-  const tracked = new Map<WithdrawalId, Pauses>();
+  const tracked = new Map<WithdrawalId, Tracked>();
   /** What was worked on at any moment since the last look began: it may be settled by the time its answer is here. */
   let underWay = new Set<WithdrawalId>();
   const jobs = new Set<Promise<void>>();
@@ -68,10 +75,10 @@ export function createPayer(options: PayerOptions): Payer {
   let running: Promise<void> = Promise.resolve();
 
   /** From `held` or `paying` to its end, or until stopping. */
-  async function payOut(withdrawal: Withdrawal, pauses: Pauses): Promise<void> {
+  async function payOut(withdrawal: Withdrawal, one: Tracked): Promise<void> {
     let answer = await slots.run(() => firstAnswer(withdrawal));
     for (let tries = 0; answer && !(await settled(withdrawal, answer)); tries += 1) {
-      await rest(pauses, tries);
+      await rest(one, tries);
       answer = await slots.run(
         answer.answer === 'unheard-of' ? () => pay(withdrawal) : () => query(withdrawal),
       );
@@ -121,21 +128,22 @@ export function createPayer(options: PayerOptions): Payer {
     }
   }
 
-  async function rest(pauses: Pauses, tries: number): Promise<void> {
+  async function rest(one: Tracked, tries: number): Promise<void> {
     const { retryMs: firstMs = 500, retryMsMax: maxMs = 30_000 } = options;
     const pauseMs = backOffMs({ firstMs, maxMs }, tries, options.random());
     const leastMs = Math.min(NUDGE_MS_MIN, pauseMs);
     await sweeps.pause(leastMs);
-    await pauses.pause(pauseMs - leastMs);
+    if (!one.isNudged) await one.pauses.pause(pauseMs - leastMs);
+    one.isNudged = false;
   }
 
   function take(withdrawal: Withdrawal): void {
     if (sweeps.stopped || tracked.has(withdrawal.id) || tracked.size >= trackedMax) return;
     if (withdrawal.state !== 'held' && withdrawal.state !== 'paying') return;
-    const pauses = createPauses();
-    tracked.set(withdrawal.id, pauses);
+    const one: Tracked = { pauses: createPauses(), isNudged: false };
+    tracked.set(withdrawal.id, one);
     underWay.add(withdrawal.id);
-    const job = payOut(withdrawal, pauses)
+    const job = payOut(withdrawal, one)
       .catch((error: unknown) => onJobFailed(withdrawal, error))
       .finally(() => {
         tracked.delete(withdrawal.id);
@@ -171,14 +179,18 @@ export function createPayer(options: PayerOptions): Payer {
     },
     async stop() {
       sweeps.stop();
-      for (const pauses of tracked.values()) pauses.stop();
+      for (const { pauses } of tracked.values()) pauses.stop();
       await running;
       await Promise.all(jobs);
     },
     take,
     nudge(id) {
       if (takeUpTo(nudges, 1, clock.monotonicMs()) === 0) return false;
-      tracked.get(id)?.wake();
+      const one = tracked.get(id);
+      if (one) {
+        one.isNudged = true;
+        one.pauses.wake();
+      }
       return true;
     },
     status: () => ({ trackedWithdrawals: tracked.size, unknownAnswers }),
