@@ -103,6 +103,14 @@ describe('the dealer, when little is left', () => {
     expect(set.slice(1)).toMatchObject([{ total: { packets: 500 }, version }]);
   });
 
+  /** Somebody got a packet half a second into the round. */
+  const shakenOnce = async () => {
+    await dealer.maintain();
+    await at(0);
+    move(500);
+    expect(shake()).toBeDefined();
+  };
+
   it('keeps what it leased ahead of the round, and says when dealing begins', async () => {
     isLow = true;
     await dealer.maintain();
@@ -113,10 +121,7 @@ describe('the dealer, when little is left', () => {
 
   it('gives back what nobody shakes for, and leases again when somebody does', async () => {
     isLow = true;
-    await dealer.maintain();
-    await at(0);
-    move(500);
-    expect(shake()).toBeDefined();
+    await shakenOnce();
     await at(1_400);
     expect(returned).toEqual([]);
     await at(1_600);
@@ -132,10 +137,7 @@ describe('the dealer, when little is left', () => {
 
   it('gives back what nobody shakes for, also when the clock was set back meanwhile', async () => {
     isLow = true;
-    await dealer.maintain();
-    await at(0);
-    move(500);
-    expect(shake()).toBeDefined();
+    await shakenOnce();
     await at(1_499, 100);
     expect(returned).toEqual([]);
     await at(1_500, 100);
