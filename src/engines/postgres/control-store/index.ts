@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import type { CampaignId, PhaseId, PhaseKey, SceneId } from '../../../vocabulary/ids.ts';
 import { instantMs } from '../../../vocabulary/instant.ts';
 import type { ControlStore, StoredCampaign } from '../../ports.ts';
@@ -34,6 +34,10 @@ export function createControlStore(pool: Pool): ControlStore {
       throw asFault(error);
     }
   };
+  const inTransaction = <Result>(act: (client: PoolClient) => Promise<Result>): Promise<Result> =>
+    transaction(pool, act).catch((error: unknown) => {
+      throw asFault(error);
+    });
 
   async function phaseKeys(campaignId: CampaignId): Promise<ReadonlyMap<PhaseId, PhaseKey>> {
     const rows = await query<{ phase_id: PhaseId; phase_key: PhaseKey }>(
@@ -61,11 +65,9 @@ export function createControlStore(pool: Pool): ControlStore {
       return phaseKeys(id);
     },
     inTurn: (id, act) =>
-      transaction(pool, async (client) => {
+      inTransaction(async (client) => {
         await client.query("SELECT pg_advisory_xact_lock(hashtextextended('turn ' || $1, 0))", [id]);
         return act();
-      }).catch((error: unknown) => {
-        throw asFault(error);
       }),
     async storeCampaign(campaign) {
       const row = await transaction(pool, async (client) => {
@@ -105,7 +107,7 @@ export function createControlStore(pool: Pool): ControlStore {
       return row && { sequence: Number(row.sequence), envelope: row.envelope };
     },
     putAnnouncement: (sequence, envelope, after) =>
-      transaction(pool, async (client) => {
+      inTransaction(async (client) => {
         // One after the other: two that look at the same moment would both find nothing newer. Readers do not wait.
         await client.query('LOCK TABLE control.announcement IN EXCLUSIVE MODE');
         const { rowCount } = await client.query(
@@ -114,8 +116,6 @@ export function createControlStore(pool: Pool): ControlStore {
           [sequence, Buffer.from(envelope), after],
         );
         return rowCount === 1;
-      }).catch((error: unknown) => {
-        throw asFault(error);
       }),
     async nowMs() {
       const [row] = await query<{ now_ms: bigint }>(
